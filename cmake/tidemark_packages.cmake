@@ -1,0 +1,34 @@
+# Finds every package in one place and reports what is on and off.
+include(FeatureSummary)
+include(CheckLanguage)
+
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(Boost 1.74 REQUIRED COMPONENTS iostreams)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(openblas REQUIRED IMPORTED_TARGET openblas)
+find_package(ZLIB REQUIRED)
+
+set(TIDEMARK_WITH_GUI OFF)
+if(NOT TIDEMARK_GUI STREQUAL "OFF")
+  find_package(Qt6 6.4 QUIET COMPONENTS Widgets Test)
+  set(TIDEMARK_WITH_GUI ${Qt6_FOUND})
+endif()
+add_feature_info(window TIDEMARK_WITH_GUI "tidemark-view, needs Qt 6.4 (qt6-base-dev)")
+
+# CMake looks for nvcc only in PATH and CUDACXX; a toolkit in its default folder would be missed.
+set(TIDEMARK_WITH_CUDA OFF)
+if(NOT TIDEMARK_CUDA STREQUAL "OFF")
+  find_program(TIDEMARK_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATH_SUFFIXES bin
+               PATHS /usr/local/cuda)
+  if(TIDEMARK_NVCC)
+    set(CMAKE_CUDA_COMPILER "${TIDEMARK_NVCC}")
+    find_package(CUDAToolkit QUIET)
+    set(TIDEMARK_WITH_CUDA ${CUDAToolkit_FOUND})
+  endif()
+endif()
+add_feature_info(cuda TIDEMARK_WITH_CUDA "CUDA plug-in, needs the CUDA toolkit")

@@ -1,0 +1,20 @@
+# Warnings for our own code, and one function that makes a library of one folder.
+add_library(tidemark_warnings INTERFACE)
+target_compile_options(tidemark_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wold-style-cast -Wnon-virtual-dtor
+  -Woverloaded-virtual)
+
+# tidemark_library(traces HEADERS ... SOURCES ... LINK ... PRIVATE_LINK ...)
+# makes static library tidemark_traces with alias tidemark::traces; its headers are compiled alone by
+# target all_verify_interface_header_sets.
+function(tidemark_library folder)
+  cmake_parse_arguments(ARG "" "" "HEADERS;SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  add_library(tidemark_${folder} STATIC ${ARG_SOURCES})
+  add_library(tidemark::${folder} ALIAS tidemark_${folder})
+  target_sources(tidemark_${folder} PUBLIC
+    FILE_SET HEADERS BASE_DIRS "${PROJECT_SOURCE_DIR}" FILES ${ARG_HEADERS})
+  set_target_properties(tidemark_${folder} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+  target_link_libraries(tidemark_${folder}
+    PUBLIC ${ARG_LINK}
+    PRIVATE ${ARG_PRIVATE_LINK} $<BUILD_INTERFACE:tidemark_warnings>)
+endfunction()

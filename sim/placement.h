@@ -1,0 +1,21 @@
+// Static addresses: an offset for every owning buffer of a program, per space.
+#pragma once
+
+#include <cstdint>
+
+#include "traces/trace.h"
+
+namespace tidemark {
+
+/// Gives every owning buffer of `space` an offset so that buffers that live at the same time do not
+/// overlap, init and final included, and returns the height: the bytes an arena must have.
+/// Best of several greedy orders; the result is checked by an own sweep before it is returned.
+std::int64_t place(Trace& trace, Space space = {});
+
+/// Places every space of the trace; returns the height on the device of the trace's rank.
+std::int64_t place_all(Trace& trace);
+
+/// Highest end of any placed buffer in `space`; 0 when there is none.
+[[nodiscard]] std::int64_t placement_height(const Trace& trace, Space space = {});
+
+}  // namespace tidemark
