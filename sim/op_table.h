@@ -50,7 +50,8 @@ struct OpRule {
   /// A pure function of its operands: may be executed again with the same result. Ops that update
   /// an operand are never recomputed alone, whatever this says.
   bool recomputable = false;
-  /// Roles of which one may share its storage with the other, e.g. all_gather's x inside y.
+  /// The operand `shares_to` may be written although it shares its storage with the operand
+  /// `shares_from`, which is read: all_gather's x inside y, reduce_scatter's y inside x.
   std::string_view shares_from;
   std::string_view shares_to;
   /// Floating point operations of one execution.
