@@ -65,7 +65,9 @@ void read_body(const Trace& source, Dataflow& flow) {
     const auto at = static_cast<Position>(flow.body.size());
     const Op& op = source[line.op()];
     flow.position[line.op().index()] = at;
-    BodyOp entry{.op = line.op(), .duration_ns = std::max<std::int64_t>(op.duration_ns, 0)};
+    BodyOp entry;
+    entry.op = line.op();
+    entry.duration_ns = std::max<std::int64_t>(op.duration_ns, 0);
     for (const Operand& operand : op.operands) {
       add_use(source, flow, operand, at);
       const BufferId owner = storage_of(source, operand.buffer);
