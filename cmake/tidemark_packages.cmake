@@ -22,16 +22,21 @@ add_feature_info(window TIDEMARK_WITH_GUI "tidemark-view, needs Qt 6.4 (qt6-base
 
 # CMake looks for nvcc only in PATH and CUDACXX; a toolkit in its default folder would be missed.
 set(TIDEMARK_WITH_CUDA OFF)
-if(NOT TIDEMARK_CUDA STREQUAL "OFF")
-  find_program(TIDEMARK_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATH_SUFFIXES bin
-               PATHS /usr/local/cuda)
+if(NOT EXISTS "${PROJECT_SOURCE_DIR}/profiler/cuda/CMakeLists.txt")
+  set(cuda_text "CUDA plug-in, not written yet")
+else()
+  set(cuda_text "CUDA plug-in, needs the CUDA toolkit")
+  if(NOT TIDEMARK_CUDA STREQUAL "OFF")
+    find_program(TIDEMARK_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATH_SUFFIXES bin
+                 PATHS /usr/local/cuda)
+  endif()
   if(TIDEMARK_NVCC)
     set(CMAKE_CUDA_COMPILER "${TIDEMARK_NVCC}")
     find_package(CUDAToolkit QUIET)
     set(TIDEMARK_WITH_CUDA ${CUDAToolkit_FOUND})
   endif()
 endif()
-add_feature_info(cuda TIDEMARK_WITH_CUDA "CUDA plug-in, needs the CUDA toolkit")
+add_feature_info(cuda TIDEMARK_WITH_CUDA "${cuda_text}")
 
 # Rebuilds from unchanged text cost nothing, also in another checkout.
 find_program(TIDEMARK_CCACHE ccache)
