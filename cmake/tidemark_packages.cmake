@@ -2,6 +2,9 @@
 include(FeatureSummary)
 include(CheckLanguage)
 
+if(POLICY CMP0167)  # CMake 3.30: Boost's own configuration instead of FindBoost
+  cmake_policy(SET CMP0167 NEW)
+endif()
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
