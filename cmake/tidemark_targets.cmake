@@ -3,7 +3,7 @@ add_library(tidemark_warnings INTERFACE)
 target_compile_options(tidemark_warnings INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wold-style-cast -Wnon-virtual-dtor
   -Woverloaded-virtual
-  # GCC 12 reports overlapping memcpy in its own std::string (GCC bug 105651).
+  # GCC 12 sees an overlap in `"#" + std::string` where there is none (its bug 105651).
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
 
 # tidemark_library(traces HEADERS ... SOURCES ... LINK ... PRIVATE_LINK ...)

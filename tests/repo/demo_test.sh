@@ -23,7 +23,7 @@ case "$words" in
     [ "$memory" -ge "$height" ] || exit 3 ;;
   *" profile "*) lie too_large_fits && need=1000
     [ "$memory" -ge "$need" ] || exit 3 ;;
-  *" show "*" --json "*) echo '{"peak_bytes": 512000, "placement": {"height_bytes": 256000}}' ;;
+  *" show "*" --json "*) echo '{"peak_bytes": 512000, "reserved_bytes": 256000}' ;;
   *" diff "*" --json "*)
     lie peak && echo '{"peak_error_bytes": 256, "bitwise_equal": true}' && exit
     lie bits && echo '{"peak_error_bytes": 0, "bitwise_equal": false}' && exit
