@@ -5,10 +5,14 @@
 
 #include "sim/op_table.h"
 
-namespace tidemark {
+namespace tidemark::op_shapes {
 namespace {
 
 using Trouble = std::string;
+
+const Buffer& buffer_of(const Trace& trace, const Op& op, std::string_view role) {
+  return trace[find_operand(op, role)->buffer];
+}
 
 bool has(const Op& op, std::string_view role) {
   return find_operand(op, role) != nullptr;
@@ -68,6 +72,7 @@ Trouble embedding_shape(const Trace& trace, const Op& op, std::string_view grid,
       {want_matrix(trace, op, grid, element_count(tokens), channels),
        want_matrix(trace, op, positions, row_count(buffer_of(trace, op, positions)), channels)});
 }
+
 /// Row of groups that the op names; none when it is not one, or the rank is not in it.
 Trouble group_error(const Trace& trace, const Op& op) {
   const std::int64_t row = integer_at(op, "group", 0, -1);
@@ -120,11 +125,7 @@ bool is_index(const Op& op, const Operand& operand) {
 
 }  // namespace
 
-const Buffer& buffer_of(const Trace& trace, const Op& op, std::string_view role) {
-  return trace[find_operand(op, role)->buffer];
-}
-
-std::string content_error(const Trace& trace, const Op& op) {
+std::string content(const Trace& trace, const Op& op) {
   const Buffer* first = nullptr;  // with a value
   for (const Operand& operand : op.operands) {
     const Buffer& b = trace[operand.buffer];
@@ -147,62 +148,62 @@ std::string content_error(const Trace& trace, const Op& op) {
   return {};
 }
 
-Trouble any_shape(const Trace&, const Op&) {
+Trouble any(const Trace&, const Op&) {
   return {};
 }
 
-Trouble unary_shape(const Trace& trace, const Op& op) {
+Trouble unary(const Trace& trace, const Op& op) {
   return same_elements(trace, op, std::array{"x", "y"});
 }
-Trouble output_gradient_shape(const Trace& trace, const Op& op) {
+Trouble output_gradient(const Trace& trace, const Op& op) {
   return same_elements(trace, op, std::array{"dy", "y", "dx"});
 }
-Trouble input_gradient_shape(const Trace& trace, const Op& op) {
+Trouble input_gradient(const Trace& trace, const Op& op) {
   return same_elements(trace, op, std::array{"dy", "x", "dx"});
 }
-Trouble add_shape(const Trace& trace, const Op& op) {
+Trouble add(const Trace& trace, const Op& op) {
   return same_elements(trace, op, std::array{"a", "b", "y"});
 }
-Trouble sgd_shape(const Trace& trace, const Op& op) {
+Trouble sgd(const Trace& trace, const Op& op) {
   return same_elements(trace, op, std::array{"w", "dw"});
 }
-Trouble adamw_shape(const Trace& trace, const Op& op) {
+Trouble adamw(const Trace& trace, const Op& op) {
   return same_elements(trace, op, std::array{"w", "dw", "m", "v"});
 }
 
-Trouble linear_forward_shape(const Trace& trace, const Op& op) {
+Trouble linear_forward(const Trace& trace, const Op& op) {
   const Buffer& x = buffer_of(trace, op, "x");
   const Buffer& w = buffer_of(trace, op, "w");
   return first_of({want_matrix(trace, op, "w", row_count(w), column_count(x)),
                    want_matrix(trace, op, "y", row_count(x), row_count(w)),
                    want_elements(trace, op, "b", row_count(w))});
 }
-Trouble linear_backward_data_shape(const Trace& trace, const Op& op) {
+Trouble linear_backward_data(const Trace& trace, const Op& op) {
   const Buffer& dy = buffer_of(trace, op, "dy");
   const Buffer& w = buffer_of(trace, op, "w");
   return first_of({want_matrix(trace, op, "w", column_count(dy), column_count(w)),
                    want_matrix(trace, op, "dx", row_count(dy), column_count(w))});
 }
-Trouble linear_backward_weight_shape(const Trace& trace, const Op& op) {
+Trouble linear_backward_weight(const Trace& trace, const Op& op) {
   const Buffer& dy = buffer_of(trace, op, "dy");
   const Buffer& x = buffer_of(trace, op, "x");
   return first_of({want_matrix(trace, op, "x", row_count(dy), column_count(x)),
                    want_matrix(trace, op, "dw", column_count(dy), column_count(x)),
                    want_elements(trace, op, "db", column_count(dy))});
 }
-Trouble cross_entropy_shape(const Trace& trace, const Op& op) {
+Trouble cross_entropy(const Trace& trace, const Op& op) {
   const std::int64_t rows = row_count(buffer_of(trace, op, "logits"));
   return first_of({want_elements(trace, op, "target", rows),
                    want_elements(trace, op, "log_sum_exp", rows),
                    want_elements(trace, op, "loss", 1)});
 }
-Trouble embedding_forward_shape(const Trace& trace, const Op& op) {
+Trouble embedding_forward(const Trace& trace, const Op& op) {
   return embedding_shape(trace, op, "y", "wte", "wpe");
 }
-Trouble embedding_backward_shape(const Trace& trace, const Op& op) {
+Trouble embedding_backward(const Trace& trace, const Op& op) {
   return embedding_shape(trace, op, "dy", "dwte", "dwpe");
 }
-Trouble layer_norm_shape(const Trace& trace, const Op& op) {
+Trouble layer_norm(const Trace& trace, const Op& op) {
   const Buffer& x = buffer_of(trace, op, "x");
   for (const char* role : {"y", "dy", "dx", "residual"}) {
     if (Trouble t = want_elements(trace, op, role, element_count(x)); !t.empty()) return t;
@@ -214,7 +215,7 @@ Trouble layer_norm_shape(const Trace& trace, const Op& op) {
                    want_elements(trace, op, "inverse_deviation", row_count(x))});
 }
 /// qkv [B, T, 3C], probabilities [B, H, T, T]; the other side y or dy [B, T, C].
-Trouble attention_shape(const Trace& trace, const Op& op) {
+Trouble attention(const Trace& trace, const Op& op) {
   const Buffer& qkv = buffer_of(trace, op, "qkv");
   const Buffer& p = buffer_of(trace, op, "probabilities");
   const std::int64_t heads = integer_at(op, "heads", 0);
@@ -232,24 +233,24 @@ Trouble attention_shape(const Trace& trace, const Op& op) {
                    want_elements(trace, op, "dqkv", element_count(qkv)),
                    want_elements(trace, op, "workspace", tokens * tokens)});
 }
-Trouble copy_shape(const Trace& trace, const Op& op) {
+Trouble copy(const Trace& trace, const Op& op) {
   const Buffer& from = buffer_of(trace, op, "src");
   const Buffer& to = buffer_of(trace, op, "dst");
   if (from.size_bytes == to.size_bytes) return {};
   return "src has " + std::to_string(from.size_bytes) + " bytes, dst " +
          std::to_string(to.size_bytes);
 }
-Trouble all_gather_shape(const Trace& trace, const Op& op) {
+Trouble all_gather(const Trace& trace, const Op& op) {
   return gather_shape(trace, op, "x", "y");
 }
-Trouble reduce_scatter_shape(const Trace& trace, const Op& op) {
+Trouble reduce_scatter(const Trace& trace, const Op& op) {
   return gather_shape(trace, op, "y", "x");
 }
-Trouble all_reduce_shape(const Trace& trace, const Op& op) {
+Trouble all_reduce(const Trace& trace, const Op& op) {
   return group_error(trace, op);
 }
-Trouble report_loss_shape(const Trace& trace, const Op& op) {
+Trouble report_loss(const Trace& trace, const Op& op) {
   return want_elements(trace, op, "loss", 1);
 }
 
-}  // namespace tidemark
+}  // namespace tidemark::op_shapes

@@ -1,41 +1,36 @@
-// Which operand shapes fit each op kind: the shape functions of the op table.
+// Which operand shapes fit together, one function per family of ops. Each returns an empty text, or
+// what is wrong ("w is [4, 3] f32, expected 2 rows of 3"). Operands must be there by role.
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "traces/trace.h"
 
-namespace tidemark {
+namespace tidemark::op_shapes {
 
-/// The buffer of the operand with this role, which the op must have.
-[[nodiscard]] const Buffer& buffer_of(const Trace& trace, const Op& op, std::string_view role);
+/// For every kind: each operand holds its shape (elements x element size within size_bytes),
+/// indices (roles target and tokens) are i32, all other operands share one floating-point type.
+std::string content(const Trace& trace, const Op& op);
 
-/// Empty when every operand holds its shape: elements x element size within size_bytes, indices
-/// (roles target and tokens) are i32, and all other operands share one floating-point type.
-[[nodiscard]] std::string content_error(const Trace& trace, const Op& op);
+std::string any(const Trace& trace, const Op& op);
+std::string unary(const Trace& trace, const Op& op);
+std::string output_gradient(const Trace& trace, const Op& op);
+std::string input_gradient(const Trace& trace, const Op& op);
+std::string add(const Trace& trace, const Op& op);
+std::string sgd(const Trace& trace, const Op& op);
+std::string adamw(const Trace& trace, const Op& op);
+std::string linear_forward(const Trace& trace, const Op& op);
+std::string linear_backward_data(const Trace& trace, const Op& op);
+std::string linear_backward_weight(const Trace& trace, const Op& op);
+std::string cross_entropy(const Trace& trace, const Op& op);
+std::string embedding_forward(const Trace& trace, const Op& op);
+std::string embedding_backward(const Trace& trace, const Op& op);
+std::string layer_norm(const Trace& trace, const Op& op);
+std::string attention(const Trace& trace, const Op& op);
+std::string copy(const Trace& trace, const Op& op);
+std::string all_gather(const Trace& trace, const Op& op);
+std::string reduce_scatter(const Trace& trace, const Op& op);
+std::string all_reduce(const Trace& trace, const Op& op);
+std::string report_loss(const Trace& trace, const Op& op);
 
-// One function per rule of the op table. Operands are there and in order; empty when they fit,
-// else what is wrong.
-[[nodiscard]] std::string any_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string unary_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string output_gradient_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string input_gradient_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string add_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string sgd_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string adamw_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string linear_forward_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string linear_backward_data_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string linear_backward_weight_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string cross_entropy_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string embedding_forward_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string embedding_backward_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string layer_norm_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string attention_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string copy_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string all_gather_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string reduce_scatter_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string all_reduce_shape(const Trace& trace, const Op& op);
-[[nodiscard]] std::string report_loss_shape(const Trace& trace, const Op& op);
-
-}  // namespace tidemark
+}  // namespace tidemark::op_shapes

@@ -50,15 +50,15 @@ struct OpRule {
   /// A pure function of its operands: may be executed again with the same result. Ops that update
   /// an operand are never recomputed alone, whatever this says.
   bool recomputable = false;
-  /// The operand `shares_to` may be written although it shares its storage with the operand
-  /// `shares_from`, which is read: all_gather's x inside y, reduce_scatter's y inside x.
-  std::string_view shares_from;
-  std::string_view shares_to;
   /// Floating point operations of one execution.
   std::int64_t (*flops)(const Trace&, const Op&) = nullptr;
   /// Empty when the operand shapes and dtypes fit, else what is wrong ("w is [4, 3], x needs K =
   /// 2").
   std::string (*shape_error)(const Trace&, const Op&) = nullptr;
+  /// The operand `shares_to` may be written although it shares its storage with the operand
+  /// `shares_from`, which is read: all_gather's x inside y, reduce_scatter's y inside x.
+  std::string_view shares_from = {};
+  std::string_view shares_to = {};
 };
 
 [[nodiscard]] const OpRule& op_rule(OpKind kind);
