@@ -205,11 +205,16 @@ std::string summary(const Trace& trace, const Timeline& t) {
 }
 
 constexpr const char* k_style = R"(<style>
-body{font:15px/1.45 system-ui,sans-serif;max-width:920px;margin:2em auto;padding:0 1em;color:#222;background:#fff}
-svg{width:100%;height:auto;background:#fafafa;border:1px solid #ccc}svg text{font:12px sans-serif}
-table{border-collapse:collapse;margin:.5em 0}td{padding:.15em .9em .15em 0;border-bottom:1px solid #eee}
-.n{text-align:right;font-variant-numeric:tabular-nums}i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;border:1px solid #222}
-.axis{display:flex;justify-content:space-between;margin:.2em 0;color:#555}h2{font-size:1.1em;margin:1.4em 0 .3em}li{margin:.1em 0}
+body{font:15px/1.45 system-ui,sans-serif;max-width:920px;margin:2em auto;padding:0 1em;
+     color:#222;background:#fff}
+svg{width:100%;height:auto;background:#fafafa;border:1px solid #ccc}
+svg text{font:12px sans-serif}
+table{border-collapse:collapse;margin:.5em 0}
+td{padding:.15em .9em .15em 0;border-bottom:1px solid #eee}
+.n{text-align:right;font-variant-numeric:tabular-nums}
+i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;border:1px solid #222}
+.axis{display:flex;justify-content:space-between;margin:.2em 0;color:#555}
+h2{font-size:1.1em;margin:1.4em 0 .3em}li{margin:.1em 0}
 </style>
 )";
 
