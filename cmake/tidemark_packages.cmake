@@ -32,3 +32,10 @@ if(NOT TIDEMARK_CUDA STREQUAL "OFF")
   endif()
 endif()
 add_feature_info(cuda TIDEMARK_WITH_CUDA "CUDA plug-in, needs the CUDA toolkit")
+
+# Rebuilds from unchanged text cost nothing, also in another checkout.
+find_program(TIDEMARK_CCACHE ccache)
+if(TIDEMARK_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER /usr/bin/env "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}"
+      CCACHE_NOHASHDIR=1 "${TIDEMARK_CCACHE}")
+endif()

@@ -5,8 +5,8 @@ target_compile_options(tidemark_warnings INTERFACE
   -Woverloaded-virtual)
 
 # tidemark_library(traces HEADERS ... SOURCES ... LINK ... PRIVATE_LINK ...)
-# makes static library tidemark_traces with alias tidemark::traces; its headers are compiled alone by
-# target all_verify_interface_header_sets.
+# makes static library tidemark_traces with alias tidemark::traces; its headers are compiled alone
+# by target all_verify_interface_header_sets.
 function(tidemark_library folder)
   cmake_parse_arguments(ARG "" "" "HEADERS;SOURCES;LINK;PRIVATE_LINK" ${ARGN})
   add_library(tidemark_${folder} STATIC ${ARG_SOURCES})

@@ -11,9 +11,10 @@ namespace tidemark {
 /// the op runs (its operands, and buffers that no decision can remove).
 [[nodiscard]] Infeasible budget_bound(const Trace& source);
 
-/// No plan within `budget_bytes` has a shorter step. Covering bound: at each op the live bytes above
-/// the budget must be covered by values that are not kept; each costs at least one more execution of
-/// its producer, or, when offload is allowed, its transfer beyond what the links can carry in a step.
+/// No plan within `budget_bytes` has a shorter step. Covering bound: at each op the live bytes
+/// above the budget must be covered by values that are not kept; each costs at least one more
+/// execution of its producer, or, when offload is allowed, its transfer beyond what the links can
+/// carry in a step.
 [[nodiscard]] std::int64_t step_bound_ns(const Trace& source, const SearchRequest& request);
 
 }  // namespace tidemark

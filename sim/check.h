@@ -18,8 +18,8 @@ struct Finding {
 };
 
 /// Checks a level-2 program: operand roles, shapes, attributes; versions (a value is read before
-/// the next is written, and after it was written); lifetimes (every operand is allocated, nothing is
-/// allocated or freed twice, nothing leaks); live-in = live-out of the body; streams (an op on
+/// the next is written, and after it was written); lifetimes (every operand is allocated, nothing
+/// is allocated or freed twice, nothing leaks); live-in = live-out of the body; streams (an op on
 /// another stream is ordered by events after what it needs, and a free stands behind a wait for
 /// every asynchronous use); placements do not overlap, are aligned and all or none per space.
 /// Empty = legal. At most `limit` findings are returned.
@@ -27,7 +27,8 @@ struct Finding {
 
 /// Checks all ranks of one run together: each by itself, and that the ranks of every group issue
 /// the same sequence of collectives.
-[[nodiscard]] std::vector<Finding> check_ranks(std::span<const Trace> ranks, std::size_t limit = 20);
+[[nodiscard]] std::vector<Finding> check_ranks(std::span<const Trace> ranks,
+                                               std::size_t limit = 20);
 
 /// Throws InputError with the first finding when there is any.
 void require_legal(const Trace& trace, const std::string& file);

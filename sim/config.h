@@ -72,7 +72,7 @@ struct RunConfig {
   std::int64_t batch = 0;     // sequences or samples per step
   std::int64_t sequence = 0;  // tokens per sequence; 0 for the MLP
   std::int64_t seed = 1;
-  DType dtype = DType::f32;   // f32 or f64
+  DType dtype = DType::f32;  // f32 or f64
   bool operator==(const RunConfig&) const = default;
 };
 

@@ -11,10 +11,10 @@
 namespace tidemark {
 
 struct Device {
-  std::string name;  // "h100-80g"
-  std::string about; // "NVIDIA H100 SXM 80 GB"
+  std::string name;   // "h100-80g"
+  std::string about;  // "NVIDIA H100 SXM 80 GB"
   std::int64_t memory_bytes = 0;
-  double f32_flops_per_s = 0;   // dense matrix products, as run by this trainer
+  double f32_flops_per_s = 0;  // dense matrix products, as run by this trainer
   double bf16_flops_per_s = 0;
   double memory_bytes_per_s = 0;
   double host_link_bytes_per_s = 0;  // per direction

@@ -13,7 +13,9 @@ const Buffer& buffer_of(const Trace& trace, const Op& op, std::string_view role)
   return trace[find_operand(op, role)->buffer];
 }
 
-bool has(const Op& op, std::string_view role) { return find_operand(op, role) != nullptr; }
+bool has(const Op& op, std::string_view role) {
+  return find_operand(op, role) != nullptr;
+}
 
 std::string shape_text(const Buffer& buffer) {
   std::string out = "[";
@@ -50,7 +52,9 @@ Trouble first_of(std::initializer_list<Trouble> all) {
 
 // ---- shapes
 
-Trouble any_shape(const Trace&, const Op&) { return {}; }
+Trouble any_shape(const Trace&, const Op&) {
+  return {};
+}
 
 template <std::size_t N>
 Trouble same_elements(const Trace& trace, const Op& op, const std::array<const char*, N>& roles) {
@@ -103,17 +107,20 @@ Trouble linear_backward_weight_shape(const Trace& trace, const Op& op) {
 Trouble cross_entropy_shape(const Trace& trace, const Op& op) {
   const std::int64_t rows = row_count(buffer_of(trace, op, "logits"));
   return first_of({want_elements(trace, op, "target", rows),
-                   want_elements(trace, op, "log_sum_exp", rows), want_elements(trace, op, "loss", 1)});
+                   want_elements(trace, op, "log_sum_exp", rows),
+                   want_elements(trace, op, "loss", 1)});
 }
 Trouble embedding_shape(const Trace& trace, const Op& op, std::string_view grid,
                         std::string_view table, std::string_view positions) {
   const Buffer& tokens = buffer_of(trace, op, "tokens");
   const std::int64_t channels = column_count(buffer_of(trace, op, table));
   if (column_count(tokens) > row_count(buffer_of(trace, op, positions))) {
-    return trouble(trace, op, positions, "at least " + std::to_string(column_count(tokens)) + " rows");
+    return trouble(trace, op, positions,
+                   "at least " + std::to_string(column_count(tokens)) + " rows");
   }
-  return first_of({want_matrix(trace, op, grid, element_count(tokens), channels),
-                   want_matrix(trace, op, positions, row_count(buffer_of(trace, op, positions)), channels)});
+  return first_of(
+      {want_matrix(trace, op, grid, element_count(tokens), channels),
+       want_matrix(trace, op, positions, row_count(buffer_of(trace, op, positions)), channels)});
 }
 Trouble embedding_forward_shape(const Trace& trace, const Op& op) {
   return embedding_shape(trace, op, "y", "wte", "wpe");
@@ -155,10 +162,12 @@ Trouble copy_shape(const Trace& trace, const Op& op) {
   const Buffer& from = buffer_of(trace, op, "src");
   const Buffer& to = buffer_of(trace, op, "dst");
   if (from.size_bytes == to.size_bytes) return {};
-  return "src has " + std::to_string(from.size_bytes) + " bytes, dst " + std::to_string(to.size_bytes);
+  return "src has " + std::to_string(from.size_bytes) + " bytes, dst " +
+         std::to_string(to.size_bytes);
 }
 /// The larger side of a collective holds `group size` parts of the smaller.
-Trouble gather_shape(const Trace& trace, const Op& op, std::string_view part, std::string_view whole) {
+Trouble gather_shape(const Trace& trace, const Op& op, std::string_view part,
+                     std::string_view whole) {
   const auto group = static_cast<std::size_t>(integer_at(op, "group", 0, -1));
   if (group >= trace.groups.size()) return "attribute group is not a row of groups";
   const auto ranks = static_cast<std::int64_t>(trace.groups[group].ranks.size());
@@ -177,7 +186,9 @@ Trouble all_reduce_shape(const Trace& trace, const Op& op) {
 
 // ---- flops. A multiply-add counts as two.
 
-std::int64_t no_flops(const Trace&, const Op&) { return 0; }
+std::int64_t no_flops(const Trace&, const Op&) {
+  return 0;
+}
 
 /// `per` operations per element of the first written operand.
 template <int per>
@@ -209,91 +220,230 @@ std::int64_t attention_backward_flops(const Trace& trace, const Op& op) {
 
 std::vector<OpRule> make_rules() {
   using A = AttributeType;
-  const std::vector<AttributeRule> collective{
-      {"group"}, {"sequence"}, {"order", A::text}};
+  const std::vector<AttributeRule> collective{{"group"}, {"sequence"}, {"order", A::text}};
   std::vector<OpRule> rules{
-      {OpKind::load_batch, {{"x", write}, {"target", write}}, {{"cursor"}}, false, {}, {},
-       no_flops, any_shape},
+      {OpKind::load_batch,
+       {{"x", write}, {"target", write}},
+       {{"cursor"}},
+       false,
+       {},
+       {},
+       no_flops,
+       any_shape},
       {OpKind::fill, {{"y", write}}, {{"value", A::real}}, true, {}, {}, no_flops, any_shape},
-      {OpKind::random_normal, {{"y", write}}, {{"deviation", A::real}, {"seed"}, {"key"}}, true, {},
-       {}, per_output<20>, any_shape},
-      {OpKind::linear_forward, {{"x"}, {"w"}, {"b", read, true}, {"y", write}}, {}, true, {}, {},
-       linear_forward_flops, linear_forward_shape},
-      {OpKind::linear_backward_data, {{"dy"}, {"w"}, {"dx", write}}, {}, true, {}, {},
-       linear_backward_data_flops, linear_backward_data_shape},
+      {OpKind::random_normal,
+       {{"y", write}},
+       {{"deviation", A::real}, {"seed"}, {"key"}},
+       true,
+       {},
+       {},
+       per_output<20>,
+       any_shape},
+      {OpKind::linear_forward,
+       {{"x"}, {"w"}, {"b", read, true}, {"y", write}},
+       {},
+       true,
+       {},
+       {},
+       linear_forward_flops,
+       linear_forward_shape},
+      {OpKind::linear_backward_data,
+       {{"dy"}, {"w"}, {"dx", write}},
+       {},
+       true,
+       {},
+       {},
+       linear_backward_data_flops,
+       linear_backward_data_shape},
       {OpKind::linear_backward_weight,
-       {{"dy"}, {"x"}, {"dw", write_or_update}, {"db", write_or_update, true}}, {}, true, {}, {},
-       linear_backward_weight_flops, linear_backward_weight_shape},
-      {OpKind::sigmoid_forward, {{"x"}, {"y", write}}, {}, true, {}, {}, per_output<4>, unary_shape},
-      {OpKind::sigmoid_backward, {{"dy"}, {"y"}, {"dx", write}}, {}, true, {}, {}, per_output<3>,
+       {{"dy"}, {"x"}, {"dw", write_or_update}, {"db", write_or_update, true}},
+       {},
+       true,
+       {},
+       {},
+       linear_backward_weight_flops,
+       linear_backward_weight_shape},
+      {OpKind::sigmoid_forward,
+       {{"x"}, {"y", write}},
+       {},
+       true,
+       {},
+       {},
+       per_output<4>,
+       unary_shape},
+      {OpKind::sigmoid_backward,
+       {{"dy"}, {"y"}, {"dx", write}},
+       {},
+       true,
+       {},
+       {},
+       per_output<3>,
        output_gradient_shape},
       {OpKind::tanh_forward, {{"x"}, {"y", write}}, {}, true, {}, {}, per_output<4>, unary_shape},
-      {OpKind::tanh_backward, {{"dy"}, {"y"}, {"dx", write}}, {}, true, {}, {}, per_output<3>,
+      {OpKind::tanh_backward,
+       {{"dy"}, {"y"}, {"dx", write}},
+       {},
+       true,
+       {},
+       {},
+       per_output<3>,
        output_gradient_shape},
       {OpKind::relu_forward, {{"x"}, {"y", write}}, {}, true, {}, {}, per_output<1>, unary_shape},
-      {OpKind::relu_backward, {{"dy"}, {"y"}, {"dx", write}}, {}, true, {}, {}, per_output<1>,
+      {OpKind::relu_backward,
+       {{"dy"}, {"y"}, {"dx", write}},
+       {},
+       true,
+       {},
+       {},
+       per_output<1>,
        output_gradient_shape},
       {OpKind::gelu_forward, {{"x"}, {"y", write}}, {}, true, {}, {}, per_output<12>, unary_shape},
-      {OpKind::gelu_backward, {{"dy"}, {"x"}, {"dx", write}}, {}, true, {}, {}, per_output<20>,
+      {OpKind::gelu_backward,
+       {{"dy"}, {"x"}, {"dx", write}},
+       {},
+       true,
+       {},
+       {},
+       per_output<20>,
        input_gradient_shape},
       {OpKind::softmax_cross_entropy_forward,
-       {{"logits"}, {"target"}, {"loss", write}, {"log_sum_exp", write}}, {}, true, {}, {},
+       {{"logits"}, {"target"}, {"loss", write}, {"log_sum_exp", write}},
+       {},
+       true,
+       {},
+       {},
        [](const Trace& t, const Op& op) { return 4 * element_count(buffer_of(t, op, "logits")); },
        cross_entropy_shape},
-      {OpKind::softmax_cross_entropy_backward, {{"logits", update}, {"target"}, {"log_sum_exp"}},
-       {{"scale", A::real}}, false, {}, {}, per_output<4>, cross_entropy_shape},
-      {OpKind::embedding_forward, {{"tokens"}, {"wte"}, {"wpe"}, {"y", write}}, {}, true, {}, {},
-       per_output<1>, embedding_forward_shape},
+      {OpKind::softmax_cross_entropy_backward,
+       {{"logits", update}, {"target"}, {"log_sum_exp"}},
+       {{"scale", A::real}},
+       false,
+       {},
+       {},
+       per_output<4>,
+       cross_entropy_shape},
+      {OpKind::embedding_forward,
+       {{"tokens"}, {"wte"}, {"wpe"}, {"y", write}},
+       {},
+       true,
+       {},
+       {},
+       per_output<1>,
+       embedding_forward_shape},
       {OpKind::embedding_backward,
-       {{"dy"}, {"tokens"}, {"dwte", write_or_update}, {"dwpe", write_or_update}}, {}, true, {}, {},
+       {{"dy"}, {"tokens"}, {"dwte", write_or_update}, {"dwpe", write_or_update}},
+       {},
+       true,
+       {},
+       {},
        [](const Trace& t, const Op& op) { return 2 * element_count(buffer_of(t, op, "dy")); },
        embedding_backward_shape},
       {OpKind::layer_norm_forward,
        {{"x"}, {"w"}, {"b"}, {"y", write}, {"mean", write}, {"inverse_deviation", write}},
-       {{"epsilon", A::real}}, true, {}, {}, per_output<8>, layer_norm_shape},
+       {{"epsilon", A::real}},
+       true,
+       {},
+       {},
+       per_output<8>,
+       layer_norm_shape},
       {OpKind::layer_norm_backward,
-       {{"dy"}, {"x"}, {"w"}, {"mean"}, {"inverse_deviation"}, {"residual", read, true},
-        {"dx", write}, {"dw", write_or_update}, {"db", write_or_update}},
-       {}, true, {}, {}, per_output<14>, layer_norm_shape},
-      {OpKind::attention_forward, {{"qkv"}, {"probabilities", write}, {"y", write}}, {{"heads"}},
-       true, {}, {}, attention_forward_flops, attention_shape},
+       {{"dy"},
+        {"x"},
+        {"w"},
+        {"mean"},
+        {"inverse_deviation"},
+        {"residual", read, true},
+        {"dx", write},
+        {"dw", write_or_update},
+        {"db", write_or_update}},
+       {},
+       true,
+       {},
+       {},
+       per_output<14>,
+       layer_norm_shape},
+      {OpKind::attention_forward,
+       {{"qkv"}, {"probabilities", write}, {"y", write}},
+       {{"heads"}},
+       true,
+       {},
+       {},
+       attention_forward_flops,
+       attention_shape},
       {OpKind::attention_backward,
-       {{"dy"}, {"qkv"}, {"probabilities"}, {"dqkv", write}, {"workspace", write}}, {{"heads"}},
-       true, {}, {}, attention_backward_flops, attention_shape},
+       {{"dy"}, {"qkv"}, {"probabilities"}, {"dqkv", write}, {"workspace", write}},
+       {{"heads"}},
+       true,
+       {},
+       {},
+       attention_backward_flops,
+       attention_shape},
       {OpKind::add, {{"a"}, {"b"}, {"y", write}}, {}, true, {}, {}, per_output<1>, add_shape},
-      {OpKind::sgd_update, {{"w", update}, {"dw"}},
-       {{"learning_rate", A::real}, {"weight_decay", A::real}}, false, {}, {}, per_output<4>,
+      {OpKind::sgd_update,
+       {{"w", update}, {"dw"}},
+       {{"learning_rate", A::real}, {"weight_decay", A::real}},
+       false,
+       {},
+       {},
+       per_output<4>,
        sgd_shape},
-      {OpKind::adamw_update, {{"w", update}, {"dw"}, {"m", update}, {"v", update}},
-       {{"learning_rate", A::real}, {"beta1", A::real}, {"beta2", A::real}, {"epsilon", A::real},
-        {"weight_decay", A::real}, {"t"}},
-       false, {}, {}, per_output<16>, adamw_shape},
+      {OpKind::adamw_update,
+       {{"w", update}, {"dw"}, {"m", update}, {"v", update}},
+       {{"learning_rate", A::real},
+        {"beta1", A::real},
+        {"beta2", A::real},
+        {"epsilon", A::real},
+        {"weight_decay", A::real},
+        {"t"}},
+       false,
+       {},
+       {},
+       per_output<16>,
+       adamw_shape},
       {OpKind::report_loss, {{"loss"}}, {}, false, {}, {}, no_flops, any_shape},
       {OpKind::copy, {{"src"}, {"dst", write}}, {}, false, {}, {}, no_flops, copy_shape},
       {OpKind::record_event, {}, {{"event"}}, false, {}, {}, no_flops, any_shape},
       {OpKind::wait_event, {}, {{"event"}}, false, {}, {}, no_flops, any_shape},
-      {OpKind::all_reduce, {{"x", update}}, collective, false, {}, {}, per_output<1>,
+      {OpKind::all_reduce,
+       {{"x", update}},
+       collective,
+       false,
+       {},
+       {},
+       per_output<1>,
        all_reduce_shape},
-      {OpKind::reduce_scatter, {{"x"}, {"y", write}}, collective, false, "y", "x",
+      {OpKind::reduce_scatter,
+       {{"x"}, {"y", write}},
+       collective,
+       false,
+       "y",
+       "x",
        [](const Trace& t, const Op& op) { return element_count(buffer_of(t, op, "x")); },
        reduce_scatter_shape},
-      {OpKind::all_gather, {{"x"}, {"y", write}}, collective, false, "x", "y", no_flops,
+      {OpKind::all_gather,
+       {{"x"}, {"y", write}},
+       collective,
+       false,
+       "x",
+       "y",
+       no_flops,
        all_gather_shape},
       {OpKind::foreign, {}, {}, false, {}, {}, no_flops, any_shape},
   };
   return rules;
 }
 
-std::string place_of(const OperandRule& rule) { return "operand '" + std::string(rule.role) + "'"; }
+std::string place_of(const OperandRule& rule) {
+  return "operand '" + std::string(rule.role) + "'";
+}
 
 /// Empty when reads and writes of an operand fit its access.
 std::string access_error(const OperandRule& rule, const Operand& operand) {
   const bool reads = operand.reads >= 0;
   const bool writes = operand.writes >= 0;
-  const bool fits = (rule.access == read && reads && !writes) ||
-                    (rule.access == write && !reads && writes) ||
-                    (rule.access == update && reads && writes) ||
-                    (rule.access == write_or_update && writes);
+  const bool fits =
+      (rule.access == read && reads && !writes) || (rule.access == write && !reads && writes) ||
+      (rule.access == update && reads && writes) || (rule.access == write_or_update && writes);
   return fits ? "" : place_of(rule) + " has the wrong access for its kind";
 }
 

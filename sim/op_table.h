@@ -55,7 +55,8 @@ struct OpRule {
   std::string_view shares_to;
   /// Floating point operations of one execution.
   std::int64_t (*flops)(const Trace&, const Op&) = nullptr;
-  /// Empty when the operand shapes and dtypes fit, else what is wrong ("w is [4, 3], x needs K = 2").
+  /// Empty when the operand shapes and dtypes fit, else what is wrong ("w is [4, 3], x needs K =
+  /// 2").
   std::string (*shape_error)(const Trace&, const Op&) = nullptr;
 };
 

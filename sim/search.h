@@ -18,7 +18,7 @@ struct SearchRequest {
   std::string method = "auto";  // see search_methods()
   std::int64_t nodes = 200;     // plans tried at most; the result is a function of this and seed
   std::int64_t seed = 1;
-  double link_bytes_per_s = 0;   // host link per direction; 0 = offload not possible
+  double link_bytes_per_s = 0;  // host link per direction; 0 = offload not possible
   std::int64_t link_latency_ns = 0;
   double time_limit_s = 0;  // 0 = none; a result cut by the clock is marked not reproducible
   /// Called between plans with plans tried and best step so far; return false to stop.

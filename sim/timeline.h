@@ -16,8 +16,8 @@ struct MemoryChange {
   std::int64_t time_ns = 0;
   BufferId buffer;
   std::int64_t delta_bytes = 0;
-  std::int32_t step = -1;         // -1 before the first and after the last step
-  OpId op;                        // the op that is issued next (alloc) or was issued last (free)
+  std::int32_t step = -1;  // -1 before the first and after the last step
+  OpId op;                 // the op that is issued next (alloc) or was issued last (free)
   bool operator==(const MemoryChange&) const = default;
 };
 
@@ -36,7 +36,7 @@ struct Peak {
   std::int64_t time_ns = 0;
   std::int64_t change = -1;  // index in Timeline::changes; -1 when nothing was ever allocated
   CategoryBytes by_category{};
-  std::vector<BufferId> owners;  // live buffers, largest first, ties by id
+  std::vector<BufferId> owners{};  // live buffers, largest first, ties by id
   bool operator==(const Peak&) const = default;
 };
 
@@ -48,8 +48,8 @@ struct Timeline {
   std::int64_t begin_ns = 0;
   std::int64_t end_ns = 0;
   std::int64_t step_ns = 0;  // time of one steady step (the last step of several)
-  Peak peak;      // of one steady step: the `peak_bytes` of every report
-  Peak run_peak;  // with init and final
+  Peak peak;                 // of one steady step: the `peak_bytes` of every report
+  Peak run_peak;             // with init and final
   bool operator==(const Timeline&) const = default;
 };
 

@@ -98,10 +98,10 @@ enum class TraceKind : std::uint8_t { recorded, dry, planned, measured, imported
 template <class E>
 struct EnumNames;
 
-#define TIDEMARK_ENUM_NAMES(E, ...)                                             \
-  template <>                                                                   \
-  struct EnumNames<E> {                                                         \
-    static constexpr std::string_view k_type = #E;                              \
+#define TIDEMARK_ENUM_NAMES(E, ...)                                               \
+  template <>                                                                     \
+  struct EnumNames<E> {                                                           \
+    static constexpr std::string_view k_type = #E;                                \
     static constexpr auto k_names = std::to_array<std::string_view>(__VA_ARGS__); \
   }
 
@@ -113,8 +113,7 @@ TIDEMARK_ENUM_NAMES(Phase,
                     {"init", "forward", "backward", "optimizer", "eval", "inference", "other"});
 TIDEMARK_ENUM_NAMES(SpaceKind, {"device", "host_pageable", "host_pinned"});
 TIDEMARK_ENUM_NAMES(DType, {"f32", "f64", "bf16", "f16", "i32", "i64", "u8"});
-TIDEMARK_ENUM_NAMES(StreamKind,
-                    {"compute", "host_to_device", "device_to_host", "communication"});
+TIDEMARK_ENUM_NAMES(StreamKind, {"compute", "host_to_device", "device_to_host", "communication"});
 TIDEMARK_ENUM_NAMES(OpKind, {"load_batch",
                              "fill",
                              "random_normal",
@@ -157,7 +156,9 @@ TIDEMARK_ENUM_NAMES(TraceKind, {"recorded", "dry", "planned", "measured", "impor
 #undef TIDEMARK_ENUM_NAMES
 
 template <class E>
-concept NamedEnum = requires { EnumNames<E>::k_names; };
+concept NamedEnum = requires {
+  EnumNames<E>::k_names;
+};
 
 template <NamedEnum E>
 [[nodiscard]] constexpr std::string_view to_string(E value) {

@@ -11,10 +11,10 @@ namespace tidemark {
 class InputError : public std::runtime_error {
  public:
   struct Parts {
-    std::string file;
-    std::string place;  // "line 3", "byte 1024", "op 12 'block0.ln1'", "--budget"
-    std::string expected;
-    std::string found;
+    std::string file{};
+    std::string place{};  // "line 3", "byte 1024", "op 12 'block0.ln1'", "--budget"
+    std::string expected{};
+    std::string found{};
   };
 
   explicit InputError(Parts parts) : std::runtime_error(text(parts)), parts_(std::move(parts)) {}

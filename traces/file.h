@@ -11,8 +11,8 @@ namespace tidemark {
 /// Reads a trace: binary `.tmk`, its JSON text form, or either compressed (.gz, .xz, .zst); "-" is
 /// stdin. Damage that leaves something readable is counted in Trace::health. Index rows are checked
 /// (every id in range), so that the result is safe to walk.
-/// Throws InputError when nothing usable is there. An index of a multi-rank run gives a trace that has only `meta`
-/// and `ranks`.
+/// Throws InputError when nothing usable is there. An index of a multi-rank run gives a trace that
+/// has only `meta` and `ranks`.
 [[nodiscard]] Trace read_trace(const std::string& path);
 
 /// One trace, or all ranks of an index, in rank order.

@@ -70,8 +70,8 @@ struct Buffer {
   std::vector<std::int64_t> shape;
   std::int64_t size_bytes = 0;  // exact, before rounding to k_granule_bytes
   std::int64_t alignment_bytes = k_granule_bytes;
-  BufferId storage;                        // the buffer whose bytes this view shares; none = own
-  std::int64_t storage_offset_bytes = 0;   // of the view in its storage
+  BufferId storage;                       // the buffer whose bytes this view shares; none = own
+  std::int64_t storage_offset_bytes = 0;  // of the view in its storage
   Shard shard;
   std::int64_t offset_bytes = -1;  // placement in its space; -1 = not placed
   BufferId origin;                 // row in the source trace; the join key of diff
@@ -151,10 +151,11 @@ struct Decision {
 /// step_begin is init, after the last step_end is final.
 struct Event {
   EventKind kind = EventKind::alloc;
-  std::int64_t time_ns = 0;        // since the start of the recording
-  std::int32_t index = -1;         // buffer, op or step by kind; -1 where there is none
-  std::int64_t address_bytes = -1; // alloc, segment_*: offset in the space
-  std::int64_t size_bytes = 0;     // alloc: bytes that the allocator set aside; segment_*, out_of_memory: bytes
+  std::int64_t time_ns = 0;         // since the start of the recording
+  std::int32_t index = -1;          // buffer, op or step by kind; -1 where there is none
+  std::int64_t address_bytes = -1;  // alloc, segment_*: offset in the space
+  std::int64_t size_bytes =
+      0;  // alloc: bytes that the allocator set aside; segment_*, out_of_memory: bytes
   bool operator==(const Event&) const = default;
 };
 
@@ -194,13 +195,13 @@ struct RankFile {
 /// Proof beside a plan. All -1 when absent.
 struct PlanRecord {
   std::string method;
-  std::int64_t budget_bytes = -1;       // asked for
-  std::int64_t height_bytes = -1;       // of the placement on the device
-  std::int64_t peak_bytes = -1;         // live, of one steady step
-  std::int64_t step_ns = -1;            // predicted
-  std::int64_t keep_all_step_ns = -1;   // predicted for the source, same clock
-  std::int64_t bound_step_ns = -1;      // no plan within budget_bytes is faster
-  std::int64_t bound_budget_bytes = -1; // no plan of this program fits in less
+  std::int64_t budget_bytes = -1;        // asked for
+  std::int64_t height_bytes = -1;        // of the placement on the device
+  std::int64_t peak_bytes = -1;          // live, of one steady step
+  std::int64_t step_ns = -1;             // predicted
+  std::int64_t keep_all_step_ns = -1;    // predicted for the source, same clock
+  std::int64_t bound_step_ns = -1;       // no plan within budget_bytes is faster
+  std::int64_t bound_budget_bytes = -1;  // no plan of this program fits in less
   bool operator==(const PlanRecord&) const = default;
 };
 
@@ -217,13 +218,13 @@ struct Health {
 
 struct Meta {
   TraceKind kind = TraceKind::recorded;
-  std::int32_t level = 0;  // 0 memory events; 1 with dataflow and times; 2 executable
-  std::string title;       // "gpt2-tiny batch 4 sequence 32 adamw"
-  std::string config_json; // the run configuration (sim/config.h): rebuilds the program
-  std::string tool;        // "tidemark 0.1.0"
+  std::int32_t level = 0;   // 0 memory events; 1 with dataflow and times; 2 executable
+  std::string title;        // "gpt2-tiny batch 4 sequence 32 adamw"
+  std::string config_json;  // the run configuration (sim/config.h): rebuilds the program
+  std::string tool;         // "tidemark 0.1.0"
   std::string command;
-  std::string backend;     // "cpu", "dry", "cuda"; empty when it never ran
-  std::string allocator;   // "caching", "static"
+  std::string backend;    // "cpu", "dry", "cuda"; empty when it never ran
+  std::string allocator;  // "caching", "static"
   std::string device;
   std::int64_t device_memory_bytes = 0;
   std::int32_t rank = 0;
@@ -286,8 +287,8 @@ struct Trace {
 }
 
 /// Value of an integer attribute at a step; `fallback` when the op has no such attribute.
-[[nodiscard]] inline std::int64_t integer_at(const Op& op, std::string_view name,
-                                             std::int64_t step, std::int64_t fallback = 0) {
+[[nodiscard]] inline std::int64_t integer_at(const Op& op, std::string_view name, std::int64_t step,
+                                             std::int64_t fallback = 0) {
   const Attribute* a = find_attribute(op, name);
   return a == nullptr ? fallback : a->integer + a->per_step * step;
 }

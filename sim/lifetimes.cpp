@@ -1,0 +1,112 @@
+#include "sim/lifetimes.h"
+
+#include <algorithm>
+
+#include "sim/op_table.h"
+
+namespace tidemark {
+namespace {
+
+/// Index of the last op of `section` that uses each owning buffer; -1 = not used.
+std::vector<std::int64_t> last_uses(const Trace& trace, std::span<const OpId> section) {
+  std::vector<std::int64_t> last(trace.buffers.size(), -1);
+  for (std::size_t i = 0; i < section.size(); ++i) {
+    for (const Operand& operand : trace[section[i]].operands) {
+      last[storage_of(trace, operand.buffer).index()] = static_cast<std::int64_t>(i);
+    }
+  }
+  return last;
+}
+
+Instruction line(InstructionKind kind, BufferId buffer) {
+  return {kind, buffer.value};
+}
+Instruction line(OpId op) {
+  return {InstructionKind::run, op.value};
+}
+
+struct Walk {
+  const Trace& trace;
+  std::vector<char> live;        // by owning buffer
+  std::vector<char> persistent;  // by owning buffer
+
+  std::vector<Instruction> section(std::span<const OpId> ops) {
+    const std::vector<std::int64_t> last = last_uses(trace, ops);
+    std::vector<Instruction> out;
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      for (const Operand& operand : trace[ops[i]].operands) {
+        begin(out, storage_of(trace, operand.buffer));
+      }
+      out.push_back(line(ops[i]));
+      for (const Operand& operand : trace[ops[i]].operands) {
+        const BufferId owner = storage_of(trace, operand.buffer);
+        if (last[owner.index()] == static_cast<std::int64_t>(i)) end(out, owner);
+      }
+    }
+    return out;
+  }
+
+  void begin(std::vector<Instruction>& out, BufferId owner) {
+    if (live[owner.index()] != 0) return;
+    live[owner.index()] = 1;
+    out.push_back(line(InstructionKind::alloc, owner));
+  }
+
+  void end(std::vector<Instruction>& out, BufferId owner) {
+    if (live[owner.index()] == 0 || persistent[owner.index()] != 0) return;
+    live[owner.index()] = 0;
+    out.push_back(line(InstructionKind::free, owner));
+  }
+};
+
+void number_operand(Operand& operand, Access access, std::int32_t current) {
+  operand.reads = operand.writes = -1;
+  const bool accumulates = access == Access::write_or_update && current > 0;
+  if (access == Access::read || access == Access::update || accumulates) operand.reads = current;
+  if (access != Access::read) operand.writes = current + 1;
+}
+
+void number_section(Trace& trace, std::span<const OpId> section) {
+  std::vector<std::int32_t> version(trace.buffers.size(), 0);
+  for (OpId id : section) {
+    Op& op = trace.ops[id.index()];
+    const OpRule& rule = op_rule(op.kind);
+    std::size_t next = 0;
+    for (Operand& operand : op.operands) {
+      while (next < rule.operands.size() && rule.operands[next].role != operand.role) ++next;
+      if (next == rule.operands.size()) break;  // op_error() names it
+      number_operand(operand, rule.operands[next].access,
+                     version[storage_of(trace, operand.buffer).index()]);
+    }
+    for (const Operand& operand : op.operands) {
+      if (operand.writes >= 0) {
+        version[storage_of(trace, operand.buffer).index()] = operand.writes;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Program with_lifetimes(const Trace& trace, const Schedule& schedule) {
+  Walk walk{trace, std::vector<char>(trace.buffers.size(), 0),
+            std::vector<char>(trace.buffers.size(), 0)};
+  for (BufferId id : schedule.persistent) walk.persistent[id.index()] = 1;
+  Program program;
+  program.init = walk.section(schedule.init);
+  for (BufferId id : schedule.persistent) walk.begin(program.init, id);
+  program.body = walk.section(schedule.body);
+  program.final = walk.section(schedule.final);
+  for (auto id = schedule.persistent.rbegin(); id != schedule.persistent.rend(); ++id) {
+    program.final.push_back(line(InstructionKind::free, *id));
+  }
+  return program;
+}
+
+void assign_versions(Trace& trace, const Schedule& schedule) {
+  number_section(trace, schedule.init);
+  number_section(trace, schedule.body);
+  number_section(trace, schedule.final);
+}
+
+}  // namespace tidemark

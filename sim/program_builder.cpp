@@ -1,0 +1,123 @@
+#include "sim/program_builder.h"
+
+#include "sim/op_table.h"
+
+namespace tidemark {
+
+Attribute integer(std::string name, std::int64_t value) {
+  Attribute a;
+  a.name = std::move(name);
+  a.integer = value;
+  return a;
+}
+
+Attribute per_step(std::string name, std::int64_t first, std::int64_t step) {
+  Attribute a = integer(std::move(name), first);
+  a.per_step = step;
+  return a;
+}
+
+Attribute real(std::string name, double value) {
+  Attribute a;
+  a.name = std::move(name);
+  a.real = value;
+  return a;
+}
+
+LayerId ProgramBuilder::layer(const std::string& name, const std::string& kind) {
+  trace_.layers.push_back({name, kind, group_});
+  return LayerId{trace_.layers.size() - 1};
+}
+
+void ProgramBuilder::group(const std::string& name, const std::string& kind) {
+  group_ = layer(name, kind);
+}
+
+void ProgramBuilder::end_group() {
+  group_ = trace_[group_].parent;
+}
+
+void ProgramBuilder::at(LayerId layer, Phase phase) {
+  layer_ = layer;
+  phase_ = phase;
+}
+
+BufferId ProgramBuilder::value(const std::string& name, Category category,
+                               std::vector<std::int64_t> shape) {
+  return value(name, category, std::move(shape), dtype_);
+}
+
+BufferId ProgramBuilder::value(const std::string& name, Category category,
+                               std::vector<std::int64_t> shape, DType dtype) {
+  Buffer b;
+  b.name = name;
+  b.layer = layer_;
+  b.category = category;
+  b.dtype = dtype;
+  b.shape = std::move(shape);
+  b.size_bytes = element_count(b) * size_bytes(dtype);
+  b.origin = BufferId{trace_.buffers.size()};
+  trace_.buffers.push_back(std::move(b));
+  return BufferId{trace_.buffers.size() - 1};
+}
+
+BufferId ProgramBuilder::persistent(LayerId layer, const std::string& name, Category category,
+                                    std::vector<std::int64_t> shape) {
+  layer_ = layer;
+  const BufferId id = value(name, category, std::move(shape));
+  schedule_.persistent.push_back(id);
+  return id;
+}
+
+Parameter ProgramBuilder::parameter(LayerId layer, const std::string& name,
+                                    std::vector<std::int64_t> shape, double deviation,
+                                    double fill) {
+  Parameter p;
+  p.weight = persistent(layer, name, Category::weight, shape);
+  p.gradient = value(name + ".gradient", Category::gradient, std::move(shape));
+  phase_ = Phase::init;
+  if (deviation > 0) {
+    run(OpKind::random_normal, name + ".init", {{"y", p.weight}},
+        {real("deviation", deviation), integer("seed", seed_), integer("key", p.weight.value)});
+  } else {
+    run(OpKind::fill, name + ".init", {{"y", p.weight}}, {real("value", fill)});
+  }
+  parameters_.push_back(p);
+  return p;
+}
+
+BufferId ProgramBuilder::state(BufferId weight, const std::string& suffix) {
+  const LayerId layer = layer_;
+  const Phase phase = phase_;
+  const std::string name = name_of(weight) + "." + suffix;
+  const BufferId id =
+      persistent(layer_of(weight), name, Category::optimizer_state, trace_[weight].shape);
+  phase_ = Phase::init;
+  run(OpKind::fill, name + ".init", {{"y", id}}, {real("value", 0)});
+  at(layer, phase);
+  return id;
+}
+
+OpId ProgramBuilder::run(OpKind kind, const std::string& name, const std::vector<Use>& uses,
+                         std::vector<Attribute> attributes) {
+  Op op;
+  op.name = name;
+  op.kind = kind;
+  op.layer = layer_;
+  op.phase = phase_;
+  for (const auto& [role, buffer] : uses) op.operands.push_back({role, buffer, -1, -1});
+  op.attributes = std::move(attributes);
+  const OpId id{trace_.ops.size()};
+  op.origin = id;
+  trace_.ops.push_back(std::move(op));
+  (phase_ == Phase::init ? schedule_.init : schedule_.body).push_back(id);
+  return id;
+}
+
+Trace ProgramBuilder::finish() {
+  assign_versions(trace_, schedule_);
+  trace_.program = with_lifetimes(trace_, schedule_);
+  return std::exchange(trace_, {});
+}
+
+}  // namespace tidemark

@@ -1,0 +1,21 @@
+// The block container of `.tmk` files. FORMAT.md is the specification.
+#pragma once
+
+#include <string>
+
+#include "traces/trace.h"
+
+namespace tidemark {
+
+/// First bytes of every binary trace.
+inline constexpr std::string_view k_magic{"\x89TMK\r\n\x1a\n", 8};
+inline constexpr std::uint16_t k_major_version = 1;  // readers refuse another
+inline constexpr std::uint16_t k_minor_version = 0;  // readers accept any
+inline constexpr std::size_t k_events_per_block = 16384;
+
+[[nodiscard]] std::string to_binary(const Trace& trace);
+
+/// Damage is counted in the health of the result; InputError when nothing usable is left.
+[[nodiscard]] Trace from_binary(const std::string& bytes);
+
+}  // namespace tidemark

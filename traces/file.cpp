@@ -1,0 +1,202 @@
+#include "traces/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/iostreams/device/array.hpp>
+#include <boost/iostreams/filter/gzip.hpp>
+#include <boost/iostreams/filter/lzma.hpp>
+#include <boost/iostreams/filter/zstd.hpp>
+#include <boost/iostreams/filtering_stream.hpp>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "traces/binary.h"
+#include "traces/error.h"
+#include "traces/text.h"
+#include "traces/validate.h"
+
+namespace tidemark {
+namespace {
+
+namespace fs = std::filesystem;
+namespace io = boost::iostreams;
+
+std::string last_error() {
+  return std::strerror(errno);
+}
+
+/// A file descriptor that is closed when it goes out of scope, unless it is a standard stream.
+struct Descriptor {
+  int fd = -1;
+  Descriptor(const std::string& path, int flags)
+      : fd(path == "-" ? ((flags & O_WRONLY) != 0 ? STDOUT_FILENO : STDIN_FILENO)
+                       : ::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
+  ~Descriptor() {
+    if (fd > STDERR_FILENO) ::close(fd);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+};
+
+[[noreturn]] void unreadable(const std::string& path, const std::string& why) {
+  throw InputError(
+      InputError::Parts{.file = path, .place = {}, .expected = "a readable file", .found = why});
+}
+
+[[noreturn]] void unwritable(const std::string& path, const std::string& why) {
+  throw InputError(InputError::Parts{
+      .file = path, .place = {}, .expected = "a place that can be written", .found = why});
+}
+
+std::string read_raw(const std::string& path, std::int64_t limit_bytes) {
+  std::error_code ignored;
+  if (path != "-" && fs::is_directory(path, ignored)) unreadable(path, "a directory");
+  const Descriptor in(path, O_RDONLY);
+  if (in.fd < 0) unreadable(path, last_error());
+  std::string out;
+  std::string chunk(1 << 20, '\0');
+  while (true) {
+    const ssize_t got = ::read(in.fd, chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) unreadable(path, last_error());
+    if (got == 0) return out;
+    out.append(chunk, 0, static_cast<std::size_t>(got));
+    if (static_cast<std::int64_t>(out.size()) > limit_bytes) {
+      unreadable(path, fmt::format("more than {} bytes", limit_bytes));
+    }
+  }
+}
+
+template <class Filter>
+std::string decompress(const std::string& path, const std::string& raw, std::int64_t limit_bytes) {
+  std::string out;
+  try {
+    io::filtering_istream in;
+    in.push(Filter());
+    in.push(io::array_source(raw.data(), raw.size()));
+    in.exceptions(std::ios::badbit);
+    std::string chunk(1 << 20, '\0');
+    while (in.good()) {
+      in.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+      out.append(chunk, 0, static_cast<std::size_t>(in.gcount()));
+      if (static_cast<std::int64_t>(out.size()) > limit_bytes) {
+        unreadable(path, fmt::format("more than {} bytes after decompression", limit_bytes));
+      }
+    }
+  } catch (const std::ios_base::failure& e) {
+    unreadable(path, fmt::format("damaged compressed data ({})", e.what()));
+  }
+  return out;
+}
+
+bool begins_with(const std::string& text, std::string_view head) {
+  return std::string_view(text).substr(0, head.size()) == head;
+}
+
+void write_all(int fd, const std::string& content, const std::string& path) {
+  std::size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t put = ::write(fd, content.data() + done, content.size() - done);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) unwritable(path, last_error());
+    done += static_cast<std::size_t>(put);
+  }
+}
+
+Trace checked(Trace trace) {
+  if (const std::string fault = index_fault(trace); !fault.empty()) throw InputError(fault);
+  return trace;
+}
+
+}  // namespace
+
+std::string read_file(const std::string& path, std::int64_t limit_bytes) {
+  std::string raw = read_raw(path, limit_bytes);
+  if (begins_with(raw, "\x1f\x8b")) {
+    return decompress<io::gzip_decompressor>(path, raw, limit_bytes);
+  }
+  if (begins_with(raw, std::string_view("\xfd"
+                                        "7zXZ\0",
+                                        6))) {
+    return decompress<io::lzma_decompressor>(path, raw, limit_bytes);
+  }
+  if (begins_with(raw, "\x28\xb5\x2f\xfd")) {
+    return decompress<io::zstd_decompressor>(path, raw, limit_bytes);
+  }
+  return raw;
+}
+
+Trace from_bytes(const std::string& bytes, const std::string& file) {
+  try {
+    if (begins_with(bytes, k_magic)) return checked(from_binary(bytes));
+    const std::size_t first = bytes.find_first_not_of(" \t\r\n");
+    if (first != std::string::npos && bytes[first] == '{') return checked(from_text(bytes));
+    throw InputError(
+        InputError::Parts{.place = "byte 0",
+                          .expected = "a tidemark trace (.tmk, or its JSON form)",
+                          .found = bytes.empty() ? "an empty file" : "something else"});
+  } catch (const InputError& e) {
+    throw e.in_file(file);
+  }
+}
+
+Trace read_trace(const std::string& path) {
+  return from_bytes(read_file(path), path);
+}
+
+std::vector<Trace> read_ranks(const std::string& path) {
+  Trace first = read_trace(path);
+  if (first.ranks.empty()) {
+    std::vector<Trace> one;
+    one.push_back(std::move(first));
+    return one;
+  }
+  std::vector<RankFile> files = first.ranks;
+  std::ranges::sort(files, {}, &RankFile::rank);
+  std::vector<Trace> out;
+  for (const RankFile& file : files) {
+    const fs::path name(file.file);
+    if (name.is_absolute() || std::ranges::find(name, fs::path("..")) != name.end()) {
+      throw InputError(InputError::Parts{.file = path,
+                                         .place = fmt::format("ranks[{}]", file.rank),
+                                         .expected = "a file beside the index",
+                                         .found = file.file});
+    }
+    out.push_back(read_trace((fs::path(path).parent_path() / name).string()));
+  }
+  return out;
+}
+
+void write_file(const std::string& path, const std::string& content) {
+  if (path == "-") return write_all(STDOUT_FILENO, content, "stdout");
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) unwritable(path, "a directory");
+  if (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored)) {
+    const Descriptor out(path, O_WRONLY);  // a device or a pipe is written in place
+    if (out.fd < 0) unwritable(path, last_error());
+    return write_all(out.fd, content, path);
+  }
+  const std::string beside = fmt::format("{}.{}.tmp", path, ::getpid());
+  try {
+    const Descriptor out(beside, O_WRONLY | O_CREAT | O_TRUNC);
+    if (out.fd < 0) unwritable(path, last_error());
+    write_all(out.fd, content, path);
+    fs::rename(beside, path);
+  } catch (const fs::filesystem_error& e) {
+    fs::remove(beside, ignored);
+    unwritable(path, e.code().message());
+  } catch (...) {
+    fs::remove(beside, ignored);
+    throw;
+  }
+}
+
+void write_trace(const Trace& trace, const std::string& path) {
+  write_file(path, path.ends_with(".json") ? to_text(trace) : to_binary(trace));
+}
+
+}  // namespace tidemark

@@ -1,0 +1,148 @@
+#include "traces/validate.h"
+
+#include <fmt/format.h>
+
+namespace tidemark {
+namespace {
+
+constexpr std::int64_t k_largest_bytes = std::int64_t{1} << 56;
+
+/// Remembers the first fault only.
+class Faults {
+ public:
+  void expect(bool holds, std::string_view table, std::size_t row, std::string_view what) {
+    if (!holds && text.empty()) text = fmt::format("{}[{}]: expected {}", table, row, what);
+  }
+
+  template <class IdType, class Rows>
+  void row_or_none(IdType id, const Rows& rows, std::string_view table, std::size_t row) {
+    row_of(id.valid() ? id : IdType{}, rows, table, row, true);
+  }
+
+  template <class IdType, class Rows>
+  void row_of(IdType id, const Rows& rows, std::string_view table, std::size_t row,
+              bool none_allowed = false) {
+    const bool holds = id.valid() ? id.index() < rows.size() : none_allowed;
+    if (holds || !text.empty()) return;
+    text =
+        fmt::format("{}[{}]: expected an id below {}, found {}", table, row, rows.size(), id.value);
+  }
+
+  std::string text;
+};
+
+void layers(const Trace& t, Faults& f) {
+  for (std::size_t i = 0; i < t.layers.size(); ++i) {
+    const LayerId parent = t.layers[i].parent;
+    f.expect(!parent.valid() || parent.index() < i, "layers", i, "a parent before it");
+  }
+}
+
+void view(const Trace& t, std::size_t i, Faults& f) {
+  const Buffer& b = t.buffers[i];
+  if (!b.storage.valid() || b.storage.index() >= t.buffers.size()) return;
+  const Buffer& owner = t[b.storage];
+  f.expect(!owner.storage.valid(), "buffers", i, "a storage that is not a view itself");
+  f.expect(b.storage_offset_bytes >= 0 && b.storage_offset_bytes <= owner.size_bytes &&
+               b.size_bytes <= owner.size_bytes - b.storage_offset_bytes,
+           "buffers", i, "a view inside its storage");
+  f.expect(b.space == owner.space, "buffers", i, "a view in the space of its storage");
+}
+
+/// True when the extents multiply to at most k_largest_bytes elements.
+bool shape_fits(const Buffer& b) {
+  std::int64_t bytes = size_bytes(b.dtype);
+  for (std::int64_t extent : b.shape) {
+    if (extent < 0 || __builtin_mul_overflow(bytes, extent, &bytes)) return false;
+  }
+  return bytes <= k_largest_bytes;
+}
+
+void buffers(const Trace& t, Faults& f) {
+  for (std::size_t i = 0; i < t.buffers.size(); ++i) {
+    const Buffer& b = t.buffers[i];
+    f.row_or_none(b.layer, t.layers, "buffers", i);
+    f.row_or_none(b.storage, t.buffers, "buffers", i);
+    f.row_or_none(b.shard.group, t.groups, "buffers", i);
+    f.row_or_none(b.decision, t.decisions, "buffers", i);
+    f.expect(b.size_bytes >= 0 && b.size_bytes <= k_largest_bytes, "buffers", i,
+             "size_bytes in [0, 2^56]");
+    f.expect(b.offset_bytes >= -1 && b.offset_bytes <= k_largest_bytes, "buffers", i,
+             "offset_bytes in [-1, 2^56]");
+    f.expect(shape_fits(b), "buffers", i, "a shape of at most 2^56 bytes");
+    f.expect(b.alignment_bytes > 0, "buffers", i, "a positive alignment");
+    f.expect(b.shard.count >= 1 && b.shard.index >= 0 && b.shard.index < b.shard.count, "buffers",
+             i, "a shard index below its count");
+    f.expect(b.storage.value != static_cast<std::int32_t>(i), "buffers", i,
+             "a storage other than itself");
+    view(t, i, f);
+  }
+}
+
+void ops(const Trace& t, Faults& f) {
+  for (std::size_t i = 0; i < t.ops.size(); ++i) {
+    const Op& op = t.ops[i];
+    f.row_or_none(op.layer, t.layers, "ops", i);
+    f.row_or_none(op.decision, t.decisions, "ops", i);
+    f.row_of(op.stream, t.streams, "ops", i);
+    for (const Operand& operand : op.operands) f.row_of(operand.buffer, t.buffers, "ops", i);
+  }
+}
+
+void section(const Trace& t, const std::vector<Instruction>& lines, std::string_view name,
+             Faults& f) {
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const std::size_t rows =
+        lines[i].kind == InstructionKind::run ? t.ops.size() : t.buffers.size();
+    f.expect(lines[i].index >= 0 && static_cast<std::size_t>(lines[i].index) < rows, name, i,
+             fmt::format("an index below {}", rows));
+  }
+}
+
+void events(const Trace& t, Faults& f) {
+  bool in_step = false;
+  for (std::size_t i = 0; i < t.events.size(); ++i) {
+    const Event& e = t.events[i];
+    const auto row = static_cast<std::size_t>(e.index);
+    const bool of_buffer = e.kind == EventKind::alloc || e.kind == EventKind::free;
+    const bool of_op = e.kind == EventKind::op_begin || e.kind == EventKind::op_end;
+    f.expect(!of_buffer || (e.index >= 0 && row < t.buffers.size()), "events", i, "a buffer row");
+    f.expect(!of_op || (e.index >= 0 && row < t.ops.size()), "events", i, "an op row");
+    f.expect(i == 0 || e.time_ns >= t.events[i - 1].time_ns, "events", i,
+             "a time not before the previous event");
+    f.expect(e.kind != EventKind::step_end || in_step, "events", i, "a step_begin before step_end");
+    if (e.kind == EventKind::step_begin) in_step = true;
+    if (e.kind == EventKind::step_end) in_step = false;
+  }
+}
+
+void others(const Trace& t, Faults& f) {
+  f.expect(t.streams.empty() || t.streams[0].kind == StreamKind::compute, "streams", 0,
+           "the compute stream");
+  for (std::size_t i = 0; i < t.decisions.size(); ++i) {
+    f.row_or_none(t.decisions[i].buffer, t.buffers, "decisions", i);
+    f.row_or_none(t.decisions[i].until, t.ops, "decisions", i);
+    f.row_or_none(t.decisions[i].release_before, t.ops, "decisions", i);
+    f.row_or_none(t.decisions[i].fetch_before, t.ops, "decisions", i);
+  }
+  for (std::size_t i = 0; i < t.digests.size(); ++i) {
+    f.row_of(t.digests[i].buffer, t.buffers, "digests", i);
+  }
+}
+
+}  // namespace
+
+std::string index_fault(const Trace& trace) {
+  Faults faults;
+  layers(trace, faults);
+  buffers(trace, faults);
+  ops(trace, faults);
+  section(trace, trace.program.init, "program.init", faults);
+  section(trace, trace.program.body, "program.body", faults);
+  section(trace, trace.program.final, "program.final", faults);
+  events(trace, faults);
+  others(trace, faults);
+  return faults.text;
+}
+
+}  // namespace tidemark
