@@ -23,7 +23,9 @@ constexpr std::array<Rgb, k_band_count> k_band_colours = {
 };
 
 constexpr Rgb darkened(Rgb colour) {
-  const auto channel = [colour](int shift) { return (((colour >> shift) & 0xFFU) * 9 / 20) << shift; };
+  const auto channel = [colour](int shift) {
+    return (((colour >> shift) & 0xFFU) * 9 / 20) << shift;
+  };
   return 0xFF000000U | channel(16) | channel(8) | channel(0);
 }
 
@@ -73,7 +75,9 @@ Band band_of(Category category) {
   return Band::other;
 }
 
-std::string_view to_string(Band band) { return k_band_names[static_cast<std::size_t>(band)]; }
+std::string_view to_string(Band band) {
+  return k_band_names[static_cast<std::size_t>(band)];
+}
 
 BandBytes by_band(const CategoryBytes& by_category) {
   BandBytes bands{};
@@ -87,11 +91,19 @@ std::int64_t total_bytes(const CategoryBytes& by_category) {
   return std::accumulate(by_category.begin(), by_category.end(), std::int64_t{0});
 }
 
-const CanvasColours& light_colours() { return k_light; }
-const CanvasColours& dark_colours() { return k_dark; }
+const CanvasColours& light_colours() {
+  return k_light;
+}
+const CanvasColours& dark_colours() {
+  return k_dark;
+}
 
-Rgb band_colour(Band band) { return k_band_colours[static_cast<std::size_t>(band)]; }
+Rgb band_colour(Band band) {
+  return k_band_colours[static_cast<std::size_t>(band)];
+}
 
-Rgb edge_colour(Band band) { return darkened(band_colour(band)); }
+Rgb edge_colour(Band band) {
+  return darkened(band_colour(band));
+}
 
 }  // namespace tidemark

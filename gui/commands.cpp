@@ -30,25 +30,41 @@ constexpr std::array<Binding, 19> k_bindings = {{
 }};
 
 constexpr std::array<std::pair<int, Command>, 28> k_keys = {{
-    {Qt::Key_W, Command::zoom_in},           {Qt::Key_Plus, Command::zoom_in},
-    {Qt::Key_Equal, Command::zoom_in},       {Qt::Key_Up, Command::zoom_in},
-    {Qt::Key_S, Command::zoom_out},          {Qt::Key_Minus, Command::zoom_out},
-    {Qt::Key_Down, Command::zoom_out},       {Qt::Key_A, Command::pan_left},
-    {Qt::Key_Left, Command::pan_left},       {Qt::Key_D, Command::pan_right},
-    {Qt::Key_Right, Command::pan_right},     {Qt::Key_Home, Command::whole},
-    {Qt::Key_0, Command::whole},             {Qt::Key_F, Command::fit_selection},
-    {Qt::Key_N, Command::next_peak},         {Qt::Key_P, Command::previous_peak},
-    {Qt::Key_BracketRight, Command::next_step}, {Qt::Key_BracketLeft, Command::previous_step},
-    {Qt::Key_Period, Command::next_change},  {Qt::Key_Comma, Command::previous_change},
-    {Qt::Key_T, Command::toggle_axis},       {Qt::Key_O, Command::toggle_step},
-    {Qt::Key_L, Command::toggle_theme},      {Qt::Key_B, Command::budget},
-    {Qt::Key_Return, Command::details},      {Qt::Key_Enter, Command::details},
-    {Qt::Key_Escape, Command::clear},        {Qt::Key_F1, Command::help},
+    {Qt::Key_W, Command::zoom_in},
+    {Qt::Key_Plus, Command::zoom_in},
+    {Qt::Key_Equal, Command::zoom_in},
+    {Qt::Key_Up, Command::zoom_in},
+    {Qt::Key_S, Command::zoom_out},
+    {Qt::Key_Minus, Command::zoom_out},
+    {Qt::Key_Down, Command::zoom_out},
+    {Qt::Key_A, Command::pan_left},
+    {Qt::Key_Left, Command::pan_left},
+    {Qt::Key_D, Command::pan_right},
+    {Qt::Key_Right, Command::pan_right},
+    {Qt::Key_Home, Command::whole},
+    {Qt::Key_0, Command::whole},
+    {Qt::Key_F, Command::fit_selection},
+    {Qt::Key_N, Command::next_peak},
+    {Qt::Key_P, Command::previous_peak},
+    {Qt::Key_BracketRight, Command::next_step},
+    {Qt::Key_BracketLeft, Command::previous_step},
+    {Qt::Key_Period, Command::next_change},
+    {Qt::Key_Comma, Command::previous_change},
+    {Qt::Key_T, Command::toggle_axis},
+    {Qt::Key_O, Command::toggle_step},
+    {Qt::Key_L, Command::toggle_theme},
+    {Qt::Key_B, Command::budget},
+    {Qt::Key_Return, Command::details},
+    {Qt::Key_Enter, Command::details},
+    {Qt::Key_Escape, Command::clear},
+    {Qt::Key_F1, Command::help},
 }};
 
 }  // namespace
 
-std::span<const Binding> bindings() { return k_bindings; }
+std::span<const Binding> bindings() {
+  return k_bindings;
+}
 
 std::optional<Command> command_of(const QKeyEvent& event) {
   if ((event.modifiers() & (Qt::ControlModifier | Qt::AltModifier)) != 0) return std::nullopt;

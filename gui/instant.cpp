@@ -7,9 +7,9 @@ namespace {
 
 /// The op of the latest span that covers `time_ns`, if any.
 OpId running_op(const Timeline& timeline, std::int64_t time_ns) {
-  auto after = std::upper_bound(
-      timeline.spans.begin(), timeline.spans.end(), time_ns,
-      [](std::int64_t t, const OpSpan& span) { return t < span.begin_ns; });
+  auto after =
+      std::upper_bound(timeline.spans.begin(), timeline.spans.end(), time_ns,
+                       [](std::int64_t t, const OpSpan& span) { return t < span.begin_ns; });
   // Spans of other streams may begin in between; a few steps back are enough to find a cover.
   constexpr int k_most_streams = 8;
   for (int i = 0; i < k_most_streams && after != timeline.spans.begin(); ++i) {
@@ -112,6 +112,8 @@ std::string phase_name(const Trace& trace, OpId op) {
   return op.valid() ? std::string(to_string(trace[op].phase)) : "-";
 }
 
-std::string op_name(const Trace& trace, OpId op) { return op.valid() ? trace[op].name : "-"; }
+std::string op_name(const Trace& trace, OpId op) {
+  return op.valid() ? trace[op].name : "-";
+}
 
 }  // namespace tidemark

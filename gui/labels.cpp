@@ -34,9 +34,9 @@ Phase phase_at(const Run& run, std::int64_t position, Axis axis) {
     const std::int64_t change = run.pyramid().change_at(position, axis);
     if (change >= 0) op = timeline.changes[static_cast<std::size_t>(change)].op;
   } else {
-    const auto after = std::upper_bound(
-        timeline.spans.begin(), timeline.spans.end(), position,
-        [](std::int64_t t, const OpSpan& span) { return t < span.begin_ns; });
+    const auto after =
+        std::upper_bound(timeline.spans.begin(), timeline.spans.end(), position,
+                         [](std::int64_t t, const OpSpan& span) { return t < span.begin_ns; });
     if (after != timeline.spans.begin()) op = std::prev(after)->op;
   }
   return op.valid() ? trace[op].phase : Phase::other;
@@ -64,15 +64,13 @@ std::string format_time_ns(std::int64_t ns) {
   return fmt::format("{:.6f} s", static_cast<double>(ns) * 1e-9);
 }
 
-std::vector<Tick> axis_ticks(const ColumnScale& scale, Axis axis, std::int64_t zero,
-                             int least_px) {
+std::vector<Tick> axis_ticks(const ColumnScale& scale, Axis axis, std::int64_t zero, int least_px) {
   const std::int64_t most = std::max(scale.width_px / std::max(least_px, 1), 1);
   const std::int64_t step = tick_step(std::max<std::int64_t>(scale.range.span() / most, 1));
   std::int64_t from = scale.range.begin - zero;
   from = (from >= 0 ? (from + step - 1) / step : -(-from / step)) * step;
   // One unit for the whole axis: that of its largest label.
-  const std::int64_t widest =
-      std::max(scale.range.end - zero, -(scale.range.begin - zero));
+  const std::int64_t widest = std::max(scale.range.end - zero, -(scale.range.begin - zero));
   const std::string sample = format_tick_ns(widest, step);
   const std::string unit = sample.substr(sample.find(' ') + 1);
   std::vector<Tick> ticks;

@@ -3,8 +3,8 @@
 //
 // A leaf covers k_leaf_changes changes, a node of the next level k_fan_out nodes. A node holds the
 // largest total, the change that led to it, and the smallest total. Each leaf begins with a key
-// frame (the composition before its first change), so the composition after any change costs at most
-// k_leaf_changes - 1 additions; nodes need none of their own.
+// frame (the composition before its first change), so the composition after any change costs at
+// most k_leaf_changes - 1 additions; nodes need none of their own.
 #pragma once
 
 #include <cstdint>

@@ -68,8 +68,8 @@ RunPtr load_run(const std::string& path) {
 std::vector<std::int64_t> find_local_peaks(const Timeline& timeline, std::int64_t least_bytes) {
   std::vector<std::int64_t> peaks;
   std::int64_t total = 0;
-  std::int64_t low = 0;    // since the last peak
-  std::int64_t high = 0;   // since the last valley
+  std::int64_t low = 0;   // since the last peak
+  std::int64_t high = 0;  // since the last valley
   std::int64_t high_change = -1;
   bool rising = true;
   const auto take = [&] {

@@ -1,5 +1,5 @@
-// The stacked area as pixels, from columns. Plain arrays and no widget: the same function paints the
-// window, screenshots and tests.
+// The stacked area as pixels, from columns. Plain arrays and no widget: the same function paints
+// the window, screenshots and tests.
 #pragma once
 
 #include <optional>
@@ -49,7 +49,6 @@ struct StackScene {
 
 /// First row of each band, from the lowest band up; the last entry is the top of the stack. The
 /// rows of band k are [tops[k], k == 0 ? height_px : tops[k - 1]).
-[[nodiscard]] std::array<int, k_band_count> band_tops(const Column& column,
-                                                      const ByteScale& scale);
+[[nodiscard]] std::array<int, k_band_count> band_tops(const Column& column, const ByteScale& scale);
 
 }  // namespace tidemark

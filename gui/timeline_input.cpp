@@ -63,8 +63,8 @@ void TimelineWidget::mouseReleaseEvent(QMouseEvent* event) {
   if (ended != Drag::undecided || !canvas().contains(event->position().toPoint())) return;
   refresh();
   const int x = column_under(event->position().toPoint());
-  state_.pinned = instant_of_column(state_, columns_[static_cast<std::size_t>(x)],
-                                    scale().column_begin(x));
+  state_.pinned =
+      instant_of_column(state_, columns_[static_cast<std::size_t>(x)], scale().column_begin(x));
   emit pin_changed();
   emit focus_changed();
 }
@@ -114,10 +114,12 @@ void TimelineWidget::jump_to_step(bool forward) {
   const std::int64_t middle = state_.range.begin + state_.range.span() / 2;
   std::int64_t present = -1;
   for (std::size_t row = 0; row < count; ++row) {
-    if (state_.run->step(row, state_.axis).begin <= middle) present = static_cast<std::int64_t>(row);
+    if (state_.run->step(row, state_.axis).begin <= middle)
+      present = static_cast<std::int64_t>(row);
   }
-  const bool fits = present >= 0 &&
-                    state_.range == state_.run->step(static_cast<std::size_t>(present), state_.axis);
+  const bool fits =
+      present >= 0 &&
+      state_.range == state_.run->step(static_cast<std::size_t>(present), state_.axis);
   std::int64_t next = forward ? present + 1 : present - 1;
   if (!fits && present >= 0) next = present;  // from a wide view into the step itself first
   next = std::clamp<std::int64_t>(next, 0, static_cast<std::int64_t>(count) - 1);
@@ -131,8 +133,8 @@ void TimelineWidget::step_change(int by) {
 
 bool TimelineWidget::perform(Command command) {
   if (!state_.run) return false;
-  const int at_px = cursor_ && canvas().contains(*cursor_) ? column_under(*cursor_)
-                                                           : canvas().width() / 2;
+  const int at_px =
+      cursor_ && canvas().contains(*cursor_) ? column_under(*cursor_) : canvas().width() / 2;
   switch (command) {
     case Command::zoom_in:
       zoom(k_key_zoom, at_px);

@@ -10,7 +10,9 @@
 namespace tidemark {
 namespace {
 
-QString text_of(const std::string& text) { return QString::fromStdString(text); }
+QString text_of(const std::string& text) {
+  return QString::fromStdString(text);
+}
 
 QFont small_font(const QPainter& painter) {
   QFont font = painter.font();
@@ -63,8 +65,9 @@ void paint_time_axis(QPainter& painter, const TimelinePicture& p) {
       painter.drawText(box, Qt::AlignCenter, text_of(tick.text));
     }
   }
-  painter.drawText(QRect(0, y + 5, p.canvas.left() - 12, 18), Qt::AlignLeft | Qt::AlignVCenter,
-                   p.state.axis == Axis::time ? QStringLiteral("  time") : QStringLiteral("  events"));
+  painter.drawText(
+      QRect(0, y + 5, p.canvas.left() - 12, 18), Qt::AlignLeft | Qt::AlignVCenter,
+      p.state.axis == Axis::time ? QStringLiteral("  time") : QStringLiteral("  events"));
 }
 
 void paint_phases(QPainter& painter, const TimelinePicture& p) {
@@ -182,8 +185,8 @@ void paint_peaks(QPainter& painter, const TimelinePicture& p) {
                         text_of(format_change(static_cast<double>(other_bytes),
                                               static_cast<double>(peak_bytes)))));
   }
-  const std::int64_t at_ns = run.timeline().peak.time_ns -
-                             (p.state.one_step ? run.steady_step(Axis::time).begin : 0);
+  const std::int64_t at_ns =
+      run.timeline().peak.time_ns - (p.state.one_step ? run.steady_step(Axis::time).begin : 0);
   paint_peak(painter, p, run,
              QStringLiteral("peak %1 at %2")
                  .arg(text_of(format_bytes(peak_bytes)), text_of(format_time_ns(at_ns))));

@@ -21,7 +21,9 @@ inline constexpr int k_top_margin_px = 22;
 inline constexpr int k_phase_lane_px = 17;
 inline constexpr int k_bottom_margin_px = k_phase_lane_px + 26;
 
-[[nodiscard]] inline QColor to_colour(Rgb rgb) { return QColor::fromRgb(rgb); }
+[[nodiscard]] inline QColor to_colour(Rgb rgb) {
+  return QColor::fromRgb(rgb);
+}
 
 struct TimelinePicture {
   const ViewState& state;

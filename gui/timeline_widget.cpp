@@ -41,8 +41,12 @@ void TimelineWidget::set_budget(std::int64_t budget_bytes) {
   outdate();
 }
 
-void TimelineWidget::set_axis(Axis axis) { change_mode(axis, state_.one_step); }
-void TimelineWidget::set_one_step(bool one_step) { change_mode(state_.axis, one_step); }
+void TimelineWidget::set_axis(Axis axis) {
+  change_mode(axis, state_.one_step);
+}
+void TimelineWidget::set_one_step(bool one_step) {
+  change_mode(state_.axis, one_step);
+}
 
 void TimelineWidget::change_mode(Axis axis, bool one_step) {
   if (axis == state_.axis && one_step == state_.one_step) return;
@@ -161,6 +165,8 @@ void TimelineWidget::paintEvent(QPaintEvent*) {
   }
 }
 
-void TimelineWidget::resizeEvent(QResizeEvent*) { outdate(); }
+void TimelineWidget::resizeEvent(QResizeEvent*) {
+  outdate();
+}
 
 }  // namespace tidemark

@@ -47,8 +47,8 @@ OverlayColumns overlay_of(const ViewState& state, std::size_t other, const Colum
   overlay.max_bytes.reserve(columns.size());
   for (int x = 0; x < own.width_px; ++x) {
     const bool inside = own.column_begin(x) < step.end && own.column_begin(x + 1) >= step.begin;
-    overlay.max_bytes.push_back(
-        inside ? columns[static_cast<std::size_t>(x)].extremes.max_bytes : -1);
+    overlay.max_bytes.push_back(inside ? columns[static_cast<std::size_t>(x)].extremes.max_bytes
+                                       : -1);
   }
   return overlay;
 }
@@ -62,8 +62,7 @@ std::int64_t peak_position(const ViewState& state, const Run& run) {
   return std::max(at, step.begin) + shift_of(state, run);
 }
 
-Instant instant_of_column(const ViewState& state, const Column& column,
-                          std::int64_t column_begin) {
+Instant instant_of_column(const ViewState& state, const Column& column, std::int64_t column_begin) {
   return instant_at(*state.run, column.extremes.max_change, column_begin, state.axis);
 }
 

@@ -1,5 +1,5 @@
-// What the timeline shows, as a value, and what follows from it. No widget: the same state gives the
-// same picture in the window, in a screenshot and in a test.
+// What the timeline shows, as a value, and what follows from it. No widget: the same state gives
+// the same picture in the window, in a screenshot and in a test.
 #pragma once
 
 #include <optional>

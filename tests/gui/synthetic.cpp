@@ -38,8 +38,8 @@ LayerParts make_layer(Sketch& sketch, int number, std::int64_t unit_bytes) {
   p.init = op(".init", Phase::init, {p.weight, p.moments});
   p.forward = op(".forward", Phase::forward, {p.weight, p.activation, p.workspace});
   p.recompute = op(".recompute", Phase::backward, {p.weight, p.again});
-  p.backward = op(".backward", Phase::backward,
-                  {p.weight, p.activation, p.again, p.gradient, p.temporary});
+  p.backward =
+      op(".backward", Phase::backward, {p.weight, p.activation, p.again, p.gradient, p.temporary});
   p.update = op(".update", Phase::optimizer, {p.weight, p.gradient, p.moments});
   return p;
 }
@@ -106,9 +106,7 @@ void Sketch::event(EventKind kind, std::int32_t index) {
 
 Trace random_trace(const RandomSpec& spec) {
   std::mt19937 random(spec.seed);
-  const auto below = [&random](std::int64_t n) {
-    return static_cast<std::int64_t>(random()) % n;
-  };
+  const auto below = [&random](std::int64_t n) { return static_cast<std::int64_t>(random()) % n; };
   Sketch sketch;
   const LayerId layer = sketch.layer("layer");
   const OpId op = sketch.op("layer.forward", layer, Phase::forward);
@@ -148,8 +146,7 @@ Trace training_trace(const TrainingSpec& spec) {
   meta.title = "gpt2-tiny batch 4 sequence 32 adamw";
   meta.backend = "cpu";
   const LayerId data = sketch.layer("data");
-  const BufferId tokens =
-      sketch.buffer("tokens", data, Category::input, 2 * spec.unit_bytes);
+  const BufferId tokens = sketch.buffer("tokens", data, Category::input, 2 * spec.unit_bytes);
   const OpId load = sketch.op("data.load", data, Phase::forward);
   sketch.operand(load, tokens);
   std::vector<LayerParts> parts;

@@ -11,6 +11,8 @@ namespace tidemark::test {
 /// Events of a run as they are recorded, written one after the other.
 class Sketch {
  public:
+  Sketch() { trace.streams.push_back({.name = "compute"}); }
+
   BufferId buffer(const std::string& name, LayerId layer, Category category, std::int64_t bytes);
   LayerId layer(const std::string& name);
   OpId op(const std::string& name, LayerId layer, Phase phase);

@@ -9,11 +9,13 @@ TEST_CASE("every unit of a range lies in exactly the column that begins before i
   std::mt19937_64 random(7);
   for (int i = 0; i < 300; ++i) {
     const auto begin = static_cast<std::int64_t>(random() % 1'000'000'000'000'000);
-    const auto span = static_cast<std::int64_t>(random() % (i % 2 == 0 ? 5'000 : 90'000'000'000)) + 1;
+    const auto span =
+        static_cast<std::int64_t>(random() % (i % 2 == 0 ? 5'000 : 90'000'000'000)) + 1;
     const ColumnScale scale{{begin, begin + span}, static_cast<int>(random() % 2000) + 1};
     REQUIRE(scale.column_begin(0) == begin);
     REQUIRE(scale.column_begin(scale.width_px) == begin + span);
-    const auto position = begin + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(span));
+    const auto position =
+        begin + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(span));
     const int x = scale.column_of(position);
     REQUIRE(x >= 0);
     REQUIRE(x < scale.width_px);

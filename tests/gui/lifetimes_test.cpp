@@ -40,9 +40,8 @@ TEST_CASE("alive buffers come largest first") {
   const auto run = run_of(test::random_trace({.seed = 9, .change_count = 3000}));
   const auto rows = alive_rows(*run, run->timeline().run_peak.change);
   REQUIRE(rows.size() == run->timeline().run_peak.owners.size());
-  CHECK(std::is_sorted(rows.begin(), rows.end(), [](const AliveRow& a, const AliveRow& b) {
-    return a.bytes > b.bytes;
-  }));
+  CHECK(std::is_sorted(rows.begin(), rows.end(),
+                       [](const AliveRow& a, const AliveRow& b) { return a.bytes > b.bytes; }));
   CHECK(alive_rows(*run, run->timeline().run_peak.change, 5).size() == 5);
 }
 
@@ -117,13 +116,16 @@ TEST_CASE("statistics of a range equal a walk over it, unit by unit") {
   std::mt19937 random(4);
   for (int i = 0; i < 50; ++i) {
     const ViewRange whole = run->whole(Axis::time);
-    const auto below = [&random](std::int64_t n) { return static_cast<std::int64_t>(random()) % n; };
+    const auto below = [&random](std::int64_t n) {
+      return static_cast<std::int64_t>(random()) % n;
+    };
     const std::int64_t begin = below(whole.span());
     const ViewRange range{begin, begin + 1 + below(whole.end - begin)};
     const RangeStatistics found = range_statistics(*run, range, Axis::time);
     double sum = 0;
     for (std::int64_t t = range.begin; t < range.end; ++t) {
-      sum += static_cast<double>(run->pyramid().total_after(run->pyramid().change_at(t, Axis::time)));
+      sum +=
+          static_cast<double>(run->pyramid().total_after(run->pyramid().change_at(t, Axis::time)));
     }
     CHECK(found.mean_bytes == Approx(sum / static_cast<double>(range.span())));
     std::int64_t allocs = 0;

@@ -37,7 +37,8 @@ struct BruteForce {
       if (at >= range.begin && at < range.end) found.push_back(i);
     }
     const bool at_begin =
-        !found.empty() && (axis == Axis::change ? found.front() : time_ns(found.front())) == range.begin;
+        !found.empty() &&
+        (axis == Axis::change ? found.front() : time_ns(found.front())) == range.begin;
     if (!at_begin) found.insert(found.begin(), before);
     return found;
   }
@@ -111,8 +112,8 @@ TEST_CASE("zooming never changes the peak") {
     for (const int width_px : {3, 100, 1919}) {
       const ColumnScale scale{range, width_px};
       const auto columns = run->pyramid().columns(scale, Axis::time);
-      const auto highest = std::max_element(
-          columns.begin(), columns.end(), [](const Column& a, const Column& b) {
+      const auto highest =
+          std::max_element(columns.begin(), columns.end(), [](const Column& a, const Column& b) {
             return a.extremes.max_bytes < b.extremes.max_bytes;
           });
       REQUIRE(highest->extremes.max_bytes == timeline.run_peak.bytes);
