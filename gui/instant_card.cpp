@@ -9,6 +9,7 @@ namespace tidemark {
 namespace {
 
 constexpr int k_pad_px = 14;
+constexpr int k_roomy_px = 440;  // from here on everything is shown
 constexpr std::size_t k_largest_shown = 5;
 
 QString text_of(const std::string& text) {
@@ -45,12 +46,18 @@ class CardWriter {
     const double share =
         total_bytes == 0 ? 0
                          : 100.0 * static_cast<double>(bytes) / static_cast<double>(total_bytes);
-    const QString value = QStringLiteral("%1  %2 %")
-                              .arg(text_of(format_bytes(bytes)), QString::number(share, 'f', 1));
+    const QString share_text = QStringLiteral("%1 %").arg(QString::number(share, 'f', 1));
+    const int share_px = painter_.fontMetrics().horizontalAdvance(QStringLiteral("100.0 %")) + 6;
+    painter_.setPen(to_colour(colours_.text));
+    painter_.drawText(QRect(box_.right() - share_px, y_, share_px, height_px + 2),
+                      Qt::AlignRight | Qt::AlignVCenter, share_text);
+    const QString value = QString::fromStdString(format_bytes(bytes));
+    reserved_px_ = share_px;
     indent_px_ = height_px + 4;
     const QString name = QString::fromLatin1(to_string(band).data()).replace('_', ' ');
     line(name, value, bytes == 0 ? colours_.faint_text : colours_.text);
     indent_px_ = 0;
+    reserved_px_ = 0;
   }
 
   void gap() { y_ += painter_.fontMetrics().height() / 2; }
@@ -68,7 +75,8 @@ class CardWriter {
   /// `value` at the right is whole, `name` is cut in the middle when there is no room.
   void line(const QString& name, const QString& value, Rgb name_colour) {
     const QFontMetrics metrics = painter_.fontMetrics();
-    const QRect row(box_.left() + indent_px_, y_, box_.width() - indent_px_, metrics.height() + 2);
+    const QRect row(box_.left() + indent_px_, y_, box_.width() - indent_px_ - reserved_px_,
+                    metrics.height() + 2);
     const int value_px = value.isEmpty() ? 0 : metrics.horizontalAdvance(value) + 8;
     painter_.setPen(to_colour(name_colour));
     painter_.drawText(row, Qt::AlignLeft | Qt::AlignVCenter,
@@ -83,10 +91,13 @@ class CardWriter {
   QRect box_;
   const CanvasColours& colours_;
   int y_ = k_pad_px;
-  int indent_px_ = 0;
+  int indent_px_ = 0;    // at the left
+  int reserved_px_ = 0;  // at the right
 };
 
-void write_head(CardWriter& card, const ViewState& state, const TimelineWidget::Focus& focus) {
+/// Without room only the time and the op.
+void write_head(CardWriter& card, const ViewState& state, const TimelineWidget::Focus& focus,
+                bool roomy) {
   const Trace& trace = state.run->trace();
   const Instant& instant = focus.instant;
   card.title(QString::fromLatin1(focus.title));
@@ -94,6 +105,7 @@ void write_head(CardWriter& card, const ViewState& state, const TimelineWidget::
   const std::int64_t zero_ns =
       state.one_step ? state.run->steady_step(Axis::time).begin : std::int64_t{0};
   card.pair(QStringLiteral("time"), text_of(format_time_ns(instant.time_ns - zero_ns)));
+  if (!roomy) return card.pair(QStringLiteral("op"), text_of(op_name(trace, instant.op)));
   card.pair(QStringLiteral("event"), QString::number(instant.change));
   card.pair(QStringLiteral("step"),
             instant.step < 0 ? QStringLiteral("-") : QString::number(instant.step));
@@ -118,9 +130,11 @@ void write_others(CardWriter& card, const ViewState& state, const Instant& insta
   }
 }
 
-void write_bands(CardWriter& card, const Instant& instant) {
+/// Without room only the bands that hold something.
+void write_bands(CardWriter& card, const Instant& instant, bool roomy) {
   const BandBytes bands = by_band(instant.by_category);
   for (std::size_t k = k_band_count; k-- > 0;) {
+    if (bands[k] == 0 && !roomy) continue;
     card.band(static_cast<Band>(k), bands[k], instant.total_bytes);
   }
 }
@@ -169,10 +183,11 @@ void InstantCard::paintEvent(QPaintEvent*) {
   const auto focus = timeline_.focus();
   if (!focus) return;
   CardWriter card(painter, rect().adjusted(k_pad_px, 0, -k_pad_px, 0), colours);
-  write_head(card, timeline_.state(), *focus);
+  const bool roomy = height() >= k_roomy_px;
+  write_head(card, timeline_.state(), *focus, roomy);
   write_others(card, timeline_.state(), focus->instant);
   card.gap();
-  write_bands(card, focus->instant);
+  write_bands(card, focus->instant, roomy);
   card.gap();
   write_largest(card, *timeline_.state().run, *focus);
 }

@@ -26,6 +26,17 @@ int decimals_of(std::int64_t step_ns, std::int64_t unit_ns) {
   return decimals;
 }
 
+/// "50 MiB": ticks are whole numbers of a unit.
+std::string format_round_bytes(std::int64_t bytes) {
+  constexpr std::array<std::string_view, 6> k_names = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  std::size_t unit = 0;
+  while (unit + 1 < k_names.size() && bytes != 0 && bytes % 1024 == 0) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return bytes == 0 ? "0" : fmt::format("{} {}", bytes, k_names[unit]);
+}
+
 Phase phase_at(const Run& run, std::int64_t position, Axis axis) {
   const Trace& trace = run.trace();
   const Timeline& timeline = run.timeline();
@@ -91,7 +102,7 @@ std::vector<Tick> byte_ticks(const ByteScale& scale, int least_px) {
   const std::int64_t step = byte_tick_step(std::max<std::int64_t>(scale.top_bytes / most, 1));
   std::vector<Tick> ticks;
   for (std::int64_t bytes = 0; bytes <= scale.top_bytes; bytes += step) {
-    ticks.push_back({scale.row_of(bytes), bytes == 0 ? "0" : format_bytes(bytes)});
+    ticks.push_back({scale.row_of(bytes), format_round_bytes(bytes)});
   }
   return ticks;
 }
@@ -125,7 +136,8 @@ std::optional<LabelPlace> place_label(std::span<const Column> columns, const Byt
 
 std::vector<PhaseSpan> phase_spans(const Run& run, const ColumnScale& scale, Axis axis) {
   std::vector<PhaseSpan> spans;
-  for (int x = 0; x < scale.width_px; ++x) {
+  const std::int64_t end = run.whole(axis).end;
+  for (int x = 0; x < scale.width_px && scale.column_begin(x) < end; ++x) {
     const Phase phase = phase_at(run, scale.column_begin(x), axis);
     if (spans.empty() || spans.back().phase != phase) spans.push_back({x, x, phase});
     spans.back().end_px = x + 1;

@@ -31,7 +31,7 @@ void MinimapWidget::paintEvent(QPaintEvent*) {
   const CanvasColours& colours = timeline_.colours();
   painter.fillRect(rect(), to_colour(colours.background));
   if (!state.run) return;
-  const std::vector<Column> columns = state.run->pyramid().columns(scale(), state.axis);
+  const std::vector<Column> columns = columns_of(state, scale());
   const PixelImage pixels =
       paint_stack({.columns = columns,
                    .scale = {.top_bytes = top_bytes_of(state), .height_px = strip().height()},

@@ -134,20 +134,23 @@ std::string plan_of(const Trace& trace) {
 
 std::string run_report_html(const ViewState& state) {
   if (!state.run) return "<p>No run is open.</p>";
-  std::string html = facts(*state.run);
+  std::string html =
+      "<style>td { white-space: nowrap; }</style>"
+      "<table cellspacing=0><tr><td valign=top>";
+  html += facts(*state.run);
   if (state.budget_bytes >= 0) {
     const std::int64_t free_bytes = state.budget_bytes - state.run->timeline().peak.bytes;
     html += fmt::format("<p>Budget {}: {} {}.</p>", format_bytes(state.budget_bytes),
                         free_bytes < 0 ? "over by" : "fits, free",
                         format_bytes(free_bytes < 0 ? -free_bytes : free_bytes));
   }
-  html += plan_of(state.run->trace());
-  html += peak_by_category(state.run->timeline().peak);
+  html += plan_of(state.run->trace()) + peak_by_category(state.run->timeline().peak);
+  // Side by side, so that the same figures stand in the same line.
   for (const RunPtr& other : state.others) {
-    html += "<hr>" + facts(*other) + plan_of(other->trace());
-    html += peak_by_category(other->timeline().peak);
+    html += "</td><td width=24>&nbsp;</td><td valign=top>" + facts(*other);
+    html += plan_of(other->trace()) + peak_by_category(other->timeline().peak);
   }
-  return html;
+  return html + "</td></tr></table>";
 }
 
 std::string describe(const ViewState& state, const RangeStatistics& s) {

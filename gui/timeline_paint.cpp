@@ -120,76 +120,117 @@ void paint_band_labels(QPainter& painter, const TimelinePicture& p) {
   }
 }
 
-/// Text on a card, within the canvas, beside `anchor`; what is taken already is left free.
-void paint_tag(QPainter& painter, const TimelinePicture& p, QPoint anchor, const QString& text) {
-  const QFontMetrics metrics = painter.fontMetrics();
-  QRect box(anchor, QSize(metrics.horizontalAdvance(text) + 12, metrics.height() + 4));
-  if (box.right() > p.canvas.right() - 2) box.moveRight(anchor.x() - 16);
-  if (box.left() < p.canvas.left() + 2) box.moveLeft(p.canvas.left() + 2);
-  if (box.top() < p.canvas.top() + 1) box.moveTop(p.canvas.top() + 1);
-  painter.fillRect(box, to_colour(p.colours.card));
-  painter.setPen(to_colour(p.colours.faint_text));
-  painter.drawRect(box);
-  painter.setPen(to_colour(p.colours.text));
-  painter.drawText(box, Qt::AlignCenter, text);
+/// Texts on small cards over the canvas. A card goes to the first of the places that are offered
+/// where it covers no other.
+class Tags {
+ public:
+  Tags(QPainter& painter, const TimelinePicture& picture) : painter_(painter), p_(picture) {}
+
+  /// `places`: upper left corners, best first.
+  void paint(const QString& text, const std::vector<QPoint>& places) {
+    const QSize size = size_of(text);
+    QRect chosen = inside({places.front(), size});
+    for (const QPoint& place : places) {
+      const QRect box = inside({place, size});
+      const bool is_free = std::none_of(taken_.begin(), taken_.end(), [&box](const QRect& other) {
+        return other.intersects(box.adjusted(-2, -2, 2, 2));
+      });
+      if (!is_free) continue;
+      chosen = box;
+      break;
+    }
+    taken_.push_back(chosen);
+    painter_.fillRect(chosen, to_colour(p_.colours.card));
+    painter_.setPen(to_colour(p_.colours.faint_text));
+    painter_.drawRect(chosen);
+    painter_.setPen(to_colour(p_.colours.text));
+    painter_.drawText(chosen, Qt::AlignCenter, text);
+  }
+
+  [[nodiscard]] QSize size_of(const QString& text) const {
+    const QFontMetrics metrics = painter_.fontMetrics();
+    return {metrics.horizontalAdvance(text) + 12, metrics.height() + 4};
+  }
+
+ private:
+  /// Moved into the canvas.
+  [[nodiscard]] QRect inside(QRect box) const {
+    if (box.right() > p_.canvas.right() - 2) box.moveRight(p_.canvas.right() - 2);
+    if (box.left() < p_.canvas.left() + 2) box.moveLeft(p_.canvas.left() + 2);
+    if (box.bottom() > p_.canvas.bottom() - 2) box.moveBottom(p_.canvas.bottom() - 2);
+    if (box.top() < p_.canvas.top() + 2) box.moveTop(p_.canvas.top() + 2);
+    return box;
+  }
+
+  QPainter& painter_;
+  const TimelinePicture& p_;
+  std::vector<QRect> taken_;
+};
+
+void paint_budget_line(QPainter& painter, const TimelinePicture& p) {
+  const int row = p.state.budget_bytes < 0 ? -1 : p.bytes.row_of(p.state.budget_bytes);
+  if (row < 0) return;
+  painter.setPen(QPen(to_colour(p.colours.over), 2, Qt::DashLine));
+  painter.drawLine(p.canvas.left(), p.canvas.top() + row, p.canvas.right(), p.canvas.top() + row);
 }
 
-void paint_budget(QPainter& painter, const TimelinePicture& p) {
+void paint_budget_tag(Tags& tags, const TimelinePicture& p) {
   if (p.state.budget_bytes < 0) return;
-  const QString size = text_of(format_bytes(p.state.budget_bytes));
-  const int row = p.bytes.row_of(p.state.budget_bytes);
-  if (row < 0) {
-    paint_tag(painter, p, {p.canvas.left() + 8, p.canvas.top() + 2},
-              QStringLiteral("↑ budget %1: all of it fits").arg(size));
-    return;
-  }
-  const int y = p.canvas.top() + row;
-  QPen pen(to_colour(p.colours.over), 2, Qt::DashLine);
-  painter.setPen(pen);
-  painter.drawLine(p.canvas.left(), y, p.canvas.right(), y);
-  QString text = QStringLiteral("budget %1").arg(size);
+  QString text = QStringLiteral("budget %1").arg(text_of(format_bytes(p.state.budget_bytes)));
   if (p.over.bytes > 0) {
     text += QStringLiteral(" · over by %1 for %2 of each step")
                 .arg(text_of(format_bytes(p.over.bytes)), text_of(format_ns(p.over.time_ns)));
   } else {
     text += QStringLiteral(" · fits");
   }
-  const int tag_height = painter.fontMetrics().height() + 6;
-  paint_tag(painter, p, {p.canvas.left() + 8, y - tag_height - 3}, text);
+  const int row = p.bytes.row_of(p.state.budget_bytes);
+  if (row < 0) text.prepend(QStringLiteral("↑ "));
+  const int left = p.canvas.left() + 8;
+  const int above = p.canvas.top() + std::max(row, 0) - tags.size_of(text).height() - 4;
+  const int below = p.canvas.top() + std::max(row, 0) + 5;
+  const int right = p.canvas.right() - tags.size_of(text).width() - 8;
+  tags.paint(text, {{left, above}, {right, above}, {left, below}, {right, below}});
 }
 
 /// A triangle that stands on the peak, and its label beside it.
-void paint_peak(QPainter& painter, const TimelinePicture& p, const Run& run, const QString& text) {
+void paint_peak(QPainter& painter, Tags& tags, const TimelinePicture& p, const Run& run) {
   const int x = p.scale().column_of(peak_position(p.state, run));
   if (x < 0 || x >= p.canvas.width()) return;
-  const int y = p.bytes.row_of(run.timeline().peak.bytes);
-  const QPoint tip = p.canvas.topLeft() + QPoint(x, y - 1);
+  const QPoint tip = p.canvas.topLeft() + QPoint(x, p.bytes.row_of(run.timeline().peak.bytes) - 1);
   QPolygon triangle;
   triangle << tip << tip + QPoint(-6, -10) << tip + QPoint(6, -10);
   painter.setPen(QPen(to_colour(p.colours.background), 1));
   painter.setBrush(to_colour(p.colours.text));
   painter.drawPolygon(triangle);
   painter.setBrush(Qt::NoBrush);
-  paint_tag(painter, p, tip + QPoint(9, -painter.fontMetrics().height() - 8), text);
+
+  const std::int64_t peak_bytes = run.timeline().peak.bytes;
+  QString text;
+  if (&run == p.state.run.get()) {
+    const std::int64_t zero_ns = p.state.one_step ? run.steady_step(Axis::time).begin : 0;
+    text = QStringLiteral("peak %1 at %2")
+               .arg(text_of(format_bytes(peak_bytes)),
+                    text_of(format_time_ns(run.timeline().peak.time_ns - zero_ns)));
+  } else {
+    const auto whole = static_cast<double>(p.state.run->timeline().peak.bytes);
+    text = QStringLiteral("%1 %2 (%3)")
+               .arg(QString::fromLatin1(to_string(run.trace().meta.kind).data()),
+                    text_of(format_bytes(peak_bytes)),
+                    text_of(format_change(static_cast<double>(peak_bytes), whole)));
+  }
+  const QSize size = tags.size_of(text);
+  tags.paint(text, {tip + QPoint(10, -size.height() - 4),
+                    tip + QPoint(-10 - size.width(), -size.height() - 4), tip + QPoint(10, 6),
+                    tip + QPoint(10, 6 + size.height()),
+                    tip + QPoint(-size.width() / 2, -14 - size.height())});
 }
 
-void paint_peaks(QPainter& painter, const TimelinePicture& p) {
-  const Run& run = *p.state.run;
-  const std::int64_t peak_bytes = run.timeline().peak.bytes;
-  for (const RunPtr& other : p.state.others) {
-    const std::int64_t other_bytes = other->timeline().peak.bytes;
-    const QString kind = QString::fromLatin1(to_string(other->trace().meta.kind).data());
-    paint_peak(painter, p, *other,
-               QStringLiteral("%1 %2 (%3)")
-                   .arg(kind, text_of(format_bytes(other_bytes)),
-                        text_of(format_change(static_cast<double>(other_bytes),
-                                              static_cast<double>(peak_bytes)))));
-  }
-  const std::int64_t at_ns =
-      run.timeline().peak.time_ns - (p.state.one_step ? run.steady_step(Axis::time).begin : 0);
-  paint_peak(painter, p, run,
-             QStringLiteral("peak %1 at %2")
-                 .arg(text_of(format_bytes(peak_bytes)), text_of(format_time_ns(at_ns))));
+void paint_marks(QPainter& painter, const TimelinePicture& p) {
+  Tags tags(painter, p);
+  paint_budget_line(painter, p);
+  paint_peak(painter, tags, p, *p.state.run);
+  for (const RunPtr& other : p.state.others) paint_peak(painter, tags, p, *other);
+  paint_budget_tag(tags, p);
 }
 
 void paint_selection(QPainter& painter, const TimelinePicture& p) {
@@ -249,8 +290,7 @@ void paint_timeline(QPainter& painter, const TimelinePicture& p) {
   paint_band_labels(painter, p);
   painter.setFont(font);
   paint_selection(painter, p);
-  paint_budget(painter, p);
-  paint_peaks(painter, p);
+  paint_marks(painter, p);
   paint_pin(painter, p);
   paint_cursor(painter, p);
 }

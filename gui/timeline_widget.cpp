@@ -50,10 +50,14 @@ void TimelineWidget::set_one_step(bool one_step) {
 
 void TimelineWidget::change_mode(Axis axis, bool one_step) {
   if (axis == state_.axis && one_step == state_.one_step) return;
+  // Another axis shows the same changes; another kind of view shows all that it has.
+  const bool all_shown = state_.range == limits_of(state_) || one_step != state_.one_step;
+  ViewRange range = state_.range;
+  if (state_.run) range = range_on(*state_.run, range, state_.axis, axis);
   state_.axis = axis;
   state_.one_step = one_step;
   state_.selection.reset();
-  state_.range = limits_of(state_);
+  state_.range = all_shown ? limits_of(state_) : clamped(range, limits_of(state_));
   outdate();
   emit mode_changed();
   emit selection_changed();
@@ -114,8 +118,7 @@ void TimelineWidget::outdate() {
 void TimelineWidget::refresh() {
   if (!outdated_) return;
   outdated_ = false;
-  columns_.assign(static_cast<std::size_t>(canvas().width()), Column{});
-  if (state_.run) columns_ = state_.run->pyramid().columns(scale(), state_.axis);
+  columns_ = columns_of(state_, scale());
   StackScene scene{.columns = columns_,
                    .scale = byte_scale(),
                    .colours = *colours_,

@@ -19,6 +19,21 @@ ViewRange limits_of(const ViewState& state) {
   return limits;
 }
 
+ViewRange range_on(const Run& run, ViewRange range, Axis from, Axis to) {
+  if (from == to || run.pyramid().change_count() == 0) return range;
+  const Pyramid& pyramid = run.pyramid();
+  const std::int64_t first = pyramid.first_change_from(range.begin, from);
+  const std::int64_t last = pyramid.first_change_from(range.end, from);
+  if (to == Axis::change) return {first, std::max(last, first + 1)};
+  const ViewRange whole = run.whole(Axis::time);
+  const std::int64_t count = pyramid.change_count();
+  const std::int64_t begin_ns = first == 0      ? whole.begin
+                                : first < count ? pyramid.position_of(first, to)
+                                                : whole.end - 1;
+  const std::int64_t end_ns = last < count ? pyramid.position_of(last, to) : whole.end;
+  return {begin_ns, std::max(end_ns, begin_ns + 1)};
+}
+
 std::int64_t zero_of(const ViewState& state) {
   return state.run && state.one_step ? state.run->steady_step(state.axis).begin : 0;
 }
@@ -32,6 +47,16 @@ std::int64_t top_bytes_of(const ViewState& state) {
     most_bytes = std::max(most_bytes, state.budget_bytes);
   }
   return std::max(most_bytes + most_bytes / 7, k_granule_bytes);
+}
+
+std::vector<Column> columns_of(const ViewState& state, const ColumnScale& scale) {
+  if (!state.run) return std::vector<Column>(static_cast<std::size_t>(scale.width_px));
+  std::vector<Column> columns = state.run->pyramid().columns(scale, state.axis);
+  const int end_px = scale.column_of(state.run->whole(state.axis).end - 1) + 1;
+  for (int x = std::max(end_px, 0); x < scale.width_px; ++x) {
+    columns[static_cast<std::size_t>(x)] = Column{};
+  }
+  return columns;
 }
 
 OverlayColumns overlay_of(const ViewState& state, std::size_t other, const ColumnScale& scale) {

@@ -29,12 +29,18 @@ struct ViewState {
 /// steady steps coincide.
 [[nodiscard]] std::int64_t shift_of(const ViewState& state, const Run& other);
 
+/// The range on the other axis that shows the same changes.
+[[nodiscard]] ViewRange range_on(const Run& run, ViewRange range, Axis from, Axis to);
+
 /// What the axis counts from: the begin of the steady step when only that is shown.
 [[nodiscard]] std::int64_t zero_of(const ViewState& state);
 
 /// Top of the byte axis: fixed for a run, so that heights compare across zoom. A budget far above
 /// everything is left out of the picture.
 [[nodiscard]] std::int64_t top_bytes_of(const ViewState& state);
+
+/// The columns of the run; empty ones after its end, when what lies over it is longer.
+[[nodiscard]] std::vector<Column> columns_of(const ViewState& state, const ColumnScale& scale);
 
 /// The steady step of `other` in the columns of `scale`; -1 outside of it.
 [[nodiscard]] OverlayColumns overlay_of(const ViewState& state, std::size_t other,
