@@ -1,0 +1,50 @@
+// The seam between the executor and what executes: `cpu` computes, `dry` only keeps time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "profiler/clock.h"
+#include "profiler/dataset.h"
+#include "profiler/memory.h"
+#include "profiler/recorder.h"
+#include "sim/device.h"
+
+namespace tidemark {
+
+/// What every backend works on. All of it outlives the backend.
+struct Workplace {
+  const Trace& trace;
+  ProgramMemory& memory;
+  Recorder& recorder;
+  Clock& clock;
+};
+
+/// Ops are issued in program order by one thread, which is the compute stream.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  /// Issues one op of step `step` and records it. An op of the compute stream is done on return.
+  virtual void run(OpId op, std::int64_t step) = 0;
+
+  /// Returns when every stream is idle; what they did is in the recording then.
+  virtual void drain() = 0;
+
+  /// Mean of the losses reported since the last call; none when nothing was computed.
+  virtual std::optional<double> take_loss() = 0;
+
+  /// XXH3 of the content of a live buffer; none when there is no content.
+  virtual std::optional<std::int64_t> digest(BufferId buffer) = 0;
+};
+
+/// `data` may be null when no op loads a batch.
+[[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(const Workplace& place,
+                                                        const Dataset* data);
+
+/// Durations are those of the trace; an op that has none takes its modelled time on `device`.
+[[nodiscard]] std::unique_ptr<Backend> make_dry_backend(const Workplace& place,
+                                                        const Device& device);
+
+}  // namespace tidemark

@@ -1,0 +1,194 @@
+#include "profiler/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "sim/units.h"
+#include "traces/error.h"
+
+namespace tidemark {
+namespace {
+
+constexpr const char* k_version = "tidemark-profile 0.1.0";
+constexpr std::int64_t k_most_steps = 1'000'000;
+
+constexpr const char* k_footer =
+    "Example: tidemark profile gpt2-tiny --steps 20 --device-memory 64MiB -o run.tmk\n"
+    "Exit codes: 0 done, 2 bad input, 3 out of device memory, 70 own bug, 130 cancelled.";
+
+/// Flags as typed; sizes and names are understood later, so that errors are ours.
+struct Flags {
+  std::string model, model_file, optimizer, dtype, data, backend = "auto", device = "h100-80g";
+  std::string device_memory, host_memory, schedule, link_bandwidth, output;
+  std::int64_t batch = 0, sequence = 0, steps = 5, seed = 1;
+  double learning_rate = 0;
+  bool poison = false, no_digests = false, json = false, quiet = false;
+};
+
+void declare_model(CLI::App& app, Flags& f) {
+  app.add_option("MODEL", f.model, "built-in model (tidemark models lists them)");
+  app.add_option("--model", f.model_file, "model described in a JSON file");
+  app.add_option("--batch", f.batch, "sequences or samples per step");
+  app.add_option("--seq", f.sequence, "tokens per sequence (gpt2 models)");
+  app.add_option("--optimizer", f.optimizer, "sgd or adamw");
+  app.add_option("--lr", f.learning_rate, "learning rate");
+  app.add_option("--seed", f.seed, "of the initial weights");
+  app.add_option("--dtype", f.dtype, "f32 or f64");
+}
+
+void declare_run(CLI::App& app, Flags& f) {
+  app.add_option("--schedule", f.schedule, "execute this planned trace; model and seed are its own");
+  app.add_option("--steps", f.steps, "training steps")->capture_default_str();
+  app.add_option("--data", f.data, "text (gpt2) or CSV table (mlp) instead of the default data");
+  app.add_option("--backend", f.backend, "auto, cpu or dry (allocate, never compute)")
+      ->capture_default_str();
+  app.add_option("--device", f.device, "dry: whose memory and speed (tidemark devices lists them)")
+      ->capture_default_str();
+  app.add_option("--device-memory", f.device_memory, "capacity of the device, e.g. 512MiB");
+  app.add_option("--host-memory", f.host_memory, "capacity of the host side");
+  app.add_option("--link-bandwidth", f.link_bandwidth,
+                 "bytes per second of each copy stream, e.g. 8GiB");
+  app.add_flag("--poison", f.poison, "fill fresh and freed memory with NaN");
+  app.add_flag("--no-digests", f.no_digests, "do not hash the weights after each step");
+  app.add_option("-o,--output", f.output, "trace to write (default MODEL.tmk)");
+  app.add_flag("--json", f.json, "figures as one JSON object on stdout");
+  app.add_flag("--quiet", f.quiet, "print errors only");
+}
+
+template <class E>
+E named(const std::string& flag, const std::string& value) {
+  if (const std::optional<E> found = parse_enum<E>(value)) return *found;
+  std::string names;
+  for (const std::string_view name : EnumNames<E>::k_names) {
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  throw InputError({{}, flag, "one of " + names, "'" + value + "'"});
+}
+
+std::int64_t positive_size(const std::string& flag, const std::string& value) {
+  const std::int64_t size = parse_size(value, flag);
+  if (size <= 0) throw InputError({{}, flag, "a size above 0", "'" + value + "'"});
+  return size;
+}
+
+RunConfig config_of(const CLI::App& app, const Flags& f) {
+  if (!f.model.empty() && !f.model_file.empty()) {
+    throw InputError("MODEL and --model FILE exclude each other");
+  }
+  if (!f.model_file.empty() && !std::filesystem::is_regular_file(f.model_file)) {
+    throw InputError({f.model_file, {}, "a model file", "none"});
+  }
+  RunConfig config = default_run(f.model.empty() ? f.model_file : f.model);
+  if (app.count("--batch") > 0) config.batch = f.batch;
+  if (app.count("--seq") > 0) config.sequence = f.sequence;
+  if (app.count("--optimizer") > 0) {
+    config.optimizer.kind = named<Optimizer>("--optimizer", f.optimizer);
+  }
+  if (app.count("--lr") > 0) config.optimizer.learning_rate = f.learning_rate;
+  if (app.count("--seed") > 0) config.seed = f.seed;
+  if (app.count("--dtype") > 0) config.dtype = named<DType>("--dtype", f.dtype);
+  if (!std::isfinite(config.optimizer.learning_rate) || config.optimizer.learning_rate <= 0) {
+    throw InputError({{}, "--lr", "a number above 0",
+                      std::to_string(config.optimizer.learning_rate)});
+  }
+  validate(config);
+  return config;
+}
+
+BackendKind backend_of(const std::string& name) {
+  if (name == "auto" || name == "cpu") return BackendKind::cpu;
+  if (name == "dry") return BackendKind::dry;
+  throw InputError({{}, "--backend", "auto, cpu or dry", "'" + name + "'"});
+}
+
+/// A planned trace brings its own configuration.
+void require_free_of_model_flags(const CLI::App& app) {
+  for (const char* flag : {"MODEL", "--model", "--batch", "--seq", "--optimizer", "--lr", "--seed",
+                           "--dtype"}) {
+    if (app.count(flag) == 0) continue;
+    throw InputError(std::string(flag) + " and --schedule exclude each other");
+  }
+}
+
+RunOptions run_options(const Flags& f) {
+  if (f.steps < 1 || f.steps > k_most_steps) {
+    throw InputError({{}, "--steps", "1 to " + std::to_string(k_most_steps),
+                      std::to_string(f.steps)});
+  }
+  RunOptions run;
+  run.backend = backend_of(f.backend);
+  run.steps = f.steps;
+  if (!f.device_memory.empty()) {
+    run.device_memory_bytes = positive_size("--device-memory", f.device_memory);
+  }
+  if (!f.host_memory.empty()) run.host_memory_bytes = positive_size("--host-memory", f.host_memory);
+  run.device = find_device(f.device).name;
+  run.poison = f.poison;
+  run.digests = !f.no_digests;
+  return run;
+}
+
+CommandLine understood(const CLI::App& app, const Flags& f) {
+  CommandLine line;
+  line.run = run_options(f);
+  line.steps_given = app.count("--steps") > 0;
+  line.schedule = f.schedule;
+  line.data = f.data;
+  line.json = f.json;
+  line.quiet = f.quiet;
+  if (!f.link_bandwidth.empty()) {
+    line.link_bytes_per_s =
+        static_cast<double>(positive_size("--link-bandwidth", f.link_bandwidth));
+  }
+  if (!f.schedule.empty()) {
+    require_free_of_model_flags(app);
+    line.output = measured_name(f.schedule);
+  } else if (f.model.empty() && f.model_file.empty()) {
+    throw InputError("name a model, a --model FILE.json or a --schedule PLANNED.tmk; see --help");
+  } else {
+    line.config = config_of(app, f);
+    line.output = line.config.model.name + ".tmk";
+  }
+  if (!f.output.empty()) line.output = f.output;
+  return line;
+}
+
+}  // namespace
+
+std::string measured_name(const std::string& schedule) {
+  if (schedule == "-") return "measured.tmk";
+  std::string name = schedule;
+  for (const char* ending : {".tmk", ".plan", ".planned"}) {
+    if (name.ends_with(ending)) name.resize(name.size() - std::string(ending).size());
+  }
+  return name + ".measured.tmk";
+}
+
+std::optional<CommandLine> parse_command_line(int argc, const char* const* argv) {
+  Flags flags;
+  CLI::App app("Trains a model in a memory of fixed size and records where every byte goes.",
+               "tidemark-profile");
+  app.footer(k_footer);
+  app.set_version_flag("--version", k_version);
+  declare_model(app, flags);
+  declare_run(app, flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(app.help().c_str(), stdout);
+    return std::nullopt;
+  } catch (const CLI::CallForVersion&) {
+    std::puts(k_version);
+    return std::nullopt;
+  } catch (const CLI::ParseError& error) {
+    throw InputError(error.what());
+  }
+  CommandLine line = understood(app, flags);
+  for (int i = 0; i < argc; ++i) line.command += (i > 0 ? " " : "") + std::string(argv[i]);
+  return line;
+}
+
+}  // namespace tidemark

@@ -1,0 +1,85 @@
+// A copy stream of the CPU backend: one thread that works off an in-order queue, as a copy engine
+// of a GPU does.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "profiler/clock.h"
+#include "profiler/recorder.h"
+
+namespace tidemark {
+
+/// Declared speed of a link. 0 = as fast as memory is.
+struct LinkSpeed {
+  double bytes_per_s = 0;
+  std::int64_t latency_ns = 0;  // added to each copy
+};
+
+/// Least time of one copy over a link.
+[[nodiscard]] std::int64_t transfer_ns(const LinkSpeed& speed, std::int64_t size_bytes);
+
+class CopyStream;
+
+/// A place in the queue of a stream: everything that was queued before it. Without a stream it is
+/// reached already.
+struct QueueMark {
+  const CopyStream* stream = nullptr;
+  std::int64_t position = 0;
+};
+
+/// One thing to do. A copy when `size_bytes` > 0; a wait when `wait_for` has a stream; else nothing,
+/// which still takes its turn and is timed (record_event).
+struct CopyTask {
+  OpId op;
+  std::byte* to = nullptr;
+  const std::byte* from = nullptr;
+  std::int64_t size_bytes = 0;
+  QueueMark wait_for;
+};
+
+/// Tasks are done in order. A copy takes at least transfer_ns; the thread sleeps out the rest, so
+/// that it takes no CPU time from the compute thread.
+class CopyStream {
+ public:
+  CopyStream(const Clock& clock, const LinkSpeed& speed);
+  /// Finishes what is queued.
+  ~CopyStream();
+  CopyStream(const CopyStream&) = delete;
+  CopyStream& operator=(const CopyStream&) = delete;
+
+  void enqueue(const CopyTask& task);
+
+  /// Mark of all that has been queued so far. A task may wait only for marks made before it was
+  /// queued, on any stream: so no cycle of waits can form.
+  [[nodiscard]] QueueMark mark() const;
+
+  /// Blocks the caller until everything before `position` is done.
+  void wait_until_done(std::int64_t position) const;
+  void drain() const { wait_until_done(mark().position); }
+
+  /// Times of the tasks done since the last call. Call when drained.
+  [[nodiscard]] std::vector<CopySpan> take_spans();
+
+ private:
+  void work();
+  void perform(const CopyTask& task) const;
+
+  const Clock& clock_;
+  LinkSpeed speed_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  std::deque<CopyTask> queue_;
+  std::int64_t queued_ = 0;
+  std::int64_t done_ = 0;
+  bool closing_ = false;
+  std::vector<CopySpan> spans_;
+  std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace tidemark

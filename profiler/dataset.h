@@ -1,0 +1,64 @@
+// Real training data: bytes of text, or a table of labelled samples.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sim/config.h"
+
+namespace tidemark {
+
+/// Which samples (rows) or sequences (windows of `width` tokens) a batch takes.
+struct BatchRequest {
+  std::int64_t first = 0;  // index of the first; wraps around at the end of the data
+  std::int64_t count = 0;  // B
+  std::int64_t width = 0;  // T tokens, or K inputs
+};
+
+class Dataset {
+ public:
+  /// Text at byte level: every byte is a token, 256 values.
+  [[nodiscard]] static Dataset text(std::string bytes);
+
+  /// CSV: the last column is the class, the others are inputs, each divided by its largest
+  /// magnitude. A first line that holds no number is a header. `file` names the source in errors.
+  [[nodiscard]] static Dataset table(const std::string& content, const std::string& file);
+
+  /// x [B,T] gets windows `first` .. first + B - 1, target the same shifted by one.
+  void load_tokens(const BatchRequest& request, std::int32_t* x, std::int32_t* target) const;
+
+  /// x [B,K] gets rows `first` .. first + B - 1, target [B] their classes.
+  void load_samples(const BatchRequest& request, float* x, std::int32_t* target) const;
+  void load_samples(const BatchRequest& request, double* x, std::int32_t* target) const;
+
+  /// Throws InputError when the data cannot train `config`: too short, wrong number of columns, or
+  /// a token or class outside what the model has.
+  void require_fits(const RunConfig& config, const std::string& file) const;
+
+  /// XXH3 (64 bit, hexadecimal) of the data as they were read.
+  [[nodiscard]] const std::string& digest() const { return digest_; }
+  [[nodiscard]] bool is_text() const { return is_text_; }
+  [[nodiscard]] std::int64_t rows() const { return static_cast<std::int64_t>(labels_.size()); }
+  [[nodiscard]] std::int64_t columns() const { return columns_; }
+
+ private:
+  template <class T>
+  void load_rows(const BatchRequest& request, T* x, std::int32_t* target) const;
+  void require_text_fits(const RunConfig& config, const std::string& file) const;
+  void require_table_fits(const RunConfig& config, const std::string& file) const;
+
+  bool is_text_ = true;
+  std::string bytes_;                     // text
+  std::int64_t columns_ = 0;              // table: inputs per row, without the class
+  std::vector<double> values_;            // table: rows x columns
+  std::vector<std::int32_t> labels_;      // table: one per row
+  std::vector<std::int64_t> line_of_row_; // table: where it came from, for errors
+  std::string digest_;
+};
+
+/// Data for `config`: `path` when it is not empty, else the licence texts of the system (GPT-2) or
+/// the 8x8 digits of scripts/setup (MLP). Throws InputError that says what to do.
+[[nodiscard]] Dataset find_dataset(const RunConfig& config, const std::string& path);
+
+}  // namespace tidemark

@@ -1,0 +1,204 @@
+#include "profiler/executor.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+
+#include "profiler/backend.h"
+#include "profiler/kernels/execute.h"
+#include "sim/check.h"
+#include "traces/error.h"
+
+namespace tidemark {
+namespace {
+
+std::int64_t machine_memory_bytes() {
+  return std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
+}
+
+/// Enough addresses for any host side, few enough to be reserved.
+constexpr std::int64_t k_no_limit_bytes = std::int64_t{1} << 60;
+
+MemoryOptions memory_options(const RunOptions& options) {
+  const bool dry = options.backend == BackendKind::dry;
+  MemoryOptions memory{.device_bytes = options.device_memory_bytes,
+                       .host_bytes = options.host_memory_bytes,
+                       .has_memory = !dry,
+                       .poison = options.poison};
+  if (memory.device_bytes == 0) {
+    memory.device_bytes = dry ? find_device(options.device).memory_bytes : machine_memory_bytes();
+  }
+  if (memory.host_bytes == 0) memory.host_bytes = dry ? k_no_limit_bytes : machine_memory_bytes();
+  return memory;
+}
+
+/// Every event of the run has its place before the run begins, up to a limit for very long runs.
+std::size_t expected_events(const Trace& program, std::int64_t steps) {
+  const std::size_t once = program.program.init.size() + program.program.final.size();
+  const std::size_t each = program.program.body.size() + 2;
+  constexpr std::size_t k_limit = std::size_t{1} << 24;
+  return std::min(2 * (once + each * static_cast<std::size_t>(steps)) + 64, k_limit);
+}
+
+void require_executable(const Trace& program, const RunOptions& options) {
+  if (program.meta.level < 2) {
+    throw InputError({.file = program.meta.source,
+                      .place = "level",
+                      .expected = "2 (executable)",
+                      .found = std::to_string(program.meta.level)});
+  }
+  if (options.check) require_legal(program, program.meta.source);
+  if (options.backend == BackendKind::dry) return;
+  for (std::size_t i = 0; i < program.ops.size(); ++i) {
+    const Op& op = program.ops[i];
+    std::string error = kernel_error(program, op);
+    if (op.stream.value > 0 && !is_structural(op.kind)) error = "only copies run on a copy stream";
+    if (op.kind == OpKind::load_batch && options.data == nullptr) error = "no data were given";
+    if (error.empty()) continue;
+    throw InputError("op " + std::to_string(i) + " '" + op.name + "': " + error);
+  }
+}
+
+/// One execution of one program, from init to final.
+class Execution {
+ public:
+  Execution(const Trace& program, const RunOptions& options)
+      : program_(program),
+        options_(options),
+        clock_(options.backend == BackendKind::dry),
+        recorder_(clock_, expected_events(program, options.steps)),
+        memory_(program, memory_options(options), recorder_) {
+    const Workplace place{program_, memory_, recorder_, clock_};
+    backend_ = options.backend == BackendKind::dry
+                   ? make_dry_backend(place, find_device(options.device))
+                   : make_cpu_backend(place, options.data);
+  }
+
+  RunResult result() {
+    RunResult out;
+    try {
+      out.cancelled = !run_all();
+    } catch (const OutOfMemory& error) {
+      backend_->drain();
+      out.shortage = error.shortage();
+    }
+    out.trace = program_;
+    out.trace.events = recorder_.take_events();
+    out.trace.steps = std::move(steps_);
+    out.trace.digests = std::move(digests_);
+    out.trace.arenas = memory_.records();
+    describe(out.trace);
+    return out;
+  }
+
+ private:
+  /// False when it was cancelled.
+  bool run_all() {
+    const bool initialised = run_section(program_.program.init, 0);
+    backend_->drain();
+    if (!initialised) return false;
+    for (std::int64_t step = 0; step < options_.steps; ++step) {
+      if (!run_step(step)) {
+        recorder_.drop_step();
+        return false;
+      }
+    }
+    const std::int64_t last = std::max<std::int64_t>(options_.steps - 1, 0);
+    const bool finished = run_section(program_.program.final, last);
+    backend_->drain();
+    return finished;
+  }
+
+  bool run_step(std::int64_t step) {
+    recorder_.step_begin(static_cast<std::int32_t>(step));
+    const bool whole = run_section(program_.program.body, step);
+    backend_->drain();
+    if (!whole) return false;
+    StepRecord record;
+    recorder_.step_end(record);
+    clock_.stop();
+    const std::optional<double> loss = backend_->take_loss();
+    record.has_loss = loss.has_value();
+    record.loss = loss.value_or(0);
+    steps_.push_back(record);
+    if (options_.digests) add_digests(record.step);
+    if (options_.on_step) options_.on_step(record);
+    clock_.go();
+    return true;
+  }
+
+  /// False when it was cancelled.
+  bool run_section(const std::vector<Instruction>& instructions, std::int64_t step) {
+    for (const Instruction& line : instructions) {
+      if (options_.cancel != nullptr && options_.cancel->load(std::memory_order_relaxed)) {
+        return false;
+      }
+      if (line.kind == InstructionKind::alloc) memory_.allocate(line.buffer());
+      if (line.kind == InstructionKind::free) memory_.release(line.buffer());
+      if (line.kind == InstructionKind::run) backend_->run(line.op(), step);
+    }
+    return true;
+  }
+
+  /// Of what the training has made so far: every weight and optimizer state that is alive.
+  void add_digests(std::int32_t step) {
+    for (std::size_t i = 0; i < program_.buffers.size(); ++i) {
+      const Buffer& buffer = program_.buffers[i];
+      const bool is_state =
+          buffer.category == Category::weight || buffer.category == Category::optimizer_state;
+      const BufferId id{i};
+      if (!is_state || buffer.copy != 0 || buffer.storage.valid() || !memory_.is_live(id)) continue;
+      if (const auto hash = backend_->digest(id)) digests_.push_back({step, id, *hash});
+    }
+  }
+
+  void describe(Trace& trace) const {
+    const bool dry = options_.backend == BackendKind::dry;
+    const bool planned =
+        program_.meta.kind == TraceKind::planned || program_.meta.kind == TraceKind::measured;
+    trace.meta.kind = dry ? TraceKind::dry : planned ? TraceKind::measured : TraceKind::recorded;
+    trace.meta.backend = dry ? "dry" : "cpu";
+    trace.meta.device = dry ? options_.device : "cpu";
+    trace.meta.allocator = memory_.allocator_name();
+    trace.meta.device_memory_bytes = memory_options(options_).device_bytes;
+    if (options_.data != nullptr && !dry) trace.meta.data_digest = options_.data->digest();
+    trace.health = {};
+    set_durations(trace, dry ? TimeSource::modelled : TimeSource::measured);
+    if (dry) keep_known_times(trace);
+  }
+
+  /// A time that the program brought along stays what it was, whatever clock a dry run moved.
+  void keep_known_times(Trace& trace) const {
+    for (std::size_t i = 0; i < trace.ops.size(); ++i) {
+      if (program_.ops[i].duration_ns < 0) continue;
+      trace.ops[i].duration_ns = program_.ops[i].duration_ns;
+      trace.ops[i].time_source = program_.ops[i].time_source;
+    }
+  }
+
+  const Trace& program_;
+  const RunOptions& options_;
+  Clock clock_;
+  Recorder recorder_;
+  ProgramMemory memory_;
+  std::unique_ptr<Backend> backend_;
+  std::vector<StepRecord> steps_;
+  std::vector<Digest> digests_;
+};
+
+}  // namespace
+
+RunResult execute(const Trace& program, const RunOptions& options) {
+  require_executable(program, options);
+  return Execution(program, options).result();
+}
+
+Trace run(const Trace& program, const RunOptions& options) {
+  RunResult result = execute(program, options);
+  if (result.shortage) throw OutOfMemory(*result.shortage);
+  return std::move(result.trace);
+}
+
+}  // namespace tidemark

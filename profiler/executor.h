@@ -1,0 +1,47 @@
+// Runs a program and writes down what happened. A recorded program and a planned one are the same
+// thing to it: a list of allocations, frees and ops.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "profiler/dataset.h"
+#include "profiler/out_of_memory.h"
+#include "sim/device.h"
+#include "traces/trace.h"
+
+namespace tidemark {
+
+enum class BackendKind : std::uint8_t { cpu, dry };
+
+struct RunOptions {
+  BackendKind backend = BackendKind::cpu;
+  std::int64_t steps = 5;
+  std::int64_t device_memory_bytes = 0;  // 0 = what the machine (cpu) or `device` (dry) has
+  std::int64_t host_memory_bytes = 0;    // 0 = what the machine has; no limit when dry
+  std::string device = "h100-80g";       // dry: whose memory and speed
+  const Dataset* data = nullptr;         // needed by cpu when an op loads a batch
+  bool poison = false;                   // fresh and freed memory is filled with NaN
+  bool digests = true;                   // of weights and optimizer state after each step
+  bool check = true;                     // off only to show what an illegal program does
+  const std::atomic<bool>* cancel = nullptr;  // looked at before each instruction
+  std::function<void(const StepRecord&)> on_step;
+};
+
+struct RunResult {
+  Trace trace;  // the program with what happened; up to the failure or the last whole step
+  std::optional<MemoryShortage> shortage;  // set when memory ran out
+  bool cancelled = false;                  // the step that was under way is left out
+};
+
+/// Executes init, `steps` times the body, and final. Throws InputError when the program is not
+/// legal (check()), is below level 2, or has an op that the backend cannot execute.
+[[nodiscard]] RunResult execute(const Trace& program, const RunOptions& options);
+
+/// The same for callers to whom a shortage is an error: throws OutOfMemory.
+[[nodiscard]] Trace run(const Trace& program, const RunOptions& options);
+
+}  // namespace tidemark

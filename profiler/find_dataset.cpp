@@ -1,0 +1,78 @@
+// Where the default data are on a Debian machine.
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "profiler/dataset.h"
+#include "traces/error.h"
+#include "traces/file.h"
+
+namespace tidemark {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* k_licences = "/usr/share/common-licenses";
+constexpr const char* k_digits = "digits.csv.gz";
+constexpr const char* k_digits_of_package = "/usr/lib/python3/dist-packages/sklearn/datasets/data";
+
+/// All files of the folder (links left out, they would repeat a text), joined in name order.
+std::string joined_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
+    if (entry.is_regular_file(error) && !entry.is_symlink(error)) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  std::string text;
+  for (const fs::path& file : files) text += read_file(file.string());
+  return text;
+}
+
+/// Below TIDEMARK_DATA, below build/data of the current folder or of a folder above the program,
+/// or as the Debian package installs it; empty when it is nowhere.
+std::string find_digits() {
+  std::vector<fs::path> folders;
+  if (const char* own = std::getenv("TIDEMARK_DATA"); own != nullptr && *own != '\0') {
+    folders.emplace_back(own);
+  }
+  std::error_code error;
+  folders.push_back(fs::current_path(error) / "build" / "data");
+  fs::path above = fs::read_symlink("/proc/self/exe", error).parent_path();
+  for (; above.has_relative_path(); above = above.parent_path()) {
+    folders.push_back(above / "data");
+    folders.push_back(above / "build" / "data");
+  }
+  folders.emplace_back(k_digits_of_package);
+  for (const fs::path& folder : folders) {
+    if (fs::exists(folder / k_digits, error)) return (folder / k_digits).string();
+  }
+  return {};
+}
+
+Dataset load(const RunConfig& config, const std::string& path) {
+  if (config.model.family == ModelFamily::gpt2) return Dataset::text(read_file(path));
+  return Dataset::table(read_file(path), path);
+}
+
+}  // namespace
+
+Dataset find_dataset(const RunConfig& config, const std::string& path) {
+  std::string source = path;
+  const bool text = config.model.family == ModelFamily::gpt2;
+  if (source.empty() && text) {
+    Dataset data = Dataset::text(joined_files(k_licences));
+    data.require_fits(config, k_licences);
+    return data;
+  }
+  if (source.empty()) source = find_digits();
+  if (source.empty()) {
+    throw InputError(std::string("no ") + k_digits +
+                     " found: run scripts/setup, which fetches it, or name a table with --data FILE");
+  }
+  Dataset data = load(config, source);
+  data.require_fits(config, source);
+  return data;
+}
+
+}  // namespace tidemark

@@ -1,0 +1,70 @@
+#include <algorithm>
+
+#include "profiler/kernels/clones.h"
+#include "profiler/kernels/kernels.h"
+#include "traces/error.h"
+
+namespace tidemark::kernels {
+namespace {
+
+template <class T>
+TIDEMARK_CLONES void sum_rows(const T* a, const T* b, T* y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = a[i] + b[i];
+}
+
+template <class T>
+TIDEMARK_CLONES void accumulate(const T* x, T* y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] += x[i];
+}
+
+std::int64_t token_at(const std::int32_t* tokens, std::int64_t i, std::int64_t vocabulary) {
+  const std::int64_t token = tokens[i];
+  if (token < 0 || token >= vocabulary) {
+    throw InputError({.file = {},
+                      .place = "token " + std::to_string(i),
+                      .expected = "a value in [0, " + std::to_string(vocabulary) + ")",
+                      .found = std::to_string(token)});
+  }
+  return token;
+}
+
+}  // namespace
+
+/// tokens [B,T], wte [V,C], wpe [positions >= T, C], y [B,T,C]
+template <class T>
+void embedding_forward(const KernelCall& call) {
+  const std::int64_t sequence = call.columns("tokens");
+  const std::int64_t channels = call.columns("wte");
+  const std::int32_t* tokens = call.pointer<const std::int32_t>("tokens");
+  const T* wte = call.pointer<const T>("wte");
+  const T* wpe = call.pointer<const T>("wpe");
+  T* y = call.pointer<T>("y");
+  for (std::int64_t i = 0; i < call.elements("tokens"); ++i) {
+    const std::int64_t token = token_at(tokens, i, call.rows("wte"));
+    sum_rows(wte + token * channels, wpe + (i % sequence) * channels, y + i * channels, channels);
+  }
+}
+
+template <class T>
+void embedding_backward(const KernelCall& call) {
+  const std::int64_t sequence = call.columns("tokens");
+  const std::int64_t channels = call.columns("dwte");
+  const std::int32_t* tokens = call.pointer<const std::int32_t>("tokens");
+  const T* dy = call.pointer<const T>("dy");
+  T* dwte = call.pointer<T>("dwte");
+  T* dwpe = call.pointer<T>("dwpe");
+  if (!call.accumulates("dwte")) std::fill_n(dwte, call.elements("dwte"), T{0});
+  if (!call.accumulates("dwpe")) std::fill_n(dwpe, call.elements("dwpe"), T{0});
+  for (std::int64_t i = 0; i < call.elements("tokens"); ++i) {
+    const std::int64_t token = token_at(tokens, i, call.rows("dwte"));
+    accumulate(dy + i * channels, dwte + token * channels, channels);
+    accumulate(dy + i * channels, dwpe + (i % sequence) * channels, channels);
+  }
+}
+
+template void embedding_forward<float>(const KernelCall&);
+template void embedding_forward<double>(const KernelCall&);
+template void embedding_backward<float>(const KernelCall&);
+template void embedding_backward<double>(const KernelCall&);
+
+}  // namespace tidemark::kernels

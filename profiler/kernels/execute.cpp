@@ -1,0 +1,106 @@
+#include "profiler/kernels/execute.h"
+
+#include <cstring>
+#include <stdexcept>
+
+#include "profiler/kernels/kernels.h"
+
+namespace tidemark {
+namespace {
+
+using Kernel = void (*)(const KernelCall&);
+
+/// Null when the kind is not a kernel of this backend.
+template <class T>
+Kernel kernel_of(OpKind kind) {
+  using enum OpKind;
+  switch (kind) {
+    case load_batch: return kernels::load_batch<T>;
+    case fill: return kernels::fill<T>;
+    case random_normal: return kernels::random_normal<T>;
+    case linear_forward: return kernels::linear_forward<T>;
+    case linear_backward_data: return kernels::linear_backward_data<T>;
+    case linear_backward_weight: return kernels::linear_backward_weight<T>;
+    case sigmoid_forward: return kernels::sigmoid_forward<T>;
+    case sigmoid_backward: return kernels::sigmoid_backward<T>;
+    case tanh_forward: return kernels::tanh_forward<T>;
+    case tanh_backward: return kernels::tanh_backward<T>;
+    case relu_forward: return kernels::relu_forward<T>;
+    case relu_backward: return kernels::relu_backward<T>;
+    case gelu_forward: return kernels::gelu_forward<T>;
+    case gelu_backward: return kernels::gelu_backward<T>;
+    case softmax_cross_entropy_forward: return kernels::softmax_cross_entropy_forward<T>;
+    case softmax_cross_entropy_backward: return kernels::softmax_cross_entropy_backward<T>;
+    case embedding_forward: return kernels::embedding_forward<T>;
+    case embedding_backward: return kernels::embedding_backward<T>;
+    case layer_norm_forward: return kernels::layer_norm_forward<T>;
+    case layer_norm_backward: return kernels::layer_norm_backward<T>;
+    case attention_forward: return kernels::attention_forward<T>;
+    case attention_backward: return kernels::attention_backward<T>;
+    case add: return kernels::add<T>;
+    case sgd_update: return kernels::sgd_update<T>;
+    case adamw_update: return kernels::adamw_update<T>;
+    default: return nullptr;
+  }
+}
+
+bool holds_indices(std::string_view role) { return role == "tokens" || role == "target"; }
+
+/// The dtype that selects the kernel: of the first operand that is not an index.
+DType floating_type(const Trace& trace, const Op& op) {
+  for (const Operand& operand : op.operands) {
+    const DType dtype = trace[operand.buffer].dtype;
+    if (dtype != DType::i32) return dtype;
+  }
+  return DType::f32;
+}
+
+std::string dtype_error(const Trace& trace, const Op& op) {
+  const DType wanted = floating_type(trace, op);
+  if (wanted != DType::f32 && wanted != DType::f64) {
+    return "dtype " + std::string(to_string(wanted)) + " has no CPU kernel, f32 and f64 have";
+  }
+  for (const Operand& operand : op.operands) {
+    const Buffer& buffer = trace[operand.buffer];
+    const bool tokens_in = op.kind == OpKind::load_batch && operand.role == "x";
+    const bool index = holds_indices(operand.role) || (tokens_in && buffer.dtype == DType::i32);
+    const DType fits = index ? DType::i32 : wanted;
+    if (buffer.dtype != fits) {
+      return operand.role + " is " + std::string(to_string(buffer.dtype)) + ", expected " +
+             std::string(to_string(fits));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string kernel_error(const Trace& trace, const Op& op) {
+  if (op.kind == OpKind::record_event || op.kind == OpKind::wait_event) return {};
+  for (const Operand& operand : op.operands) {
+    const Buffer& buffer = trace[operand.buffer];
+    if (buffer.size_bytes < element_count(buffer) * size_bytes(buffer.dtype)) {
+      return operand.role + " has " + std::to_string(buffer.size_bytes) +
+             " bytes, less than its shape";
+    }
+  }
+  if (op.kind == OpKind::copy) return {};
+  if (op.kind != OpKind::report_loss && kernel_of<float>(op.kind) == nullptr) {
+    return "kind " + std::string(to_string(op.kind)) + " has no CPU kernel";
+  }
+  return dtype_error(trace, op);
+}
+
+void execute_kernel(const KernelCall& call) {
+  const bool wide = floating_type(call.trace, call.op) == DType::f64;
+  const Kernel kernel = wide ? kernel_of<double>(call.op.kind) : kernel_of<float>(call.op.kind);
+  if (kernel == nullptr) throw std::logic_error("no kernel for op " + call.op.name);
+  kernel(call);
+}
+
+double reported_loss(const KernelCall& call) {
+  if (call.buffer("loss").dtype == DType::f64) return *call.pointer<const double>("loss");
+  return static_cast<double>(*call.pointer<const float>("loss"));
+}
+
+}  // namespace tidemark

@@ -1,0 +1,28 @@
+// The one seam to a matrix product library (OpenBLAS, one thread, row-major).
+#pragma once
+
+#include <cstdint>
+
+namespace tidemark::kernels {
+
+/// c[m,n] = alpha * op(a)[m,k] * op(b)[k,n] + beta * c. A `stride` is the distance between the rows
+/// of a matrix as it is stored, in elements. With beta 0, c is not read.
+template <class T>
+struct MatrixProduct {
+  std::int64_t m = 0, n = 0, k = 0;
+  const T* a = nullptr;
+  std::int64_t a_stride = 0;
+  bool a_transposed = false;  // a is stored as [k,m]
+  const T* b = nullptr;
+  std::int64_t b_stride = 0;
+  bool b_transposed = false;  // b is stored as [n,k]
+  T* c = nullptr;
+  std::int64_t c_stride = 0;
+  T alpha = 1;
+  T beta = 0;
+};
+
+template <class T>
+void multiply(const MatrixProduct<T>& product);
+
+}  // namespace tidemark::kernels

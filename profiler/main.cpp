@@ -1,0 +1,159 @@
+// tidemark-profile: from a model or a planned trace to a recording.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+
+#include <fmt/format.h>
+
+#include "profiler/command_line.h"
+#include "profiler/dataset.h"
+#include "profiler/report.h"
+#include "sim/builder.h"
+#include "sim/exit_code.h"
+#include "sim/units.h"
+#include "traces/error.h"
+#include "traces/file.h"
+
+namespace tidemark {
+namespace {
+
+std::atomic<bool> cancelled{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "it is set by a signal handler");
+
+void on_interrupt(int) { cancelled = true; }
+
+/// The program to execute, with META that rebuilds the run.
+Trace program_of(CommandLine& line) {
+  if (line.schedule.empty()) return build_program(line.config);
+  Trace planned = read_trace(line.schedule);
+  planned.meta.source = line.schedule;
+  if (!planned.meta.config_json.empty()) {
+    line.config = run_config_from_json(planned.meta.config_json);
+  }
+  if (!line.steps_given && !planned.steps.empty()) {
+    line.run.steps = static_cast<std::int64_t>(planned.steps.size());
+  }
+  return planned;
+}
+
+/// The data that the program was made for; other data would give other results.
+Dataset data_of(const CommandLine& line, const Trace& program) {
+  if (line.config.batch == 0) {
+    throw InputError({line.schedule, "META", "a run configuration", "none"});
+  }
+  Dataset data = find_dataset(line.config, line.data);
+  const std::string& wanted = program.meta.data_digest;
+  if (!wanted.empty() && wanted != data.digest()) {
+    throw InputError({line.schedule, "data", "digest " + wanted + " (name the file with --data)",
+                      data.digest()});
+  }
+  return data;
+}
+
+bool loads_batches(const Trace& program) {
+  for (const Op& op : program.ops) {
+    if (op.kind == OpKind::load_batch) return true;
+  }
+  return false;
+}
+
+/// One line for some of the steps on stdout, each step in place on a terminal.
+std::function<void(const StepRecord&)> step_printer(const CommandLine& line) {
+  if (line.quiet) return {};
+  const bool lines = !line.json && line.output != "-";
+  const bool progress = isatty(STDERR_FILENO) != 0;
+  const std::int64_t steps = line.run.steps;
+  return [=](const StepRecord& step) {
+    const std::int64_t every = std::max<std::int64_t>(1, steps / 10);
+    const std::string text =
+        fmt::format("step {:>4}  loss {}  {}", step.step,
+                    step.has_loss ? fmt::format("{:.6f}", step.loss) : "-", format_ns(step.wall_ns));
+    const bool chosen = step.step % every == 0 || step.step + 1 == steps;
+    if (progress) fmt::print(stderr, "\r{:<60}\r", chosen && lines ? "" : text);
+    if (chosen && lines) {
+      fmt::print("{}\n", text);
+      std::fflush(stdout);
+    }
+  };
+}
+
+/// A run that never finished a step has no steady times: all are modelled, so that it can be
+/// planned from.
+void model_missing_times(Trace& trace) {
+  if (!trace.steps.empty()) return;
+  for (Op& op : trace.ops) op.duration_ns = -1;
+  fill_modelled_times(find_device(trace.meta.backend == "dry" ? trace.meta.device : "laptop-core"),
+                      trace);
+}
+
+int report(const CommandLine& line, const RunResult& result) {
+  const std::string& output = line.output;
+  if (result.shortage) {
+    if (line.json) fmt::print("{}", shortage_json(result.trace, *result.shortage, output));
+    fmt::print(stderr, "error: {}", shortage_text(result.trace, *result.shortage, output));
+    return k_exit_out_of_memory;
+  }
+  if (result.cancelled) {
+    fmt::print(stderr, "cancelled after {} steps; written to {}\n", result.trace.steps.size(),
+               output);
+    return k_exit_cancelled;
+  }
+  if (line.json) fmt::print("{}", summary_json(result.trace, output));
+  if (!line.json && !line.quiet && output != "-") {
+    fmt::print("{}", summary_text(result.trace, output));
+  }
+  return k_exit_done;
+}
+
+int profile(CommandLine line) {
+  Trace program = program_of(line);
+  program.meta.tool = "tidemark 0.1.0";
+  program.meta.command = line.command;
+  for (Stream& stream : program.streams) {
+    if (stream.kind != StreamKind::compute && line.link_bytes_per_s > 0) {
+      stream.link_bytes_per_s = line.link_bytes_per_s;
+    }
+  }
+  std::optional<Dataset> data;
+  if (line.run.backend == BackendKind::cpu && loads_batches(program)) {
+    data = data_of(line, program);
+    line.run.data = &*data;
+  }
+  line.run.cancel = &cancelled;
+  line.run.on_step = step_printer(line);
+  if (!line.quiet && !line.json && line.output != "-") {
+    fmt::print("{} on {}\n", program.meta.title,
+               line.run.backend == BackendKind::dry ? "dry " + line.run.device : "cpu");
+  }
+  RunResult result = execute(program, line.run);
+  if (result.shortage || result.cancelled) model_missing_times(result.trace);
+  write_trace(result.trace, line.output);
+  return report(line, result);
+}
+
+}  // namespace
+}  // namespace tidemark
+
+int main(int argc, char** argv) {
+  using namespace tidemark;
+  try {
+    std::signal(SIGINT, on_interrupt);
+    std::optional<CommandLine> line = parse_command_line(argc, argv);
+    return line ? profile(std::move(*line)) : k_exit_done;
+  } catch (const InputError& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+    return k_exit_bad_input;
+  } catch (const OutOfMemory& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+    return k_exit_out_of_memory;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "error: this machine has not enough memory for the trace of this run\n");
+    return k_exit_bad_input;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "internal error: {}\n", error.what());
+    return k_exit_own_bug;
+  }
+}

@@ -1,0 +1,69 @@
+// The memory of one run: an arena per space, and the buffers in it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "profiler/arena.h"
+#include "profiler/caching_allocator.h"
+#include "profiler/recorder.h"
+#include "traces/trace.h"
+
+namespace tidemark {
+
+struct MemoryOptions {
+  std::int64_t device_bytes = 0;
+  std::int64_t host_bytes = 0;  // of each host space
+  bool has_memory = true;       // false: counts only (dry)
+  bool poison = false;
+};
+
+/// Allocates and frees the buffers of a program. A space whose owning buffers are all placed uses
+/// their offsets; else the device goes through the caching allocator and a host space through first
+/// fit. Writes alloc, free and segment events.
+class ProgramMemory {
+ public:
+  /// `trace` and `recorder` must outlive it.
+  ProgramMemory(const Trace& trace, const MemoryOptions& options, Recorder& recorder);
+
+  /// Throws OutOfMemory with buffer and live bytes by category filled in.
+  void allocate(BufferId id);
+  void release(BufferId id);
+
+  [[nodiscard]] bool is_live(BufferId id) const {
+    return offsets_[storage_of(trace_, id).index()] >= 0;
+  }
+
+  /// First byte of a live buffer or view; null when the memory only counts.
+  [[nodiscard]] std::byte* pointer(BufferId id) const;
+
+  /// What each arena counted, in the order of spaces.
+  [[nodiscard]] std::vector<ArenaRecord> records() const;
+
+  /// "static" when the device is placed, else "caching".
+  [[nodiscard]] const char* allocator_name() const;
+
+ private:
+  struct Room {
+    explicit Room(const ArenaOptions& options) : arena(options) {}
+    Arena arena;
+    bool is_placed = true;
+    std::unique_ptr<CachingAllocator> caching;
+    std::int64_t live_bytes = 0;  // of buffers, rounded to k_granule_bytes
+    std::int64_t peak_live_bytes = 0;
+  };
+
+  Room& room_of(const Buffer& buffer) { return *rooms_.find(buffer.space)->second; }
+  CachingAllocator::Block take(Room& room, const Buffer& buffer);
+  [[nodiscard]] MemoryShortage explained(MemoryShortage shortage, BufferId id) const;
+
+  const Trace& trace_;
+  Recorder& recorder_;
+  std::map<Space, std::unique_ptr<Room>> rooms_;
+  std::vector<std::int64_t> offsets_;  // per buffer; -1 = not live
+};
+
+}  // namespace tidemark

@@ -1,0 +1,78 @@
+#include "profiler/recorder.h"
+
+#include <time.h>
+
+#include <algorithm>
+
+namespace tidemark {
+
+std::int64_t thread_cpu_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+void Recorder::step_begin(std::int32_t step) {
+  step_ = step;
+  step_first_ = events_.size();
+  step_cpu_begin_ns_ = thread_cpu_ns();
+  add({EventKind::step_begin, clock_.now_ns(), step, -1, 0});
+}
+
+void Recorder::step_end(StepRecord& record) {
+  add({EventKind::step_end, clock_.now_ns(), step_, -1, 0});
+  record.step = step_;
+  record.wall_ns = events_.back().time_ns - events_[step_first_].time_ns;
+  record.cpu_ns = thread_cpu_ns() - step_cpu_begin_ns_;
+}
+
+void Recorder::drop_step() {
+  events_.resize(step_first_);
+  merged_ = std::min(merged_, step_first_);
+}
+
+void Recorder::merge(std::span<const CopySpan> spans) {
+  for (const CopySpan& span : spans) {
+    add({EventKind::op_begin, span.begin_ns, span.op.value, -1, 0});
+    add({EventKind::op_end, span.end_ns, span.op.value, -1, 0});
+  }
+  const auto first = events_.begin() + static_cast<std::ptrdiff_t>(merged_);
+  if (!spans.empty()) {
+    std::stable_sort(first, events_.end(),
+                     [](const Event& a, const Event& b) { return a.time_ns < b.time_ns; });
+  }
+  merged_ = events_.size();
+}
+
+namespace {
+
+std::int64_t median(std::vector<std::int64_t>& values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+}  // namespace
+
+void set_durations(Trace& trace, TimeSource source) {
+  std::int32_t steps = 0;
+  for (const Event& event : trace.events) steps += event.kind == EventKind::step_end ? 1 : 0;
+  std::vector<std::int64_t> begin_ns(trace.ops.size(), 0);
+  std::vector<std::vector<std::int64_t>> durations(trace.ops.size());
+  bool in_cold_step = false;
+  for (const Event& event : trace.events) {
+    const auto row = static_cast<std::size_t>(event.index);
+    if (event.kind == EventKind::step_begin) in_cold_step = steps > 1 && event.index == 0;
+    if (event.kind == EventKind::step_end) in_cold_step = false;
+    if (event.kind == EventKind::op_begin) begin_ns[row] = event.time_ns;
+    if (event.kind != EventKind::op_end || in_cold_step) continue;
+    durations[row].push_back(event.time_ns - begin_ns[row]);
+  }
+  for (std::size_t i = 0; i < durations.size(); ++i) {
+    if (durations[i].empty()) continue;
+    trace.ops[i].duration_ns = median(durations[i]);
+    trace.ops[i].time_source = source;
+  }
+}
+
+}  // namespace tidemark
