@@ -2,6 +2,9 @@
 include(FeatureSummary)
 include(CheckLanguage)
 
+if(POLICY CMP0167)  # CMake 3.30: Boost's own configuration instead of FindBoost
+  cmake_policy(SET CMP0167 NEW)
+endif()
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
@@ -22,16 +25,21 @@ add_feature_info(window TIDEMARK_WITH_GUI "tidemark-view, needs Qt 6.4 (qt6-base
 
 # CMake looks for nvcc only in PATH and CUDACXX; a toolkit in its default folder would be missed.
 set(TIDEMARK_WITH_CUDA OFF)
-if(NOT TIDEMARK_CUDA STREQUAL "OFF")
-  find_program(TIDEMARK_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATH_SUFFIXES bin
-               PATHS /usr/local/cuda)
+if(NOT EXISTS "${PROJECT_SOURCE_DIR}/profiler/cuda/CMakeLists.txt")
+  set(cuda_text "CUDA plug-in, not written yet")
+else()
+  set(cuda_text "CUDA plug-in, needs the CUDA toolkit")
+  if(NOT TIDEMARK_CUDA STREQUAL "OFF")
+    find_program(TIDEMARK_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATH_SUFFIXES bin
+                 PATHS /usr/local/cuda)
+  endif()
   if(TIDEMARK_NVCC)
     set(CMAKE_CUDA_COMPILER "${TIDEMARK_NVCC}")
     find_package(CUDAToolkit QUIET)
     set(TIDEMARK_WITH_CUDA ${CUDAToolkit_FOUND})
   endif()
 endif()
-add_feature_info(cuda TIDEMARK_WITH_CUDA "CUDA plug-in, needs the CUDA toolkit")
+add_feature_info(cuda TIDEMARK_WITH_CUDA "${cuda_text}")
 
 # Rebuilds from unchanged text cost nothing, also in another checkout.
 find_program(TIDEMARK_CCACHE ccache)

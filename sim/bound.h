@@ -8,13 +8,17 @@
 namespace tidemark {
 
 /// No plan fits in less: the largest, over the ops of the body, of what cannot be elsewhere while
-/// the op runs (its operands, and buffers that no decision can remove).
+/// the op runs (its operands, and buffers that no decision can remove), and what lives at once in
+/// init and final, which no decision changes. Holds for every method and every link.
 [[nodiscard]] Infeasible budget_bound(const Trace& source);
 
-/// No plan within `budget_bytes` has a shorter step. Covering bound: at each op the live bytes
-/// above the budget must be covered by values that are not kept; each costs at least one more
-/// execution of its producer, or, when offload is allowed, its transfer beyond what the links can
-/// carry in a step.
+/// The same for the kinds of decisions that `request` allows; not below the other.
+[[nodiscard]] Infeasible budget_bound(const Trace& source, const SearchRequest& request);
+
+/// No plan within `budget_bytes` has a shorter step. Covering bound: at each op the live bytes above
+/// the budget must be covered by values that are not kept; each costs at least one more execution of
+/// its producer, or, when offload is allowed, its transfer beyond what the links can carry in a step.
+/// -1 when no plan within the budget exists.
 [[nodiscard]] std::int64_t step_bound_ns(const Trace& source, const SearchRequest& request);
 
 }  // namespace tidemark

@@ -50,14 +50,14 @@ struct OpRule {
   /// A pure function of its operands: may be executed again with the same result. Ops that update
   /// an operand are never recomputed alone, whatever this says.
   bool recomputable = false;
-  /// Roles of which one may share its storage with the other, e.g. all_gather's x inside y.
-  std::string_view shares_from;
-  std::string_view shares_to;
   /// Floating point operations of one execution.
   std::int64_t (*flops)(const Trace&, const Op&) = nullptr;
   /// Empty when the operand shapes and dtypes fit, else what is wrong ("w is [4, 3], x needs K =
   /// 2").
   std::string (*shape_error)(const Trace&, const Op&) = nullptr;
+  /// Roles of which one may share its storage with the other, e.g. all_gather's x inside y.
+  std::string_view shares_from = {};
+  std::string_view shares_to = {};
 };
 
 [[nodiscard]] const OpRule& op_rule(OpKind kind);

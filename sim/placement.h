@@ -18,4 +18,7 @@ std::int64_t place_all(Trace& trace);
 /// Highest end of any placed buffer in `space`; 0 when there is none.
 [[nodiscard]] std::int64_t placement_height(const Trace& trace, Space space = {});
 
+/// The most bytes that live at once in `space`, init and final included: no placement is lower.
+[[nodiscard]] std::int64_t placement_bound(const Trace& trace, Space space = {});
+
 }  // namespace tidemark

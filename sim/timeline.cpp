@@ -212,4 +212,20 @@ std::vector<BufferId> live_after(const Trace& trace, const Timeline& timeline,
   return out;
 }
 
+std::int64_t highest_bytes(const Trace& trace, const Timeline& timeline,
+                           const std::vector<Category>& categories) {
+  const std::int32_t last = static_cast<std::int32_t>(timeline.step_begin_ns.size()) - 1;
+  std::int64_t bytes = 0;
+  std::int64_t highest = 0;
+  for (const MemoryChange& c : timeline.changes) {
+    // What lives into the step counts at its begin.
+    if (c.step == last) highest = std::max(highest, bytes);
+    if (std::ranges::find(categories, trace[c.buffer].category) != categories.end()) {
+      bytes += c.delta_bytes;
+    }
+    if (c.step == last) highest = std::max(highest, bytes);
+  }
+  return highest;
+}
+
 }  // namespace tidemark

@@ -70,4 +70,9 @@ struct Timeline {
 [[nodiscard]] std::vector<BufferId> live_after(const Trace& trace, const Timeline& timeline,
                                                std::int64_t change);
 
+/// Most bytes that the given categories hold together at any instant of the last complete step (of
+/// the whole timeline when it has no steps).
+[[nodiscard]] std::int64_t highest_bytes(const Trace& trace, const Timeline& timeline,
+                                         const std::vector<Category>& categories);
+
 }  // namespace tidemark

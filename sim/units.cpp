@@ -46,6 +46,21 @@ std::int64_t parse_size(std::string_view text, const std::string& place) {
   bad_size(text, place);
 }
 
+std::int64_t parse_time_ns(std::string_view text, const std::string& place) {
+  static constexpr std::array<std::pair<std::string_view, double>, 5> k_factors{
+      {{"", 1}, {"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}}};
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  for (const auto& [name, factor] : k_factors) {
+    const bool valid = error == std::errc{} && number >= 0 && number * factor < 9e18;
+    if (valid && unit == name) return std::llround(number * factor);
+  }
+  throw InputError(InputError::Parts{.place = place,
+                                     .expected = "a time such as 12.5ms, 3s or plain nanoseconds",
+                                     .found = "'" + std::string(text) + "'"});
+}
+
 std::string format_bytes(std::int64_t bytes) {
   const double magnitude = std::abs(static_cast<double>(bytes));
   if (magnitude < 1024) return fmt::format("{} B", bytes);

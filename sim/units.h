@@ -17,6 +17,9 @@ namespace tidemark {
 /// "12.3 ms", "850 ns", "2.10 s".
 [[nodiscard]] std::string format_ns(std::int64_t ns);
 
+/// "12.5ms", "3s", "40us", "850ns"; a plain number is nanoseconds. InputError as for parse_size.
+[[nodiscard]] std::int64_t parse_time_ns(std::string_view text, const std::string& place = "time");
+
 /// "+3.4 %" of `part` against `whole`; "n/a" when whole is 0.
 [[nodiscard]] std::string format_change(double part, double whole);
 

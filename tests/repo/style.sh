@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sizes and shape of source files. Usage: style.sh ROOT
-#   file <= 500 lines (a note from 400), line <= 100 characters, no trailing space, no tab,
-#   a header begins with a comment and has #pragma once and stands in its folder's CMakeLists.txt.
+#   file <= 500 lines (a note from 400), function <= 80 lines (a note), line <= 100 characters,
+#   no trailing space, no tab; a header begins with a comment, has #pragma once, and stands in the
+#   CMakeLists.txt of its folder.
 # Exit codes: 0 kept, 1 a violation (each is printed).
 set -euo pipefail
 cd "$1"
@@ -34,6 +35,19 @@ check_file() {
   forbid "$file" '\t' 'tab'
 }
 
+# Free functions of more than 80 lines, by the shape that clang-format gives them.
+note_long_functions() {
+  awk -v file="$1" '
+    /^[A-Za-z].*[{(,]$/ && !/^(namespace|struct|class|enum|union|extern|const|constexpr)/ {
+      if (!begin) begin = NR
+    }
+    /^}/ {
+      if (begin && NR - begin + 1 > 80)
+        printf "note: %s:%d: a function of %d lines\n", file, begin, NR - begin + 1
+      begin = 0
+    }' "$1"
+}
+
 check_header() {
   local file=$1 name
   head -n 1 "$file" | grep -q '^//' || report "$file: no comment at the top that says what it is"
@@ -54,7 +68,10 @@ for folder in traces sim profiler gui tests cmake scripts .ci; do
 done
 while IFS= read -r file; do
   check_file "$file"
-  case "$file" in *.h) check_header "$file" ;; esac
+  case "$file" in
+    *.h) check_header "$file" ;;
+    *.cpp) note_long_functions "$file" ;;
+  esac
 done < <(find "${folders[@]}" -type f \
   \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cmake' \
   -o -name '*.sh' -o -name CMakeLists.txt -o -path 'scripts/*' -o -path '.ci/*' \) | sort)

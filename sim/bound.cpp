@@ -1,0 +1,282 @@
+#include "sim/bound.h"
+
+#include <algorithm>
+#include <map>
+
+#include "sim/graph.h"
+#include "sim/prefetch.h"
+
+namespace tidemark {
+namespace {
+
+std::size_t at(Position position) { return static_cast<std::size_t>(position); }
+
+struct Allowed {
+  bool recompute = true;
+  bool offload = true;
+};
+
+/// Ops [begin, end) of the body during which a decision can keep a value off the device.
+struct Gap {
+  BufferId buffer;
+  std::int64_t bytes = 0;
+  Position begin = 0;
+  Position end = 0;
+  Position producer = -1;
+  bool by_recompute = false;
+  bool by_offload = false;
+};
+
+/// A value is needed by the ops that use it, so only the ops between two uses are candidates. Making
+/// it again must happen before an op up to valid_until; moving it must come after its last write.
+std::vector<Gap> gaps_of(const Dataflow& flow, Allowed allowed) {
+  std::vector<Gap> gaps;
+  for (std::size_t row = 0; row < flow.values.size(); ++row) {
+    const Value& value = flow.values[row];
+    for (std::size_t i = 0; value.movable && i + 1 < value.uses.size(); ++i) {
+      Gap gap{.buffer = BufferId{row},
+              .bytes = value.bytes,
+              .begin = value.uses[i] + 1,
+              .end = value.uses[i + 1],
+              .producer = value.producer};
+      gap.by_offload = allowed.offload && value.uses[i] >= value.last_write;
+      gap.by_recompute = allowed.recompute && value.recomputable && gap.begin < value.valid_until;
+      if (!gap.by_offload) gap.end = std::min(gap.end, value.valid_until);
+      if (gap.begin < gap.end && (gap.by_offload || gap.by_recompute)) gaps.push_back(gap);
+    }
+  }
+  return gaps;
+}
+
+Allowed allowed_by(const SearchRequest& request) {
+  return {request.allow_recompute, request.allow_offload && request.link_bytes_per_s > 0};
+}
+
+void sort_largest_first(const Trace& source, std::vector<BufferId>& buffers) {
+  std::sort(buffers.begin(), buffers.end(), [&source](BufferId a, BufferId b) {
+    return std::pair(-source[a].size_bytes, a) < std::pair(-source[b].size_bytes, b);
+  });
+}
+
+/// What lives at the worst moment of a section that no decision changes.
+Infeasible section_bound(const Trace& source, const std::vector<Instruction>& section,
+                         std::vector<bool>& live) {
+  const Space device{SpaceKind::device, source.meta.rank};
+  Infeasible worst;
+  std::int64_t bytes = 0;
+  for (std::size_t row = 0; row < live.size(); ++row) {
+    if (live[row]) bytes += counted_bytes(source.buffers[row]);
+  }
+  bool pending = bytes > 0;  // a new high whose op is not known yet
+  worst.bound_bytes = bytes;
+  const auto note = [&](OpId op) {
+    worst.binding_op = op;
+    worst.binding_buffers.clear();
+    for (std::size_t row = 0; row < live.size(); ++row) {
+      if (live[row]) worst.binding_buffers.push_back(BufferId{row});
+    }
+    pending = false;
+  };
+  for (const Instruction& line : section) {
+    if (line.kind == InstructionKind::run) {
+      if (pending) note(line.op());
+      continue;
+    }
+    if (source[line.buffer()].space != device) continue;
+    const bool begins = line.kind == InstructionKind::alloc;
+    live[line.buffer().index()] = begins;
+    bytes += (begins ? 1 : -1) * counted_bytes(source[line.buffer()]);
+    if (bytes <= worst.bound_bytes) continue;
+    worst.bound_bytes = bytes;
+    pending = true;
+  }
+  sort_largest_first(source, worst.binding_buffers);
+  return worst;
+}
+
+Infeasible body_bound(const Trace& source, const Dataflow& flow, Allowed allowed) {
+  std::vector<std::int64_t> held = keep_all_bytes(flow);
+  const std::vector<Gap> gaps = gaps_of(flow, allowed);
+  std::vector<std::int64_t> change(held.size() + 1, 0);
+  for (const Gap& gap : gaps) {
+    change[at(gap.begin)] -= gap.bytes;
+    change[at(gap.end)] += gap.bytes;
+  }
+  std::int64_t removed = 0;
+  for (std::size_t i = 0; i < held.size(); ++i) held[i] += removed += change[i];
+  const auto worst = std::max_element(held.begin(), held.end());
+  const auto position = static_cast<Position>(worst - held.begin());
+
+  Infeasible bound{.bound_bytes = *worst,
+                   .smallest_found_bytes = 0,
+                   .binding_op = flow.body[at(position)].op,
+                   .binding_buffers = flow.persistent};
+  std::vector<bool> can_leave(flow.values.size(), false);
+  for (const Gap& gap : gaps) {
+    if (gap.begin <= position && position < gap.end) can_leave[gap.buffer.index()] = true;
+  }
+  for (std::size_t row = 0; row < flow.values.size(); ++row) {
+    const Value& value = flow.values[row];
+    if (!value.local || value.uses.empty() || can_leave[row]) continue;
+    const bool live = value.uses.front() <= position && position <= value.last_use();
+    if (live && value.bytes > 0) bound.binding_buffers.push_back(BufferId{row});
+  }
+  sort_largest_first(source, bound.binding_buffers);
+  return bound;
+}
+
+Infeasible budget_bound(const Trace& source, Allowed allowed) {
+  const Dataflow flow = dataflow_of(source);
+  Infeasible worst = body_bound(source, flow, allowed);
+  std::vector<bool> live(source.buffers.size(), false);
+  for (const auto* section : {&source.program.init, &source.program.final}) {
+    Infeasible bound = section_bound(source, *section, live);
+    if (bound.bound_bytes > worst.bound_bytes) worst = std::move(bound);
+  }
+  return worst;
+}
+
+// ---- time
+
+/// What the cover of one op may be made of.
+struct Cover {
+  struct Item {
+    double ns = 0;
+    double bytes = 0;
+  };
+  std::vector<Item> items;       // one per producer that may run again; least ns per byte first
+  double recompute_bytes = 0;    // their sum
+  double offload_bytes = 0;      // of values that may be moved
+  double padding_bytes = 0;      // by which counted bytes may exceed moved bytes
+
+  /// Least time for `bytes` by recomputation alone when producers may be run in part; < 0: not
+  /// possible.
+  [[nodiscard]] double recompute_ns(double bytes) const {
+    if (bytes > recompute_bytes) return -1;
+    double ns = 0;
+    for (const Item& item : items) {
+      if (bytes <= 0) break;
+      ns += item.ns * std::min(1.0, bytes / item.bytes);
+      bytes -= item.bytes;
+    }
+    return ns;
+  }
+};
+
+Cover cover_at(const Dataflow& flow, const std::vector<Gap>& gaps, Position position) {
+  Cover cover;
+  std::map<Position, Cover::Item> by_producer;
+  for (const Gap& gap : gaps) {
+    if (position < gap.begin || gap.end <= position) continue;
+    const auto bytes = static_cast<double>(gap.bytes);
+    if (gap.by_offload) {
+      cover.offload_bytes += bytes;
+      cover.padding_bytes += static_cast<double>(k_granule_bytes);
+    }
+    if (!gap.by_recompute) continue;
+    Cover::Item& item = by_producer[gap.producer];
+    item.ns = static_cast<double>(flow.body[at(gap.producer)].duration_ns);
+    item.bytes += bytes;
+    cover.recompute_bytes += bytes;
+  }
+  for (const auto& entry : by_producer) cover.items.push_back(entry.second);
+  std::sort(cover.items.begin(), cover.items.end(), [](const auto& a, const auto& b) {
+    return a.ns * b.bytes < b.ns * a.bytes;
+  });
+  return cover;
+}
+
+/// Everything about one op t that the proof below uses.
+struct Moment {
+  Cover cover;
+  double missing_bytes = 0;  // live bytes of keep-all at t above the budget
+  double before_ns = 0;      // ops of the body before t, back to back
+  double own_ns = 0;
+  double base_ns = 0;        // all ops of the body, back to back
+  double link_bytes_per_ns = 0;
+};
+
+/// The least step time T that op t allows, -1 when none does.
+///
+/// Proof. While op t runs, the values that are absent cover missing_bytes. Each comes back before
+/// its next use in the source, which is after t: (a) its producer runs once more on the compute
+/// stream, or (b) it is fetched. Let Y be the bytes of (b), moved in both directions. The copies to
+/// the host end before t begins, and t with all that follows needs base - before; the fetches begin
+/// after t, and what comes before and t itself need before + own. Hence
+///   Y <= rate x min(T - (base - before), T - (before + own)) + padding    =: Y(T).
+/// The others cover missing - Y; a producer runs again once for all its outputs, so with C(x) = the
+/// least time of a fractional cover of x bytes, T >= base + C(missing - Y). C grows with x and Y(T)
+/// grows with T, so the true T satisfies T >= base + C(missing - Y(T)), and with it every larger
+/// T: the smallest T that does is a lower bound. Bisection keeps the side that is not excluded.
+double least_step_ns(const Moment& m) {
+  const auto excluded = [&m](double step_ns) {
+    const double window =
+        std::min(step_ns - (m.base_ns - m.before_ns), step_ns - m.before_ns - m.own_ns);
+    const double moved = m.link_bytes_per_ns <= 0
+                             ? 0
+                             : std::min(m.cover.offload_bytes,
+                                        m.link_bytes_per_ns * std::max(0.0, window) +
+                                            m.cover.padding_bytes);
+    const double again_ns = m.cover.recompute_ns(m.missing_bytes - moved);
+    return again_ns < 0 || step_ns < m.base_ns + again_ns;
+  };
+  if (!excluded(m.base_ns)) return m.base_ns;
+  double low = m.base_ns;
+  double high = m.base_ns + std::max(m.cover.recompute_ns(m.cover.recompute_bytes), 1.0);
+  if (m.link_bytes_per_ns > 0) high += m.missing_bytes / m.link_bytes_per_ns + m.base_ns;
+  if (excluded(high + 1)) return -1;
+  for (int round = 0; round < 60 && high - low > 0.5; ++round) {
+    const double middle = (low + high) / 2;
+    (excluded(middle) ? low : high) = middle;
+  }
+  return low;
+}
+
+/// Ops to look at: any choice gives a bound, those with the most missing bytes give good ones.
+std::vector<Position> moments(const std::vector<std::int64_t>& live, std::int64_t budget_bytes) {
+  constexpr std::size_t k_most = 96;
+  std::vector<Position> found;
+  for (std::size_t i = 0; i < live.size(); ++i) {
+    if (live[i] > budget_bytes) found.push_back(static_cast<Position>(i));
+  }
+  std::stable_sort(found.begin(), found.end(),
+                   [&live](Position a, Position b) { return live[at(a)] > live[at(b)]; });
+  if (found.size() > k_most) found.resize(k_most);
+  return found;
+}
+
+}  // namespace
+
+Infeasible budget_bound(const Trace& source) { return budget_bound(source, Allowed{}); }
+
+Infeasible budget_bound(const Trace& source, const SearchRequest& request) {
+  return budget_bound(source, allowed_by(request));
+}
+
+std::int64_t step_bound_ns(const Trace& source, const SearchRequest& request) {
+  const Dataflow flow = dataflow_of(source);
+  const Allowed allowed = allowed_by(request);
+  const std::vector<Gap> gaps = gaps_of(flow, allowed);
+  const std::vector<std::int64_t> live = keep_all_bytes(flow);
+  std::vector<double> begin_ns{0};  // compute stream only
+  for (const BodyOp& op : flow.body) {
+    const bool computes = source[source[op.op].stream].kind == StreamKind::compute;
+    begin_ns.push_back(begin_ns.back() + (computes ? static_cast<double>(op.duration_ns) : 0));
+  }
+  double best = begin_ns.back();
+  for (const Position t : moments(live, request.budget_bytes)) {
+    const double own_ns = begin_ns[at(t) + 1] - begin_ns[at(t)];
+    const double least = least_step_ns(
+        {.cover = cover_at(flow, gaps, t),
+         .missing_bytes = static_cast<double>(live[at(t)] - request.budget_bytes),
+         .before_ns = begin_ns[at(t)],
+         .own_ns = own_ns,
+         .base_ns = begin_ns.back(),
+         .link_bytes_per_ns = allowed.offload ? request.link_bytes_per_s / 1e9 : 0});
+    if (least < 0) return -1;
+    best = std::max(best, least);
+  }
+  return static_cast<std::int64_t>(best);
+}
+
+}  // namespace tidemark

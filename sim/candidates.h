@@ -1,0 +1,70 @@
+// Plans tried by a search: carried out, checked, placed and replayed, each once.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "sim/eviction.h"
+#include "sim/graph.h"
+#include "sim/search.h"
+
+namespace tidemark {
+
+/// Figures of one plan. Order: shorter step first, then lower.
+struct Candidate {
+  std::vector<Decision> decisions;
+  std::int64_t step_ns = 0;
+  std::int64_t height_bytes = 0;
+  [[nodiscard]] bool better_than(const Candidate& other) const {
+    return std::pair(step_ns, height_bytes) < std::pair(other.step_ns, other.height_bytes);
+  }
+};
+
+/// The source with its link, and every plan that was tried on it. `tried` counts evictions and
+/// evaluations; a plan that was evaluated before costs nothing.
+class Candidates {
+ public:
+  Candidates(const Trace& source, const SearchRequest& request);
+
+  [[nodiscard]] const Trace& source() const { return source_; }
+  [[nodiscard]] const Dataflow& flow() const { return flow_; }
+  [[nodiscard]] std::int64_t tried() const { return tried_; }
+  /// The lowest plan so far, of any budget.
+  [[nodiscard]] const Candidate& lowest() const { return lowest_; }
+  /// The plan that changes nothing.
+  [[nodiscard]] const Candidate& keep_all() const { return keep_all_; }
+
+  /// One walk of the eviction; counts as a try.
+  [[nodiscard]] Eviction try_eviction(const EvictionSettings& settings);
+
+  /// The plan carried out; an own bug when check() finds it illegal.
+  [[nodiscard]] Candidate evaluate(const std::vector<Decision>& decisions);
+
+  /// Limits of the request, asked between tries.
+  [[nodiscard]] bool stopped(std::int64_t best_step_ns);
+  /// False when the clock or the caller ended the search.
+  [[nodiscard]] bool reproducible() const { return !cut_; }
+  [[nodiscard]] bool nodes_left() const { return tried_ < request_.nodes; }
+
+  /// The planned trace of a candidate, placed, with a filled plan record apart from its bounds.
+  [[nodiscard]] Trace planned(const Candidate& candidate) const;
+
+ private:
+  using Key = std::vector<std::int32_t>;
+  static Key key_of(const std::vector<Decision>& decisions);
+
+  Trace source_;
+  const SearchRequest& request_;
+  Dataflow flow_;
+  std::map<Key, std::pair<std::int64_t, std::int64_t>> known_;  // step, height
+  std::int64_t tried_ = 0;
+  bool cut_ = false;
+  std::chrono::steady_clock::time_point begin_;
+  Candidate keep_all_;
+  Candidate lowest_;
+};
+
+}  // namespace tidemark

@@ -1,0 +1,158 @@
+#include "sim/compare.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <map>
+
+#include "sim/breakdown.h"
+#include "sim/placement.h"
+
+namespace tidemark {
+namespace {
+
+std::int64_t high_water_bytes(const Trace& trace) {
+  for (const ArenaRecord& arena : trace.arenas) {
+    if (arena.space.kind == SpaceKind::device) return arena.high_water_bytes;
+  }
+  return trace.program.body.empty() ? 0 : placement_height(trace);
+}
+
+std::int64_t host_peak_bytes(const Trace& trace) {
+  std::int64_t bytes = 0;
+  for (SpaceKind kind : {SpaceKind::host_pageable, SpaceKind::host_pinned}) {
+    const bool used = std::ranges::any_of(trace.buffers,
+                                          [kind](const Buffer& b) { return b.space.kind == kind; });
+    if (used) bytes += timeline_of(trace, {kind, trace.meta.rank}).run_peak.bytes;
+  }
+  return bytes;
+}
+
+void count_body(const Trace& trace, RunFigures& figures) {
+  for (const Instruction& line : trace.program.body) {
+    if (line.kind != InstructionKind::run) continue;
+    const Op& op = trace[line.op()];
+    if (op.kind == OpKind::copy) {
+      figures.copied_bytes += trace[op.operands[0].buffer].size_bytes;
+    } else if (op.copy > 0 && !op.operands.empty()) {
+      ++figures.recomputed_ops;
+    }
+  }
+}
+
+/// Hash by (step, name): the origin of a buffer keeps its name through every transform.
+std::map<std::pair<std::int32_t, std::string>, std::int64_t> digests_of(const Trace& trace) {
+  std::map<std::pair<std::int32_t, std::string>, std::int64_t> out;
+  for (const Digest& d : trace.digests) out[{d.step, trace[d.buffer].name}] = d.hash;
+  return out;
+}
+
+std::map<std::int32_t, double> losses_of(const Trace& trace) {
+  std::map<std::int32_t, double> out;
+  for (const StepRecord& s : trace.steps) {
+    if (s.has_loss) out[s.step] = s.loss;
+  }
+  return out;
+}
+
+void compare_results(const Trace& a, const Trace& b, Comparison& c) {
+  bool equal = true;
+  const auto differ = [&](const std::string& where) {
+    equal = false;
+    if (c.first_difference.empty()) c.first_difference = where;
+  };
+  const auto b_losses = losses_of(b);
+  for (const auto& [step, loss] : losses_of(a)) {
+    const auto other = b_losses.find(step);
+    if (other == b_losses.end()) continue;
+    ++c.compared_steps;
+    if (std::bit_cast<std::uint64_t>(loss) != std::bit_cast<std::uint64_t>(other->second)) {
+      differ(fmt::format("step {}: loss {} and {}", step, loss, other->second));
+    }
+  }
+  const auto b_digests = digests_of(b);
+  for (const auto& [key, hash] : digests_of(a)) {
+    const auto other = b_digests.find(key);
+    if (other == b_digests.end()) continue;
+    ++c.compared_digests;
+    if (hash != other->second) differ(fmt::format("step {}: {}", key.first, key.second));
+  }
+  if (c.compared_steps > 0 && c.compared_digests > 0) c.bitwise_equal = equal;
+}
+
+std::map<std::string, std::int64_t> layers_at_peak(const Trace& trace) {
+  const Timeline timeline = timeline_of(trace, {SpaceKind::device, trace.meta.rank});
+  std::map<std::string, std::int64_t> out;
+  for (const Holding& h : breakdown(trace, timeline, timeline.peak.change, {GroupBy::layer})) {
+    out[h.keys[0]] = h.bytes;
+  }
+  return out;
+}
+
+void compare_layers(const Trace& a, const Trace& b, Comparison& c) {
+  std::map<std::string, LayerDifference> all;
+  for (const auto& [layer, bytes] : layers_at_peak(a)) all[layer] = {layer, bytes, 0};
+  for (const auto& [layer, bytes] : layers_at_peak(b)) {
+    all[layer].layer = layer;
+    all[layer].b_bytes = bytes;
+  }
+  for (const auto& [layer, difference] : all) {
+    if (difference.a_bytes != difference.b_bytes) c.layers.push_back(difference);
+  }
+  std::stable_sort(c.layers.begin(), c.layers.end(), [](const auto& x, const auto& y) {
+    return std::abs(x.b_bytes - x.a_bytes) > std::abs(y.b_bytes - y.a_bytes);
+  });
+}
+
+}  // namespace
+
+std::int64_t median_step_ns(const Trace& trace) {
+  std::vector<std::int64_t> wall_ns;
+  for (const StepRecord& s : trace.steps) {
+    if (s.step > 0 || trace.steps.size() == 1) wall_ns.push_back(s.wall_ns);
+  }
+  if (wall_ns.empty()) return 0;
+  const auto middle = wall_ns.begin() + static_cast<std::ptrdiff_t>(wall_ns.size() / 2);
+  std::nth_element(wall_ns.begin(), middle, wall_ns.end());
+  return *middle;
+}
+
+RunFigures figures_of(const Trace& trace) {
+  const Timeline timeline = timeline_of(trace, {SpaceKind::device, trace.meta.rank});
+  RunFigures f;
+  f.peak_bytes = timeline.peak.bytes;
+  f.run_peak_bytes = timeline.run_peak.bytes;
+  f.by_category = timeline.peak.by_category;
+  f.reserved_bytes = high_water_bytes(trace);
+  f.host_peak_bytes = host_peak_bytes(trace);
+  // The steps of a planned trace are its expectation: they were timed without the plan.
+  const bool ran = !trace.events.empty() && trace.meta.kind != TraceKind::planned;
+  f.step_ns = ran && !trace.steps.empty() ? median_step_ns(trace) : timeline.step_ns;
+  f.steps = static_cast<std::int64_t>(trace.steps.size());
+  if (!trace.steps.empty()) {
+    f.first_loss = trace.steps.front().loss;
+    f.last_loss = trace.steps.back().loss;
+  }
+  count_body(trace, f);
+  return f;
+}
+
+Comparison compare(const Trace& a, const Trace& b) {
+  Comparison c;
+  c.a = figures_of(a);
+  c.b = figures_of(b);
+  c.peak_error_bytes = c.b.peak_bytes - c.a.peak_bytes;
+  if (c.a.reserved_bytes > 0 && c.b.reserved_bytes > 0) {
+    c.reserved_error_bytes = c.b.reserved_bytes - c.a.reserved_bytes;
+  }
+  if (c.a.step_ns > 0) {
+    c.step_time_error_pct =
+        100.0 * static_cast<double>(c.b.step_ns - c.a.step_ns) / static_cast<double>(c.a.step_ns);
+  }
+  compare_results(a, b, c);
+  compare_layers(a, b, c);
+  return c;
+}
+
+}  // namespace tidemark

@@ -1,0 +1,58 @@
+// Run against run, recorded against planned, planned against measured: the same figures for all.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/timeline.h"
+
+namespace tidemark {
+
+/// The figures of one trace that are compared.
+struct RunFigures {
+  std::int64_t peak_bytes = 0;  // live, of one steady step
+  std::int64_t run_peak_bytes = 0;
+  std::int64_t reserved_bytes = 0;  // placement height or arena high water; 0 = unknown
+  std::int64_t host_peak_bytes = 0;
+  std::int64_t step_ns = 0;  // median of the steady steps when measured, else replayed
+  std::int64_t recomputed_ops = 0;
+  std::int64_t copied_bytes = 0;  // between device and host, per step
+  CategoryBytes by_category{};    // at the peak
+  double first_loss = 0;
+  double last_loss = 0;
+  std::int64_t steps = 0;
+  bool operator==(const RunFigures&) const = default;
+};
+
+[[nodiscard]] RunFigures figures_of(const Trace& trace);
+
+/// Median of wall_ns over the steps, without the first when there are several; 0 without steps.
+[[nodiscard]] std::int64_t median_step_ns(const Trace& trace);
+
+struct LayerDifference {
+  std::string layer;
+  std::int64_t a_bytes = 0;
+  std::int64_t b_bytes = 0;
+  bool operator==(const LayerDifference&) const = default;
+};
+
+struct Comparison {
+  RunFigures a;
+  RunFigures b;
+  std::int64_t peak_error_bytes = 0;      // b - a
+  std::int64_t reserved_error_bytes = 0;  // b - a, when both are known
+  double step_time_error_pct = 0;         // (b - a) / a
+  std::vector<LayerDifference>
+      layers;  // at the peaks, largest difference first, equal ones left out
+  /// Losses and digests of weights and optimizer state equal for all steps that both have;
+  /// absent when one side has none.
+  std::optional<bool> bitwise_equal;
+  std::int64_t compared_steps = 0;
+  std::int64_t compared_digests = 0;
+  std::string first_difference;  // "step 2: block0.qkv.w", empty when equal
+};
+
+[[nodiscard]] Comparison compare(const Trace& a, const Trace& b);
+
+}  // namespace tidemark

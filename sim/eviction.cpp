@@ -1,0 +1,422 @@
+#include "sim/eviction.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "sim/prefetch.h"
+
+namespace tidemark {
+namespace {
+
+constexpr std::int64_t k_impossible = std::numeric_limits<std::int64_t>::max() / 4;
+
+std::size_t at(Position position) { return static_cast<std::size_t>(position); }
+
+enum class Where : std::uint8_t { unborn, here, absent, host };
+
+/// What the walk knows of one value. A value that nobody needs any more is absent with need = never.
+struct State {
+  Where where = Where::unborn;
+  bool dirty = true;         // `cost_ns` and `valid_until` are to be computed again
+  bool used = false;         // since it was made again
+  Position need = k_never;   // next use, own or by an absent value that is made from it
+  Position last_touch = -1;
+  Position release = -1;     // on the host: given up before this op
+  Position queued_at = -1;   // on the host: where its fetch counts in the queue
+  std::int32_t pins = 0;     // uses by the current op and its preparations that are still to come
+  std::int32_t decision = -1;  // that made this instance
+  std::size_t next_use = 0;    // index in Value::uses
+  std::size_t slot = 0;        // index in the list of removable values
+  std::int64_t cost_ns = 0;    // of having it back by recomputation, absent inputs included
+  Position valid_until = -1;   // the last op for which that works
+  double log_cost = 0;
+};
+
+/// Sums over positions with point updates (Fenwick 1994).
+class PositionSums {
+ public:
+  explicit PositionSums(std::size_t count) : sums_(count + 1, 0) {}
+  void add(Position position, std::int64_t value) {
+    for (std::size_t i = at(position) + 1; i < sums_.size(); i += i & (~i + 1)) sums_[i] += value;
+  }
+  [[nodiscard]] std::int64_t up_to(Position position) const {
+    std::int64_t sum = 0;
+    for (std::size_t i = at(position) + 1; i > 0; i -= i & (~i + 1)) sum += sums_[i];
+    return sum;
+  }
+
+ private:
+  std::vector<std::int64_t> sums_;
+};
+
+class Walk {
+ public:
+  Walk(const Dataflow& flow, const EvictionSettings& settings)
+      : flow_(flow),
+        settings_(settings),
+        states_(flow.values.size()),
+        dependents_(flow.values.size()),
+        stamps_(flow.values.size(), 0),
+        wanted_for_(flow.values.size(), -1),
+        log_bytes_(flow.values.size(), 0),
+        queued_ns_(flow.body.size()),
+        live_bytes_(flow.persistent_bytes) {
+    for (std::size_t row = 0; row < flow.values.size(); ++row) {
+      const Value& value = flow.values[row];
+      if (value.bytes > 0) log_bytes_[row] = std::log(static_cast<double>(value.bytes));
+      if (!value.uses.empty()) states_[row].need = value.uses.front();
+      if (!value.recomputable) continue;
+      for (const BufferId input : flow.producer_of(BufferId{row}).reads) {
+        dependents_[input.index()].push_back(BufferId{row});
+      }
+    }
+  }
+
+  Eviction run() {
+    for (now_ = 0; at(now_) < flow_.body.size() && !stuck_; ++now_) step();
+    Eviction result;
+    result.fits = !stuck_;
+    result.stuck_at = stuck_ ? now_ - 1 : -1;
+    result.extra_ns = clock_ns_ - flow_.compute_ns();
+    for (std::size_t i = 0; i < decisions_.size(); ++i) {
+      if (!void_[i]) result.decisions.push_back(decisions_[i]);
+    }
+    if (result.fits && settings_.allow_offload) {
+      schedule_fetches(flow_, {settings_.limit_bytes, clock_at_, live_at_, link()},
+                       result.decisions);
+    }
+    return result;
+  }
+
+ private:
+  Link link() const { return {settings_.link_bytes_per_s, settings_.link_latency_ns}; }
+  State& state(BufferId id) { return states_[id.index()]; }
+  bool gone(BufferId id) { return state(id).where == Where::absent; }
+
+  // ---- one op
+
+  void step() {
+    const BodyOp& op = flow_.body[at(now_)];
+    clock_at_.push_back(clock_ns_);
+    live_at_.push_back(live_bytes_);
+    if (now_ == settings_.drop_at) drop_all();
+    find_missing(op);
+    for (const BufferId id : op.touches) {
+      ++state(id).pins;
+      advance(id);
+    }
+    for (const BufferId id : fetches_) fetch(id);
+    for (const Position producer : agains_) make_again(flow_.body[at(producer)]);
+    begin_outputs(op);
+    clock_ns_ += op.duration_ns;
+    for (const BufferId id : op.touches) touch(id);
+    for (const BufferId id : op.touches) unpin(id);
+  }
+
+  /// Fills fetches_ and agains_ with what must come back for this op, and pins what that reads.
+  void find_missing(const BodyOp& op) {
+    fetches_.clear();
+    agains_.clear();
+    ++stamp_;
+    std::vector<BufferId> open = op.reads;
+    while (!open.empty()) {
+      const BufferId id = open.back();
+      open.pop_back();
+      if (std::exchange(stamps_[id.index()], stamp_) == stamp_) continue;
+      if (state(id).where == Where::host) fetches_.push_back(id);
+      if (!gone(id)) continue;
+      const Value& value = flow_[id];
+      if (!value.recomputable || value.valid_until < now_) {
+        stuck_ = true;
+        return;
+      }
+      wanted_for_[id.index()] = now_;
+      if (std::find(agains_.begin(), agains_.end(), value.producer) != agains_.end()) continue;
+      agains_.push_back(value.producer);
+      for (const BufferId input : flow_.producer_of(id).reads) {
+        ++state(input).pins;
+        open.push_back(input);
+      }
+    }
+    std::sort(agains_.begin(), agains_.end());
+    std::sort(fetches_.begin(), fetches_.end());
+  }
+
+  void begin_outputs(const BodyOp& op) {
+    std::int64_t bytes = 0;
+    for (const BufferId id : op.touches) {
+      if (state(id).where == Where::unborn) bytes += flow_[id].bytes;
+    }
+    make_room(bytes);
+    for (const BufferId id : op.touches) {
+      if (state(id).where == Where::unborn) appear(id);
+    }
+  }
+
+  void make_again(const BodyOp& op) {
+    std::int64_t bytes = 0;
+    for (const BufferId id : op.outputs) bytes += flow_[id].bytes;
+    make_room(bytes);
+    live_at_.back() = std::max(live_at_.back(), live_bytes_ + bytes);
+    for (const BufferId id : op.outputs) {
+      // Outputs that nobody asked for now but somebody will are kept: they are free.
+      if (!gone(id) || (state(id).need == k_never && wanted_for_[id.index()] != now_)) continue;
+      decide({DecisionKind::recompute, id, flow_.body[at(now_)].op, {}, {}, {}});
+      appear(id);
+    }
+    clock_ns_ += op.duration_ns;
+    for (const BufferId id : op.reads) touch(id);
+    for (const BufferId id : op.reads) unpin(id);
+    // An output without pins may have lost its last reason to stay.
+    for (const BufferId id : op.outputs) refresh(id);
+  }
+
+  void fetch(BufferId id) {
+    make_room(flow_[id].bytes);
+    State& s = state(id);
+    const std::int64_t transfer = transfer_ns(link(), flow_[id].bytes);
+    queued_ns_.add(s.queued_at, -transfer);
+    fetch_done_ns_ = std::max(fetch_done_ns_, clock_at_[at(s.release)]) + transfer;
+    clock_ns_ = std::max(clock_ns_, fetch_done_ns_);
+    const OpId until = flow_.body[at(now_)].op;
+    decide({DecisionKind::offload, id, until, flow_.body[at(s.release)].op, until, {}});
+    appear(id);
+  }
+
+  // ---- residence
+
+  void decide(Decision decision) {
+    state(decision.buffer).decision = static_cast<std::int32_t>(decisions_.size());
+    state(decision.buffer).used = false;
+    decisions_.push_back(std::move(decision));
+    void_.push_back(false);
+  }
+
+  void appear(BufferId id) {
+    State& s = state(id);
+    s.where = Where::here;
+    s.last_touch = now_;
+    live_bytes_ += flow_[id].bytes;
+    live_at_.back() = std::max(live_at_.back(), live_bytes_);
+    if (flow_[id].movable) {
+      s.slot = removable_.size();
+      removable_.push_back(id);
+    }
+    s.dirty = true;
+    changed(id);
+  }
+
+  void leave(BufferId id, Where where) {
+    State& s = state(id);
+    s.where = where;
+    live_bytes_ -= flow_[id].bytes;
+    if (s.decision >= 0 && !s.used) void_[static_cast<std::size_t>(s.decision)] = true;
+    s.decision = -1;
+    if (flow_[id].movable) {
+      removable_[s.slot] = removable_.back();
+      state(removable_[s.slot]).slot = s.slot;
+      removable_.pop_back();
+    }
+    changed(id);
+  }
+
+  void touch(BufferId id) {
+    state(id).last_touch = now_;
+    state(id).used = true;
+  }
+
+  void unpin(BufferId id) {
+    --state(id).pins;
+    refresh(id);
+  }
+
+  void advance(BufferId id) {
+    State& s = state(id);
+    const auto& uses = flow_[id].uses;
+    while (s.next_use < uses.size() && uses[s.next_use] <= now_) ++s.next_use;
+  }
+
+  /// Computes the next use again; what absent values need passes on to their inputs, and what is
+  /// here and not needed leaves.
+  void refresh(BufferId id) {
+    State& s = state(id);
+    const auto& uses = flow_[id].uses;
+    Position need = s.next_use < uses.size() ? uses[s.next_use] : k_never;
+    for (const BufferId dependent : dependents_[id.index()]) {
+      if (gone(dependent)) need = std::min(need, state(dependent).need);
+    }
+    const bool differs = std::exchange(s.need, need) != need;
+    if (s.where == Where::here && need == k_never && s.pins == 0) leave(id, Where::absent);
+    if (differs && gone(id) && flow_[id].recomputable) refresh_inputs(id);
+  }
+
+  void refresh_inputs(BufferId id) {
+    for (const BufferId input : flow_.producer_of(id).reads) refresh(input);
+  }
+
+  // ---- what it costs to have a value back
+
+  /// The value came or went: the costs of all that is made from it change, through absent ones.
+  void changed(BufferId id) {
+    for (const BufferId dependent : dependents_[id.index()]) {
+      if (state(dependent).dirty) continue;
+      state(dependent).dirty = true;
+      if (gone(dependent)) changed(dependent);
+    }
+  }
+
+  void price(BufferId id) {
+    State& s = state(id);
+    s.dirty = false;
+    s.cost_ns = 0;
+    s.valid_until = k_never;
+    ++stamp_;
+    std::vector<BufferId> open{id};
+    seen_producers_.clear();
+    while (!open.empty() && s.cost_ns < k_impossible) {
+      const BufferId next = open.back();
+      open.pop_back();
+      if (std::exchange(stamps_[next.index()], stamp_) == stamp_) continue;
+      const Value& value = flow_[next];
+      state(next).dirty = false;  // `changed` stops at dirty ones: this one has been looked at
+      if (!value.recomputable) s.cost_ns = k_impossible;
+      if (!value.recomputable) break;
+      s.valid_until = std::min(s.valid_until, value.valid_until);
+      const BodyOp& producer = flow_.producer_of(next);
+      const bool counted = std::find(seen_producers_.begin(), seen_producers_.end(),
+                                     value.producer) != seen_producers_.end();
+      if (counted) continue;
+      seen_producers_.push_back(value.producer);
+      s.cost_ns += producer.duration_ns;
+      for (const BufferId input : producer.reads) {
+        if (gone(input)) open.push_back(input);
+      }
+    }
+    s.log_cost = std::log(static_cast<double>(s.cost_ns) + 1);
+  }
+
+  struct Choice {
+    BufferId victim;
+    bool offload = false;
+    double score = std::numeric_limits<double>::infinity();
+  };
+
+  /// Time that offloading would add: the wait for the copy to the host, the part of the fetch that
+  /// the queue cannot finish in time, and a price for the use of the link.
+  std::int64_t offload_cost_ns(BufferId id) {
+    const State& s = state(id);
+    if (!settings_.allow_offload || s.last_touch >= now_ || s.need <= now_) return k_impossible;
+    if (s.last_touch < flow_[id].last_write || s.need == k_never) return k_impossible;
+    const std::int64_t transfer = transfer_ns(link(), flow_[id].bytes);
+    const std::int64_t ready = std::max(store_done_ns_, ended_ns(s.last_touch));
+    const std::int64_t wait = std::max<std::int64_t>(0, ready + transfer - clock_ns_);
+    const std::int64_t room = flow_.begin_ns[at(s.need)] - flow_.begin_ns[at(now_)];
+    const std::int64_t queue = queued_ns_.up_to(s.need);
+    const std::int64_t late = std::max<std::int64_t>(0, queue + transfer - room);
+    return wait + late +
+           static_cast<std::int64_t>(settings_.link_price * static_cast<double>(transfer));
+  }
+
+  std::int64_t ended_ns(Position position) const {
+    return at(position) + 1 < clock_at_.size() ? clock_at_[at(position) + 1] : clock_ns_;
+  }
+
+  std::int64_t recompute_cost_ns(BufferId id) {
+    State& s = state(id);
+    if (!settings_.allow_recompute || !flow_[id].recomputable) return k_impossible;
+    if (s.dirty) price(id);
+    return s.need <= s.valid_until ? s.cost_ns : k_impossible;
+  }
+
+  Choice rate(BufferId id) {
+    const std::int64_t again = recompute_cost_ns(id);
+    const std::int64_t moved = offload_cost_ns(id);
+    Choice choice{.victim = id, .offload = moved < again};
+    if (std::min(again, moved) >= k_impossible) return choice;
+    const double log_cost =
+        choice.offload ? std::log(static_cast<double>(moved) + 1) : state(id).log_cost;
+    const std::int64_t idle = flow_.begin_ns[at(state(id).need)] - flow_.begin_ns[at(now_)];
+    choice.score = settings_.cost_power * log_cost -
+                   settings_.bytes_power * log_bytes_[id.index()] -
+                   settings_.distance_power * std::log(static_cast<double>(idle) + 1);
+    if (!settings_.weights.empty()) choice.score += std::log(settings_.weights[id.index()]);
+    return choice;
+  }
+
+  // ---- room
+
+  void make_room(std::int64_t bytes) {
+    while (live_bytes_ + bytes > settings_.limit_bytes && !stuck_) {
+      Choice best;
+      for (const BufferId id : removable_) {
+        if (state(id).pins > 0) continue;
+        const Choice choice = rate(id);
+        const bool better = choice.score < best.score ||
+                            (choice.score == best.score && id < best.victim);
+        if (better && std::isfinite(choice.score)) best = choice;
+      }
+      if (!best.victim.valid()) {
+        stuck_ = true;
+        return;
+      }
+      remove(best);
+    }
+  }
+
+  void remove(const Choice& choice) {
+    State& s = state(choice.victim);
+    if (!choice.offload) {
+      leave(choice.victim, Where::absent);
+      refresh_inputs(choice.victim);
+      return;
+    }
+    const std::int64_t transfer = transfer_ns(link(), flow_[choice.victim].bytes);
+    store_done_ns_ = std::max(store_done_ns_, ended_ns(s.last_touch)) + transfer;
+    clock_ns_ = std::max(clock_ns_, store_done_ns_);
+    s.release = now_;
+    s.queued_at = s.need;
+    queued_ns_.add(s.need, transfer);
+    leave(choice.victim, Where::host);
+  }
+
+  void drop_all() {
+    for (const BufferId id : settings_.drop) {
+      if (state(id).where != Where::here || recompute_cost_ns(id) >= k_impossible) continue;
+      remove({.victim = id, .offload = false, .score = 0});
+    }
+  }
+
+  const Dataflow& flow_;
+  const EvictionSettings& settings_;
+  std::vector<State> states_;
+  std::vector<std::vector<BufferId>> dependents_;  // recomputable values made from each value
+  std::vector<std::int64_t> stamps_;
+  std::vector<Position> wanted_for_;  // the op that last asked for the value to be made again
+  std::int64_t stamp_ = 0;
+  std::vector<double> log_bytes_;
+  std::vector<BufferId> removable_;  // movable values that are here
+  std::vector<BufferId> fetches_;
+  std::vector<Position> agains_;
+  std::vector<Position> seen_producers_;
+  std::vector<Decision> decisions_;
+  std::vector<bool> void_;  // decisions that turned out to be of no use
+  PositionSums queued_ns_;  // transfers to come, by the position that needs them
+  std::vector<std::int64_t> clock_at_;
+  std::vector<std::int64_t> live_at_;  // most bytes around each op
+  std::int64_t live_bytes_ = 0;
+  std::int64_t clock_ns_ = 0;
+  std::int64_t store_done_ns_ = 0;
+  std::int64_t fetch_done_ns_ = 0;
+  Position now_ = 0;
+  bool stuck_ = false;
+};
+
+}  // namespace
+
+Eviction evict(const Dataflow& flow, const EvictionSettings& settings) {
+  return Walk(flow, settings).run();
+}
+
+}  // namespace tidemark

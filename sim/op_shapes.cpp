@@ -1,0 +1,189 @@
+#include "sim/op_shapes.h"
+
+#include <array>
+
+#include "sim/op_table.h"
+
+namespace tidemark::op_shapes {
+namespace {
+
+using Trouble = std::string;
+
+const Buffer& buffer_of(const Trace& trace, const Op& op, std::string_view role) {
+  return trace[find_operand(op, role)->buffer];
+}
+
+bool has(const Op& op, std::string_view role) {
+  return find_operand(op, role) != nullptr;
+}
+
+std::string shape_text(const Buffer& buffer) {
+  std::string out = "[";
+  for (std::size_t i = 0; i < buffer.shape.size(); ++i) {
+    out += (i > 0 ? ", " : "") + std::to_string(buffer.shape[i]);
+  }
+  return out + "] " + std::string(to_string(buffer.dtype));
+}
+
+/// "x is [2, 3] f32, expected 6 columns"
+Trouble trouble(const Trace& trace, const Op& op, std::string_view role, const std::string& wish) {
+  return std::string(role) + " is " + shape_text(buffer_of(trace, op, role)) + ", expected " + wish;
+}
+
+Trouble want_elements(const Trace& trace, const Op& op, std::string_view role, std::int64_t count) {
+  if (!has(op, role) || element_count(buffer_of(trace, op, role)) == count) return {};
+  return trouble(trace, op, role, std::to_string(count) + " elements");
+}
+
+Trouble want_matrix(const Trace& trace, const Op& op, std::string_view role, std::int64_t rows,
+                    std::int64_t columns) {
+  const Buffer& b = buffer_of(trace, op, role);
+  if (row_count(b) == rows && column_count(b) == columns) return {};
+  return trouble(trace, op, role, std::to_string(rows) + " rows of " + std::to_string(columns));
+}
+
+/// First non-empty of several.
+Trouble first_of(std::initializer_list<Trouble> all) {
+  for (const Trouble& one : all) {
+    if (!one.empty()) return one;
+  }
+  return {};
+}
+
+template <std::size_t N>
+Trouble same_elements(const Trace& trace, const Op& op, const std::array<const char*, N>& roles) {
+  const std::int64_t count = element_count(buffer_of(trace, op, roles[0]));
+  for (const char* role : roles) {
+    if (Trouble t = want_elements(trace, op, role, count); !t.empty()) return t;
+  }
+  return {};
+}
+
+Trouble embedding_shape(const Trace& trace, const Op& op, std::string_view grid,
+                        std::string_view table, std::string_view positions) {
+  const Buffer& tokens = buffer_of(trace, op, "tokens");
+  const std::int64_t channels = column_count(buffer_of(trace, op, table));
+  if (column_count(tokens) > row_count(buffer_of(trace, op, positions))) {
+    return trouble(trace, op, positions,
+                   "at least " + std::to_string(column_count(tokens)) + " rows");
+  }
+  return first_of(
+      {want_matrix(trace, op, grid, element_count(tokens), channels),
+       want_matrix(trace, op, positions, row_count(buffer_of(trace, op, positions)), channels)});
+}
+
+/// The larger side of a collective holds `group size` parts of the smaller.
+Trouble gather_shape(const Trace& trace, const Op& op, std::string_view part,
+                     std::string_view whole) {
+  const auto group = static_cast<std::size_t>(integer_at(op, "group", 0, -1));
+  if (group >= trace.groups.size()) return "attribute group is not a row of groups";
+  const auto ranks = static_cast<std::int64_t>(trace.groups[group].ranks.size());
+  return want_elements(trace, op, whole, ranks * element_count(buffer_of(trace, op, part)));
+}
+
+}  // namespace
+
+Trouble any(const Trace&, const Op&) {
+  return {};
+}
+
+Trouble unary(const Trace& trace, const Op& op) {
+  return same_elements(trace, op, std::array{"x", "y"});
+}
+Trouble output_gradient(const Trace& trace, const Op& op) {
+  return same_elements(trace, op, std::array{"dy", "y", "dx"});
+}
+Trouble input_gradient(const Trace& trace, const Op& op) {
+  return same_elements(trace, op, std::array{"dy", "x", "dx"});
+}
+Trouble add(const Trace& trace, const Op& op) {
+  return same_elements(trace, op, std::array{"a", "b", "y"});
+}
+Trouble sgd(const Trace& trace, const Op& op) {
+  return same_elements(trace, op, std::array{"w", "dw"});
+}
+Trouble adamw(const Trace& trace, const Op& op) {
+  return same_elements(trace, op, std::array{"w", "dw", "m", "v"});
+}
+
+Trouble linear_forward(const Trace& trace, const Op& op) {
+  const Buffer& x = buffer_of(trace, op, "x");
+  const Buffer& w = buffer_of(trace, op, "w");
+  return first_of({want_matrix(trace, op, "w", row_count(w), column_count(x)),
+                   want_matrix(trace, op, "y", row_count(x), row_count(w)),
+                   want_elements(trace, op, "b", row_count(w))});
+}
+Trouble linear_backward_data(const Trace& trace, const Op& op) {
+  const Buffer& dy = buffer_of(trace, op, "dy");
+  const Buffer& w = buffer_of(trace, op, "w");
+  return first_of({want_matrix(trace, op, "w", column_count(dy), column_count(w)),
+                   want_matrix(trace, op, "dx", row_count(dy), column_count(w))});
+}
+Trouble linear_backward_weight(const Trace& trace, const Op& op) {
+  const Buffer& dy = buffer_of(trace, op, "dy");
+  const Buffer& x = buffer_of(trace, op, "x");
+  return first_of({want_matrix(trace, op, "x", row_count(dy), column_count(x)),
+                   want_matrix(trace, op, "dw", column_count(dy), column_count(x)),
+                   want_elements(trace, op, "db", column_count(dy))});
+}
+Trouble cross_entropy(const Trace& trace, const Op& op) {
+  const std::int64_t rows = row_count(buffer_of(trace, op, "logits"));
+  return first_of({want_elements(trace, op, "target", rows),
+                   want_elements(trace, op, "log_sum_exp", rows),
+                   want_elements(trace, op, "loss", 1)});
+}
+Trouble embedding_forward(const Trace& trace, const Op& op) {
+  return embedding_shape(trace, op, "y", "wte", "wpe");
+}
+Trouble embedding_backward(const Trace& trace, const Op& op) {
+  return embedding_shape(trace, op, "dy", "dwte", "dwpe");
+}
+Trouble layer_norm(const Trace& trace, const Op& op) {
+  const Buffer& x = buffer_of(trace, op, "x");
+  for (const char* role : {"y", "dy", "dx", "residual"}) {
+    if (Trouble t = want_elements(trace, op, role, element_count(x)); !t.empty()) return t;
+  }
+  for (const char* role : {"w", "b", "dw", "db"}) {
+    if (Trouble t = want_elements(trace, op, role, column_count(x)); !t.empty()) return t;
+  }
+  return first_of({want_elements(trace, op, "mean", row_count(x)),
+                   want_elements(trace, op, "inverse_deviation", row_count(x))});
+}
+/// qkv [B, T, 3C], probabilities [B, H, T, T]; the other side y or dy [B, T, C].
+Trouble attention(const Trace& trace, const Op& op) {
+  const Buffer& qkv = buffer_of(trace, op, "qkv");
+  const Buffer& p = buffer_of(trace, op, "probabilities");
+  const std::int64_t heads = integer_at(op, "heads", 0);
+  if (qkv.shape.size() != 3 || qkv.shape[2] % 3 != 0) {
+    return trouble(trace, op, "qkv", "[B, T, 3C]");
+  }
+  const std::int64_t channels = qkv.shape[2] / 3;
+  if (heads <= 0 || channels % heads != 0) return "attribute heads must divide C";
+  const std::int64_t tokens = qkv.shape[1];
+  if (p.shape != std::vector<std::int64_t>{qkv.shape[0], heads, tokens, tokens}) {
+    return trouble(trace, op, "probabilities", "[B, H, T, T]");
+  }
+  return first_of({want_elements(trace, op, "y", qkv.shape[0] * tokens * channels),
+                   want_elements(trace, op, "dy", qkv.shape[0] * tokens * channels),
+                   want_elements(trace, op, "dqkv", element_count(qkv)),
+                   want_elements(trace, op, "workspace", tokens * tokens)});
+}
+Trouble copy(const Trace& trace, const Op& op) {
+  const Buffer& from = buffer_of(trace, op, "src");
+  const Buffer& to = buffer_of(trace, op, "dst");
+  if (from.size_bytes == to.size_bytes) return {};
+  return "src has " + std::to_string(from.size_bytes) + " bytes, dst " +
+         std::to_string(to.size_bytes);
+}
+Trouble all_gather(const Trace& trace, const Op& op) {
+  return gather_shape(trace, op, "x", "y");
+}
+Trouble reduce_scatter(const Trace& trace, const Op& op) {
+  return gather_shape(trace, op, "y", "x");
+}
+Trouble all_reduce(const Trace& trace, const Op& op) {
+  const auto group = static_cast<std::size_t>(integer_at(op, "group", 0, -1));
+  return group < trace.groups.size() ? Trouble{} : "attribute group is not a row of groups";
+}
+
+}  // namespace tidemark::op_shapes

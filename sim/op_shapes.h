@@ -1,0 +1,31 @@
+// Which operand shapes fit together, one function per family of ops. Each returns an empty text, or
+// what is wrong ("w is [4, 3] f32, expected 2 rows of 3"). Operands must be there by role.
+#pragma once
+
+#include <string>
+
+#include "traces/trace.h"
+
+namespace tidemark::op_shapes {
+
+std::string any(const Trace& trace, const Op& op);
+std::string unary(const Trace& trace, const Op& op);
+std::string output_gradient(const Trace& trace, const Op& op);
+std::string input_gradient(const Trace& trace, const Op& op);
+std::string add(const Trace& trace, const Op& op);
+std::string sgd(const Trace& trace, const Op& op);
+std::string adamw(const Trace& trace, const Op& op);
+std::string linear_forward(const Trace& trace, const Op& op);
+std::string linear_backward_data(const Trace& trace, const Op& op);
+std::string linear_backward_weight(const Trace& trace, const Op& op);
+std::string cross_entropy(const Trace& trace, const Op& op);
+std::string embedding_forward(const Trace& trace, const Op& op);
+std::string embedding_backward(const Trace& trace, const Op& op);
+std::string layer_norm(const Trace& trace, const Op& op);
+std::string attention(const Trace& trace, const Op& op);
+std::string copy(const Trace& trace, const Op& op);
+std::string all_gather(const Trace& trace, const Op& op);
+std::string reduce_scatter(const Trace& trace, const Op& op);
+std::string all_reduce(const Trace& trace, const Op& op);
+
+}  // namespace tidemark::op_shapes

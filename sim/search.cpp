@@ -1,0 +1,260 @@
+#include "sim/search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "sim/bound.h"
+#include "sim/candidates.h"
+#include "sim/methods.h"
+#include "sim/op_table.h"
+#include "traces/error.h"
+
+namespace tidemark {
+namespace {
+
+/// splitmix64 (Steele et al. 2014): the same numbers everywhere.
+class Random {
+ public:
+  explicit Random(std::int64_t seed) : state_(static_cast<std::uint64_t>(seed)) {}
+  std::uint64_t next() {
+    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15U);
+    z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
+    return z ^ (z >> 31U);
+  }
+  std::size_t below(std::size_t count) { return static_cast<std::size_t>(next() % count); }
+  /// In [0, 1).
+  double unit() { return static_cast<double>(next() >> 11U) * 0x1.0p-53; }
+
+ private:
+  std::uint64_t state_;
+};
+
+/// One eviction that was walked, with what it predicts.
+struct Draft {
+  EvictionSettings settings;
+  Eviction eviction;
+};
+
+class Search {
+ public:
+  Search(Candidates& candidates, const SearchRequest& request)
+      : candidates_(candidates), request_(request), random_(request.seed) {
+    for (std::size_t row = 0; row < candidates.flow().values.size(); ++row) {
+      if (candidates.flow().values[row].movable) movable_.emplace_back(row);
+    }
+  }
+
+  /// The best plan within the budget; none when no method found one.
+  std::optional<Candidate> run(const std::string& method) {
+    offer(candidates_.keep_all());
+    if (best_ || method == "keep-all") return best_;
+    EvictionSettings start = settings_of(request_);
+    if (method == "chen-sqrt" || method == "auto") try_chen(start);
+    if (method == "chen-sqrt") return best_;
+    if (method == "greedy") start.allow_offload = false;
+    if (method == "offload") start.allow_recompute = false;
+    portfolio(start);
+    if (!best_) minimize(start);
+    improve();
+    return best_;
+  }
+
+ private:
+  bool offer(const Candidate& candidate) {
+    if (candidate.height_bytes > request_.budget_bytes) return false;
+    if (best_ && !candidate.better_than(*best_)) return false;
+    best_ = candidate;
+    return true;
+  }
+
+  bool stopped() { return candidates_.stopped(best_ ? best_->step_ns : -1); }
+
+  std::int64_t best_extra_ns() const {
+    return best_ ? best_->step_ns - candidates_.keep_all().step_ns
+                 : std::numeric_limits<std::int64_t>::max();
+  }
+
+  void try_chen(const EvictionSettings& start) {
+    for (const auto& settings : chen_sqrt(candidates_.source(), candidates_.flow(), start)) {
+      if (!request_.allow_recompute || stopped()) return;
+      const Eviction eviction = candidates_.try_eviction(settings);
+      if (eviction.fits) offer(candidates_.evaluate(eviction.decisions));
+    }
+  }
+
+  /// Walks the whole sweep, then carries out the most promising drafts, least predicted time first.
+  void portfolio(const EvictionSettings& start) {
+    std::vector<Draft> drafts;
+    std::vector<EvictionSettings> sweep = eviction_sweep(start);
+    if (start.allow_offload && start.allow_recompute) {
+      EvictionSettings alone = start;
+      alone.allow_offload = false;
+      const std::vector<EvictionSettings> more = eviction_sweep(alone);
+      sweep.insert(sweep.end(), more.begin(), more.end());
+    }
+    const auto share = static_cast<std::size_t>(std::max<std::int64_t>(1, request_.nodes / 2));
+    for (std::size_t i = 0; i < std::min(sweep.size(), share) && !stopped(); ++i) {
+      drafts.push_back({sweep[i], candidates_.try_eviction(sweep[i])});
+    }
+    std::stable_sort(drafts.begin(), drafts.end(), [](const Draft& a, const Draft& b) {
+      return std::pair(!a.eviction.fits, a.eviction.extra_ns) <
+             std::pair(!b.eviction.fits, b.eviction.extra_ns);
+    });
+    for (std::size_t i = 0; i < drafts.size() && i < k_carried_out && !stopped(); ++i) {
+      fit(drafts[i]);
+    }
+  }
+
+  /// Moves the limit on live bytes until the placement just fits the budget.
+  void fit(Draft draft) {
+    std::int64_t low = 0;  // a limit whose plan fits
+    std::int64_t high = 2 * request_.budget_bytes;
+    for (int round = 0; round < k_fit_rounds && high - low > k_granule_bytes; ++round) {
+      std::int64_t room = 0;  // of the placement under the budget
+      if (draft.eviction.fits) {
+        if (2 * best_extra_ns() / 3 < draft.eviction.extra_ns && best_) return;
+        const Candidate candidate = candidates_.evaluate(draft.eviction.decisions);
+        if (offer(candidate)) best_settings_ = draft.settings;
+        room = request_.budget_bytes - candidate.height_bytes;
+      } else {
+        room = draft.settings.limit_bytes / 32;  // the walk counts more than is live: try higher
+      }
+      std::int64_t& limit = draft.settings.limit_bytes;
+      (draft.eviction.fits && room < 0 ? high : low) = limit;
+      limit += room;
+      if (limit <= low || limit >= high) limit = low + (high - low) / 2;
+      if (stopped() || !candidates_.nodes_left()) return;
+      draft.eviction = candidates_.try_eviction(draft.settings);
+    }
+  }
+
+  /// Bisection of the limit for a few settings, whatever the budget is: so a budget that was named
+  /// as the smallest is found again when it is asked for.
+  void minimize(const EvictionSettings& start) {
+    const std::vector<EvictionSettings> sweep = eviction_sweep(start);
+    const std::int64_t bound = budget_bound(candidates_.source(), request_).bound_bytes;
+    for (std::size_t i = 0; i < sweep.size() && i < k_minimized && !stopped(); ++i) {
+      EvictionSettings settings = sweep[i];
+      std::int64_t low = bound - 1;
+      std::int64_t high = candidates_.keep_all().height_bytes;
+      for (int round = 0; round < k_minimize_rounds && high - low > k_granule_bytes; ++round) {
+        settings.limit_bytes = low + (high - low) / 2;
+        const Eviction eviction = candidates_.try_eviction(settings);
+        (eviction.fits ? high : low) = settings.limit_bytes;
+        if (!eviction.fits) continue;
+        if (offer(candidates_.evaluate(eviction.decisions))) best_settings_ = settings;
+      }
+    }
+    offer(candidates_.lowest());
+  }
+
+  /// Hill climbing on the weights of values (large: keep, small: remove) around the best settings.
+  void improve() {
+    if (!best_ || !best_settings_ || movable_.empty()) return;
+    EvictionSettings settings = *best_settings_;
+    if (settings.weights.empty()) settings.weights.assign(candidates_.flow().values.size(), 1);
+    while (candidates_.nodes_left() && !stopped() && best_extra_ns() > 0) {
+      EvictionSettings next = settings;
+      disturb(next);
+      const Eviction eviction = candidates_.try_eviction(next);
+      if (!eviction.fits || eviction.extra_ns > best_extra_ns()) continue;
+      const Candidate candidate = candidates_.evaluate(eviction.decisions);
+      const bool as_good = best_ && candidate.height_bytes <= request_.budget_bytes &&
+                           candidate.step_ns == best_->step_ns;
+      if (offer(candidate) || as_good) settings = next;
+    }
+  }
+
+  void disturb(EvictionSettings& settings) {
+    const std::size_t most = 1 + movable_.size() / 16;
+    const std::size_t count = 1 + random_.below(most);
+    for (std::size_t i = 0; i < count; ++i) {
+      const BufferId victim = request_victim();
+      settings.weights[victim.index()] = std::exp(8 * random_.unit() - 4);
+    }
+    // The limit counts a little more than is live: probe around it.
+    if (random_.below(3) != 0) return;
+    const double factor = 1 + 0.04 * (random_.unit() - 0.3);
+    settings.limit_bytes =
+        static_cast<std::int64_t>(static_cast<double>(settings.limit_bytes) * factor);
+  }
+
+  /// Half of the time a value of the best plan, else any.
+  BufferId request_victim() {
+    const auto& decisions = best_->decisions;
+    if (!decisions.empty() && random_.below(2) == 0) {
+      return decisions[random_.below(decisions.size())].buffer;
+    }
+    return movable_[random_.below(movable_.size())];
+  }
+
+  static constexpr std::size_t k_carried_out = 10;
+  static constexpr int k_fit_rounds = 6;
+  static constexpr std::size_t k_minimized = 4;
+  static constexpr int k_minimize_rounds = 14;
+
+  Candidates& candidates_;
+  const SearchRequest& request_;
+  Random random_;
+  std::vector<BufferId> movable_;
+  std::optional<Candidate> best_;
+  std::optional<EvictionSettings> best_settings_;
+};
+
+void require_plannable(const Trace& source, const SearchRequest& request) {
+  if (source.meta.level < 2 || source.program.body.empty()) {
+    throw InputError(InputError::Parts{.file = {},
+                                       .place = "plan",
+                                       .expected = "an executable trace (level 2)",
+                                       .found = fmt::format("level {}", source.meta.level)});
+  }
+  std::string names;
+  for (const SearchMethod& method : search_methods()) {
+    if (method.name == request.method) return;
+    names += (names.empty() ? "" : ", ") + std::string(method.name);
+  }
+  throw InputError(InputError::Parts{.file = {},
+                                     .place = "--method",
+                                     .expected = "one of " + names,
+                                     .found = "'" + request.method + "'"});
+}
+
+}  // namespace
+
+const std::vector<SearchMethod>& search_methods() {
+  static const std::vector<SearchMethod> methods{
+      {"auto", "the best of all, recompute and offload together"},
+      {"keep-all", "no decisions: only the placement"},
+      {"chen-sqrt", "checkpoints at about sqrt(n) articulation values (Chen et al. 2016)"},
+      {"greedy", "recompute: offline eviction with exact next use, swept over its weights"},
+      {"offload", "the same eviction with copies to the host as the only way out"},
+  };
+  return methods;
+}
+
+SearchResult search(const Trace& source, const SearchRequest& request) {
+  require_plannable(source, request);
+  Candidates candidates(source, request);
+  const std::optional<Candidate> best = Search(candidates, request).run(request.method);
+
+  SearchResult result;
+  result.method = request.method;
+  result.feasible = best.has_value();
+  result.infeasible = budget_bound(source, request);
+  result.infeasible.smallest_found_bytes = candidates.lowest().height_bytes;
+  result.proven_infeasible = request.budget_bytes < result.infeasible.bound_bytes;
+  result.reproducible = candidates.reproducible();
+  result.tried = candidates.tried();
+  if (!best) return result;
+  result.planned = candidates.planned(*best);
+  result.planned.plan.method = request.method;
+  result.planned.plan.bound_step_ns = step_bound_ns(candidates.source(), request);
+  result.planned.plan.bound_budget_bytes = result.infeasible.bound_bytes;
+  return result;
+}
+
+}  // namespace tidemark

@@ -1,0 +1,157 @@
+// `tidemark diff`: recorded against planned, planned against measured, run against run.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "sim/compare.h"
+#include "sim/exit_code.h"
+#include "sim/table.h"
+#include "sim/units.h"
+#include "sim/verbs.h"
+#include "traces/error.h"
+#include "traces/file.h"
+
+namespace tidemark {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct DiffOptions {
+  std::vector<std::string> files;
+  std::string gate;
+  bool json = false;
+};
+
+/// "peak+2%": the largest growth of the peak that is accepted, as a ratio.
+double gate_ratio(const std::string& gate) {
+  double percent = 0;
+  char end = 0;
+  if (std::sscanf(gate.c_str(), "peak+%lf%c", &percent, &end) == 2 && end == '%' && percent >= 0 &&
+      gate.back() == '%') {
+    return 1 + percent / 100;
+  }
+  throw InputError(InputError::Parts{
+      .place = "--gate", .expected = "peak+N%, as in peak+2%", .found = "'" + gate + "'"});
+}
+
+Json figures_json(const RunFigures& f) {
+  Json j{{"peak_bytes", f.peak_bytes},
+         {"run_peak_bytes", f.run_peak_bytes},
+         {"reserved_bytes", f.reserved_bytes},
+         {"host_peak_bytes", f.host_peak_bytes},
+         {"step_ns", f.step_ns},
+         {"recomputed_ops", f.recomputed_ops},
+         {"copied_bytes", f.copied_bytes}};
+  for (std::size_t i = 0; i < k_category_count; ++i) {
+    j["by_category"][std::string(to_string(static_cast<Category>(i)))] = f.by_category[i];
+  }
+  return j;
+}
+
+Json diff_json(const Comparison& c) {
+  Json j{{"a", figures_json(c.a)},
+         {"b", figures_json(c.b)},
+         {"peak_error_bytes", c.peak_error_bytes},
+         {"reserved_error_bytes", c.reserved_error_bytes},
+         {"step_time_error_pct", c.step_time_error_pct},
+         {"bitwise_equal", nullptr},
+         {"compared_steps", c.compared_steps},
+         {"compared_digests", c.compared_digests},
+         {"first_difference", c.first_difference}};
+  if (c.bitwise_equal) j["bitwise_equal"] = *c.bitwise_equal;
+  for (const LayerDifference& l : c.layers) {
+    j["layers"].push_back({{"layer", l.layer}, {"a_bytes", l.a_bytes}, {"b_bytes", l.b_bytes}});
+  }
+  return j;
+}
+
+void add_bytes(Table& table, const std::string& what, std::int64_t a, std::int64_t b) {
+  if (a == 0 && b == 0) return;
+  const std::string change = a == b ? "=" : format_bytes(b - a);
+  table.add({what, format_bytes(a), format_bytes(b), a < b ? "+" + change : change,
+             a == b ? "" : format_change(static_cast<double>(b), static_cast<double>(a))});
+}
+
+void print_figures(const Comparison& c, const std::string& a, const std::string& b) {
+  Table table({"", ">" + a, ">" + b, ">difference", ">"});
+  add_bytes(table, "peak", c.a.peak_bytes, c.b.peak_bytes);
+  add_bytes(table, "run peak", c.a.run_peak_bytes, c.b.run_peak_bytes);
+  add_bytes(table, "reserved", c.a.reserved_bytes, c.b.reserved_bytes);
+  add_bytes(table, "host peak", c.a.host_peak_bytes, c.b.host_peak_bytes);
+  for (std::size_t i = 0; i < k_category_count; ++i) {
+    add_bytes(table, "  " + std::string(to_string(static_cast<Category>(i))), c.a.by_category[i],
+              c.b.by_category[i]);
+  }
+  table.add({"step", format_ns(c.a.step_ns), format_ns(c.b.step_ns),
+             format_ns(c.b.step_ns - c.a.step_ns),
+             fmt::format("{:+.1f} %", c.step_time_error_pct)});
+  fmt::print("{}", table.text());
+}
+
+void print_layers(const Comparison& c) {
+  if (c.layers.empty()) return;
+  Table table({"layer at the peak", ">a", ">b", ">difference"});
+  for (std::size_t i = 0; i < std::min<std::size_t>(c.layers.size(), 8); ++i) {
+    const LayerDifference& l = c.layers[i];
+    table.add({l.layer, format_bytes(l.a_bytes), format_bytes(l.b_bytes),
+               format_bytes(l.b_bytes - l.a_bytes)});
+  }
+  fmt::print("\n{}", table.text());
+}
+
+void print_results(const Comparison& c) {
+  if (!c.bitwise_equal) {
+    fmt::print("\n  results: not compared, one side has no losses or digests\n");
+  } else if (*c.bitwise_equal) {
+    fmt::print(
+        "\n  results: bitwise equal ({} losses, {} digests of weights and optimizer state)\n",
+        c.compared_steps, c.compared_digests);
+  } else {
+    fmt::print("\n  results: DIFFERENT, first at {}\n", c.first_difference);
+  }
+}
+
+int diff(const DiffOptions& options) {
+  const double gate = options.gate.empty() ? 0 : gate_ratio(options.gate);
+  const Trace a = read_trace(options.files[0]);
+  int exit_code = k_exit_done;
+  Json all = Json::array();
+  for (std::size_t i = 1; i < options.files.size(); ++i) {
+    const Comparison c = compare(a, read_trace(options.files[i]));
+    if (options.json) {
+      all.push_back(diff_json(c));
+    } else {
+      print_figures(c, options.files[0], options.files[i]);
+      print_layers(c);
+      print_results(c);
+    }
+    const bool grown =
+        static_cast<double>(c.b.peak_bytes) > gate * static_cast<double>(c.a.peak_bytes);
+    if (gate > 0 && grown) {
+      fmt::print(stderr, "tidemark: {}: the peak exceeds the gate {}\n", options.files[i],
+                 options.gate);
+      exit_code = k_exit_not_possible;
+    }
+  }
+  if (options.json) fmt::print("{}\n", (all.size() == 1 ? all[0] : Json{{"runs", all}}).dump(2));
+  return exit_code;
+}
+
+}  // namespace
+
+void add_diff(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<DiffOptions>();
+  CLI::App* verb = app.add_subcommand("diff", "run against run, planned against measured");
+  verb->add_option("traces", options->files, "two or more traces; all are compared with the first")
+      ->required()
+      ->expected(2, 1000);
+  verb->add_option("--gate", options->gate,
+                   "exit 1 when a peak exceeds that of the first: peak+2%");
+  verb->add_flag("--json", options->json, "figures as one JSON object");
+  verb->footer("Example: tidemark diff planned.tmk measured.tmk");
+  verb->callback([options, &exit_code] { exit_code = diff(*options); });
+}
+
+}  // namespace tidemark

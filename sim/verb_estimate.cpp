@@ -1,0 +1,206 @@
+// `tidemark estimate`, and the lists of what can be named: `models`, `devices`, `methods`.
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "sim/breakdown.h"
+#include "sim/builder.h"
+#include "sim/compare.h"
+#include "sim/device.h"
+#include "sim/exit_code.h"
+#include "sim/op_table.h"
+#include "sim/placement.h"
+#include "sim/search.h"
+#include "sim/table.h"
+#include "sim/units.h"
+#include "sim/verbs.h"
+#include "traces/error.h"
+#include "traces/file.h"
+
+namespace tidemark {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct EstimateOptions {
+  std::string model;
+  std::string device = "h100-80g";
+  std::string optimizer;
+  std::string output;
+  std::int64_t batch = 0;
+  std::int64_t sequence = 0;
+  bool json = false;
+};
+
+RunConfig config_of(const EstimateOptions& options) {
+  RunConfig config = default_run(options.model);
+  if (options.batch != 0) config.batch = options.batch;
+  if (options.sequence != 0) config.sequence = options.sequence;
+  if (!options.optimizer.empty()) {
+    const auto kind = parse_enum<Optimizer>(options.optimizer);
+    if (!kind) {
+      throw InputError(InputError::Parts{.place = "--optimizer",
+                                         .expected = "sgd or adamw",
+                                         .found = "'" + options.optimizer + "'"});
+    }
+    config.optimizer.kind = *kind;
+  }
+  return config;
+}
+
+struct Estimate {
+  Timeline timeline;
+  std::int64_t height_bytes = 0;
+  std::int64_t flops = 0;
+};
+
+Estimate estimate_of(Trace& trace) {
+  Estimate e;
+  e.height_bytes = place_all(trace);
+  e.timeline = replay(trace);
+  for (const Instruction& line : trace.program.body) {
+    if (line.kind == InstructionKind::run) e.flops += op_work(trace, trace[line.op()]).flops;
+  }
+  return e;
+}
+
+Json estimate_json(const Estimate& e, const Trace& trace, const Device& device) {
+  Json j{{"title", trace.meta.title},
+         {"device", device.name},
+         {"fits", e.height_bytes <= device.memory_bytes},
+         {"device_memory_bytes", device.memory_bytes},
+         {"peak_bytes", e.timeline.peak.bytes},
+         {"height_bytes", e.height_bytes},
+         {"step_ns", e.timeline.step_ns},
+         {"step_flops", e.flops},
+         {"time_source", "modelled"}};
+  for (std::size_t i = 0; i < k_category_count; ++i) {
+    j["by_category"][std::string(to_string(static_cast<Category>(i)))] =
+        e.timeline.peak.by_category[i];
+  }
+  return j;
+}
+
+void estimate_text(const Estimate& e, const Trace& trace, const Device& device,
+                   const RunConfig& config) {
+  const bool fits = e.height_bytes <= device.memory_bytes;
+  fmt::print("{} on {}\n\n", trace.meta.title, device.about);
+  fmt::print("  {}  the arena needs {} of {}\n", fits ? "FITS     " : "TOO LARGE",
+             format_bytes(e.height_bytes), format_bytes(device.memory_bytes));
+  fmt::print("  peak       {}\n", format_bytes(e.timeline.peak.bytes));
+  const double step_s = static_cast<double>(e.timeline.step_ns) / 1e9;
+  const auto items = static_cast<double>(config.batch * std::max<std::int64_t>(config.sequence, 1));
+  fmt::print("  step       {} (modelled: roofline of the device table)\n",
+             format_ns(e.timeline.step_ns));
+  fmt::print("  speed      {:.0f} {}/s, {:.1f} TFLOP/s\n\n", items / step_s,
+             config.sequence > 0 ? "tokens" : "samples",
+             static_cast<double>(e.flops) / step_s / 1e12);
+  Table table({"category at the peak", ">bytes"});
+  for (const Holding& h :
+       breakdown(trace, e.timeline, e.timeline.peak.change, {GroupBy::category})) {
+    table.add({h.keys[0], format_bytes(h.bytes)});
+  }
+  fmt::print("{}\n  Not counted: context, libraries and allocator slack outside the arena.\n",
+             table.text());
+}
+
+int estimate(const EstimateOptions& options) {
+  const Device& device = find_device(options.device);
+  const RunConfig config = config_of(options);
+  Trace trace = build_program(config);
+  trace.meta.kind = TraceKind::dry;
+  trace.meta.backend = "dry";
+  trace.meta.device = device.name;
+  trace.meta.device_memory_bytes = device.memory_bytes;
+  fill_modelled_times(device, trace);
+  const Estimate e = estimate_of(trace);
+  if (!options.output.empty()) write_trace(trace, options.output);
+  if (options.json) {
+    fmt::print("{}\n", estimate_json(e, trace, device).dump(2));
+  } else {
+    estimate_text(e, trace, device, config);
+    if (!options.output.empty()) {
+      fmt::print("\n  written to {}\n  Next: tidemark plan {} --budget {}\n", options.output,
+                 options.output, device.name);
+    }
+  }
+  return e.height_bytes <= device.memory_bytes ? k_exit_done : k_exit_not_possible;
+}
+
+void list_models(bool json) {
+  Json rows = Json::array();
+  Table table({"model", ">batch", ">sequence", "about"});
+  for (const BuiltinModel& m : builtin_models()) {
+    rows.push_back(
+        {{"name", m.model.name}, {"batch", m.batch}, {"sequence", m.sequence}, {"about", m.about}});
+    table.add({m.model.name, std::to_string(m.batch),
+               m.sequence > 0 ? std::to_string(m.sequence) : "", m.about});
+  }
+  fmt::print("{}", json ? Json{{"models", rows}}.dump(2) + "\n" : table.text());
+}
+
+void list_devices(bool json) {
+  Json rows = Json::array();
+  Table table(
+      {"device", ">memory", ">fp32 TFLOP/s", ">bf16", ">GB/s", ">host GB/s", "about", "source"});
+  for (const Device& d : devices()) {
+    rows.push_back({{"name", d.name},
+                    {"memory_bytes", d.memory_bytes},
+                    {"about", d.about},
+                    {"f32_flops_per_s", d.f32_flops_per_s},
+                    {"bf16_flops_per_s", d.bf16_flops_per_s},
+                    {"memory_bytes_per_s", d.memory_bytes_per_s},
+                    {"host_link_bytes_per_s", d.host_link_bytes_per_s},
+                    {"source", d.source}});
+    table.add({d.name, format_bytes(d.memory_bytes), fmt::format("{:g}", d.f32_flops_per_s / 1e12),
+               fmt::format("{:g}", d.bf16_flops_per_s / 1e12),
+               fmt::format("{:g}", d.memory_bytes_per_s / 1e9),
+               fmt::format("{:g}", d.host_link_bytes_per_s / 1e9), d.about, d.source});
+  }
+  fmt::print("{}", json ? Json{{"devices", rows}}.dump(2) + "\n" : table.text());
+}
+
+void list_methods(bool json) {
+  Json rows = Json::array();
+  Table table({"method", "about"});
+  for (const SearchMethod& m : search_methods()) {
+    rows.push_back({{"name", m.name}, {"about", m.about}});
+    table.add({std::string(m.name), std::string(m.about)});
+  }
+  fmt::print("{}", json ? Json{{"methods", rows}}.dump(2) + "\n" : table.text());
+}
+
+void add_list(CLI::App& app, const char* name, const char* about, void (*list)(bool)) {
+  auto json = std::make_shared<bool>(false);
+  CLI::App* verb = app.add_subcommand(name, about);
+  verb->add_flag("--json", *json, "as one JSON object");
+  verb->footer(fmt::format("Example: tidemark {}", name));
+  verb->callback([json, list] { list(*json); });
+}
+
+}  // namespace
+
+void add_estimate(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<EstimateOptions>();
+  CLI::App* verb = app.add_subcommand(
+      "estimate", "memory and step time of a model on a device, without running it");
+  verb->add_option("model", options->model, "a built-in model or a JSON file")->required();
+  verb->add_option("--device", options->device, "see `tidemark devices`");
+  verb->add_option("--batch", options->batch, "samples per step")->check(CLI::PositiveNumber);
+  verb->add_option("--seq", options->sequence, "tokens per sample")->check(CLI::PositiveNumber);
+  verb->add_option("--optimizer", options->optimizer, "sgd or adamw");
+  verb->add_option("-o,--output", options->output, "also write the dry trace");
+  verb->add_flag("--json", options->json, "figures as one JSON object");
+  verb->footer("Example: tidemark estimate gpt2-124M --batch 8 --device a100-40g");
+  verb->callback([options, &exit_code] { exit_code = estimate(*options); });
+}
+
+void add_lists(CLI::App& app, int& exit_code) {
+  exit_code = k_exit_done;
+  add_list(app, "models", "models that can be named", list_models);
+  add_list(app, "devices", "devices that can be named", list_devices);
+  add_list(app, "methods", "planning methods that can be named", list_methods);
+}
+
+}  // namespace tidemark

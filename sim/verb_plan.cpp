@@ -1,0 +1,335 @@
+// `tidemark plan`: the cheapest plan that fits a budget, with its bound and its reasons.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "sim/compare.h"
+#include "sim/device.h"
+#include "sim/exit_code.h"
+#include "sim/placement.h"
+#include "sim/plan.h"
+#include "sim/search.h"
+#include "sim/table.h"
+#include "sim/units.h"
+#include "sim/verbs.h"
+#include "traces/error.h"
+#include "traces/file.h"
+
+namespace tidemark {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+volatile std::sig_atomic_t g_stop = 0;
+void on_interrupt(int) {
+  g_stop = 1;
+}
+
+struct PlanOptions {
+  std::string file;
+  std::string budget;
+  std::string allow = "recompute,offload";
+  std::string sweep;
+  std::string apply;
+  std::string link;
+  std::string output;
+  SearchRequest request;
+  bool print_plan = false;
+  bool json = false;
+  bool quiet = false;
+};
+
+/// A size, a share of the recorded peak ("60%") or a device of the table.
+std::int64_t budget_of(const std::string& text, const Trace& source) {
+  if (text.ends_with('%')) {
+    double percent = 0;
+    char rest = 0;
+    const bool number = std::sscanf(text.c_str(), "%lf%c", &percent, &rest) == 2;
+    if (!number || rest != '%' || !(percent > 0 && percent <= 1000)) {
+      throw InputError(InputError::Parts{
+          .place = "--budget", .expected = "a share such as 60%", .found = "'" + text + "'"});
+    }
+    const auto peak = static_cast<double>(figures_of(source).peak_bytes);
+    return static_cast<std::int64_t>(peak * percent / 100) / k_granule_bytes * k_granule_bytes;
+  }
+  for (const Device& device : devices()) {
+    if (device.name == text) return device.memory_bytes;
+  }
+  return parse_size(text, "--budget");
+}
+
+void set_allowed(const std::string& allow, SearchRequest& request) {
+  request.allow_recompute = request.allow_offload = false;
+  std::size_t begin = 0;
+  while (begin <= allow.size()) {
+    const std::size_t end = std::min(allow.find(',', begin), allow.size());
+    const std::string name = allow.substr(begin, end - begin);
+    if (name == "recompute") {
+      request.allow_recompute = true;
+    } else if (name == "offload") {
+      request.allow_offload = true;
+    } else {
+      throw InputError(InputError::Parts{.place = "--allow",
+                                         .expected = "recompute, offload, or both with a comma",
+                                         .found = "'" + name + "'"});
+    }
+    begin = end + 1;
+  }
+}
+
+/// The host link of the device that the trace was made on; of one CPU core when it is not known.
+void set_link(const PlanOptions& options, const Trace& source, SearchRequest& request) {
+  const bool known = std::ranges::any_of(
+      devices(), [&source](const Device& d) { return d.name == source.meta.device; });
+  const Device& device = find_device(known ? source.meta.device : "laptop-core");
+  request.link_bytes_per_s = options.link.empty()
+                                 ? device.host_link_bytes_per_s
+                                 : static_cast<double>(parse_size(options.link, "--link"));
+  request.link_latency_ns = device.launch_ns;
+}
+
+Trace read_source(const std::string& file) {
+  Trace source = read_trace(file);
+  if (source.meta.level < 2 || source.program.body.empty()) {
+    throw InputError(InputError::Parts{
+        .file = file,
+        .expected = "an executable trace (level 2), which recompute and offload need",
+        .found = fmt::format("level {}", source.meta.level)});
+  }
+  fill_modelled_times(find_device("laptop-core"), source);
+  return source;
+}
+
+std::string share(std::int64_t part, std::int64_t whole) {
+  return fmt::format("{:.1f} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+Json result_json(const SearchResult& result, const SearchRequest& request) {
+  Json j{{"feasible", result.feasible}, {"budget_bytes", request.budget_bytes}};
+  j["tried"] = result.tried;
+  j["reproducible"] = result.reproducible;
+  j["bound_budget_bytes"] = result.infeasible.bound_bytes;
+  if (!result.feasible) {
+    j["proven_infeasible"] = result.proven_infeasible;
+    j["smallest_found_bytes"] = result.infeasible.smallest_found_bytes;
+    return j;
+  }
+  const PlanRecord& p = result.planned.plan;
+  j["method"] = p.method;
+  j["height_bytes"] = p.height_bytes;
+  j["peak_bytes"] = p.peak_bytes;
+  j["step_ns"] = p.step_ns;
+  j["keep_all_step_ns"] = p.keep_all_step_ns;
+  j["bound_step_ns"] = p.bound_step_ns;
+  j["bound_budget_bytes"] = p.bound_budget_bytes;
+  j["decisions"] = Json::array();
+  for (const Decision& d : result.planned.decisions) {
+    j["decisions"].push_back({{"kind", to_string(d.kind)},
+                              {"buffer", result.planned[d.buffer].name},
+                              {"until", result.planned[d.until].name},
+                              {"reason", d.reason}});
+  }
+  return j;
+}
+
+void print_decisions(const Trace& planned) {
+  constexpr std::size_t k_most = 10;
+  if (planned.decisions.empty()) return fmt::print("\n  Nothing has to be given up.\n");
+  fmt::print("\n  Decisions ({}):\n", planned.decisions.size());
+  Table table({"", "", ""});
+  for (std::size_t i = 0; i < std::min(k_most, planned.decisions.size()); ++i) {
+    const Decision& d = planned.decisions[i];
+    table.add({std::string(to_string(d.kind)), planned[d.buffer].name, d.reason});
+  }
+  fmt::print("{}", table.text());
+  if (planned.decisions.size() > k_most) {
+    fmt::print("  ... and {} more (--print-plan lists all)\n", planned.decisions.size() - k_most);
+  }
+}
+
+void print_found(const Trace& planned, const Trace& source) {
+  const PlanRecord& p = planned.plan;
+  const std::int64_t peak = figures_of(source).peak_bytes;
+  fmt::print("  fits      {} of {} ({} of the recorded peak {})\n", format_bytes(p.height_bytes),
+             format_bytes(p.budget_bytes), share(p.height_bytes, peak), format_bytes(peak));
+  fmt::print(
+      "  step      {} against {} when all is kept ({})\n", format_ns(p.step_ns),
+      format_ns(p.keep_all_step_ns),
+      format_change(static_cast<double>(p.step_ns), static_cast<double>(p.keep_all_step_ns)));
+  fmt::print(
+      "  bound     no plan in this budget is faster than {}: this one is at most {} above the "
+      "optimum\n",
+      format_ns(p.bound_step_ns),
+      format_change(static_cast<double>(p.step_ns), static_cast<double>(p.bound_step_ns)));
+  fmt::print("            no plan at all fits in less than {}\n",
+             format_bytes(p.bound_budget_bytes));
+  fmt::print("  method    {}\n", p.method);
+  print_decisions(planned);
+}
+
+void print_infeasible(const SearchResult& result, const PlanOptions& options, const Trace& source) {
+  const Infeasible& why = result.infeasible;
+  fmt::print("  No plan fits in {}.\n", format_bytes(options.request.budget_bytes));
+  if (result.proven_infeasible) {
+    fmt::print("  Proof: while {} runs, {} must be on the device:\n",
+               why.binding_op.valid() ? "'" + source[why.binding_op].name + "'" : "any op",
+               format_bytes(why.bound_bytes));
+    Table table({"buffer", "category", ">bytes"});
+    for (std::size_t i = 0; i < std::min<std::size_t>(6, why.binding_buffers.size()); ++i) {
+      const Buffer& b = source[why.binding_buffers[i]];
+      table.add({b.name, std::string(to_string(b.category)), format_bytes(counted_bytes(b))});
+    }
+    fmt::print("{}", table.text());
+    fmt::print("  ({} buffers in all)\n", why.binding_buffers.size());
+  } else {
+    fmt::print("  None was found; none is possible below {}.\n", format_bytes(why.bound_bytes));
+  }
+  if (why.smallest_found_bytes > 0) {
+    fmt::print("  Smallest budget with a plan: {}\n\n  Next: tidemark plan {} --budget {}\n",
+               format_bytes(why.smallest_found_bytes), options.file, why.smallest_found_bytes);
+  }
+}
+
+/// "4GiB..12GiB:20"; the ends may be shares of the peak.
+int sweep_budgets(const PlanOptions& options, const Trace& source) {
+  const std::size_t dots = options.sweep.find("..");
+  const std::size_t colon = options.sweep.rfind(':');
+  int count = 0;
+  if (dots == std::string::npos || colon == std::string::npos || colon < dots ||
+      std::sscanf(options.sweep.c_str() + colon, ":%d", &count) != 1 || count < 1 || count > 1000) {
+    throw InputError(InputError::Parts{.place = "--sweep",
+                                       .expected = "FROM..TO:COUNT, as in 4GiB..12GiB:20",
+                                       .found = "'" + options.sweep + "'"});
+  }
+  const std::int64_t from = budget_of(options.sweep.substr(0, dots), source);
+  const std::int64_t to = budget_of(options.sweep.substr(dots + 2, colon - dots - 2), source);
+  Json rows = Json::array();
+  Table table({">budget", ">height", ">step", ">overhead", ">bound", "method"});
+  bool any = false;
+  for (const SearchResult& r : sweep(source, options.request, from, to, count)) {
+    SearchRequest request = options.request;
+    request.budget_bytes = r.feasible ? r.planned.plan.budget_bytes : 0;
+    rows.push_back(result_json(r, request));
+    any = any || r.feasible;
+    if (!r.feasible) {
+      table.add({"", "", "no plan", "", "", ""});
+      continue;
+    }
+    const PlanRecord& p = r.planned.plan;
+    table.add(
+        {format_bytes(p.budget_bytes), format_bytes(p.height_bytes), format_ns(p.step_ns),
+         format_change(static_cast<double>(p.step_ns), static_cast<double>(p.keep_all_step_ns)),
+         format_ns(p.bound_step_ns), p.method});
+  }
+  if (options.json) {
+    fmt::print("{}\n", Json{{"rows", rows}}.dump(2));
+  } else {
+    fmt::print("{}", table.text());
+  }
+  return any ? k_exit_done : k_exit_not_possible;
+}
+
+/// `--apply`: decisions from a file instead of a search.
+int apply_file(const PlanOptions& options, const Trace& source) {
+  Trace planned =
+      apply_plan(source, parse_plan(source, read_file(options.apply, 1 << 26), options.apply));
+  planned.plan.method = "applied";
+  planned.plan.height_bytes = place_all(planned);
+  const Timeline timeline = replay(planned, {SpaceKind::device, planned.meta.rank});
+  planned.plan.peak_bytes = timeline.peak.bytes;
+  planned.plan.step_ns = timeline.step_ns;
+  planned.plan.keep_all_step_ns = replay(source).step_ns;
+  write_trace(planned, options.output);
+  fmt::print("  {} decisions, peak {}, fits in {}, step {}\n  written to {}\n",
+             planned.decisions.size(), format_bytes(timeline.peak.bytes),
+             format_bytes(planned.plan.height_bytes), format_ns(timeline.step_ns), options.output);
+  return k_exit_done;
+}
+
+void watch(SearchRequest& request, bool quiet) {
+  std::signal(SIGINT, on_interrupt);
+  const bool terminal = ::isatty(STDERR_FILENO) != 0 && !quiet;
+  request.progress = [terminal](std::int64_t tried, std::int64_t best_step_ns) {
+    if (terminal) {
+      fmt::print(stderr, "\r  {} plans tried, best step {}   ", tried,
+                 best_step_ns > 0 ? format_ns(best_step_ns) : "none yet");
+    }
+    return g_stop == 0;
+  };
+}
+
+int plan(PlanOptions& options) {
+  const Trace source = read_source(options.file);
+  if (options.output.empty()) options.output = output_name(options.file, "plan");
+  if (options.print_plan && options.budget.empty() && options.apply.empty()) {
+    fmt::print("{}", print_plan(source, source.decisions));
+    return k_exit_done;
+  }
+  if (!options.apply.empty()) return apply_file(options, source);
+  set_allowed(options.allow, options.request);
+  set_link(options, source, options.request);
+  watch(options.request, options.quiet);
+  if (!options.sweep.empty()) return sweep_budgets(options, source);
+  if (options.budget.empty()) {
+    throw InputError(InputError::Parts{.place = "plan",
+                                       .expected = "--budget, --sweep, --apply or --print-plan",
+                                       .found = "none of them"});
+  }
+  options.request.budget_bytes = budget_of(options.budget, source);
+  SearchResult result = search(source, options.request);
+  if (::isatty(STDERR_FILENO) != 0 && !options.quiet) fmt::print(stderr, "\r{:60}\r", "");
+  if (g_stop != 0 && !result.feasible) return k_exit_cancelled;
+  if (result.feasible) {
+    result.planned.meta.source = options.file;
+    write_trace(result.planned, options.output);
+  }
+  if (options.json) {
+    fmt::print("{}\n", result_json(result, options.request).dump(2));
+  } else if (options.print_plan && result.feasible) {
+    fmt::print("{}", print_plan(source, result.planned.decisions));
+  } else if (result.feasible) {
+    print_found(result.planned, source);
+    fmt::print("\n  written to {}\n  Next: tidemark profile --schedule {} --device-memory {}\n",
+               options.output, options.output, result.planned.plan.height_bytes);
+  } else {
+    print_infeasible(result, options, source);
+  }
+  return result.feasible ? k_exit_done : k_exit_not_possible;
+}
+
+}  // namespace
+
+void add_plan(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<PlanOptions>();
+  SearchRequest& request = options->request;
+  std::string methods;
+  for (const SearchMethod& m : search_methods())
+    methods += (methods.empty() ? "" : ", ") + std::string(m.name);
+  CLI::App* verb = app.add_subcommand("plan", "the cheapest plan that fits a budget");
+  verb->add_option("trace", options->file, "an executable trace (.tmk)")->required();
+  verb->add_option("--budget", options->budget,
+                   "device memory: 6GiB, 60% of the peak, or a device");
+  verb->add_option("--allow", options->allow, "recompute, offload or both");
+  verb->add_option("--method", request.method, "one of " + methods);
+  verb->add_option("--nodes", request.nodes, "plans tried at most")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
+  verb->add_option("--seed", request.seed, "of the search");
+  verb->add_option("--time-limit", request.time_limit_s,
+                   "seconds; makes the result not reproducible")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--link", options->link, "host link in bytes per second and direction: 12GiB");
+  verb->add_option("--sweep", options->sweep, "many budgets: 4GiB..12GiB:20");
+  verb->add_option("--apply", options->apply, "carry out the decisions of a plan in text form");
+  verb->add_option("-o,--output", options->output, "the planned trace");
+  verb->add_flag("--print-plan", options->print_plan, "print the decisions in text form");
+  verb->add_flag("--json", options->json, "figures as one JSON object");
+  verb->add_flag("--quiet", options->quiet, "no progress");
+  verb->footer("Example: tidemark plan run.tmk --budget 60% -o planned.tmk");
+  verb->callback([options, &exit_code] { exit_code = plan(*options); });
+}
+
+}  // namespace tidemark

@@ -1,0 +1,24 @@
+// The sub-commands of `tidemark` that are part of this program. Each adds its options to `app` and
+// runs from the callback, which leaves the exit code in `exit_code`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "traces/trace.h"
+
+namespace tidemark {
+
+void add_show(CLI::App& app, int& exit_code);
+void add_plan(CLI::App& app, int& exit_code);
+void add_diff(CLI::App& app, int& exit_code);
+void add_estimate(CLI::App& app, int& exit_code);
+void add_lists(CLI::App& app, int& exit_code);  // models, devices, methods
+
+/// "run.tmk" with "plan" gives "run.plan.tmk".
+[[nodiscard]] std::string output_name(const std::string& input, const std::string& what);
+
+/// One line: kind, level, where it ran, and what was lost ("complete" or the counts).
+[[nodiscard]] std::string state_line(const Trace& trace);
+
+}  // namespace tidemark
