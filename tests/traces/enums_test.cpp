@@ -96,11 +96,15 @@ TEST_CASE("an integer attribute is an expression of the step, modulo 2^64") {
 }
 
 TEST_CASE("an input error says where, what was expected and what was found") {
-  const InputError e(InputError::Parts{.file = "a.tmk", .place = "line 3", .expected = "x", .found = "y"});
+  const InputError e(
+      InputError::Parts{.file = "a.tmk", .place = "line 3", .expected = "x", .found = "y"});
   CHECK(std::string(e.what()) == "a.tmk: line 3: expected x, found y");
-  CHECK(std::string(InputError(InputError::Parts{.expected = "x", .found = "y"}).what()) == "expected x, found y");
-  CHECK(std::string(InputError(InputError::Parts{.place = "p", .found = "y"}).what()) == "p, found y");
-  const InputError named = InputError(InputError::Parts{.place = "p", .expected = "x"}).in_file("f");
+  CHECK(std::string(InputError(InputError::Parts{.expected = "x", .found = "y"}).what()) ==
+        "expected x, found y");
+  CHECK(std::string(InputError(InputError::Parts{.place = "p", .found = "y"}).what()) ==
+        "p, found y");
+  const InputError named =
+      InputError(InputError::Parts{.place = "p", .expected = "x"}).in_file("f");
   CHECK(std::string(named.what()) == "f: p: expected x");
   CHECK(named.parts().file == "f");
   CHECK(std::string(InputError("plain").in_file("f").what()) == "f: plain");

@@ -148,7 +148,10 @@ Trace random_trace(std::uint64_t seed, std::int64_t size) {
 
 Trace full_trace() {
   Trace t;
-  t.meta = {.kind = TraceKind::measured, .level = 2, .title = "full", .rank_count = 2};
+  t.meta.kind = TraceKind::measured;
+  t.meta.level = 2;
+  t.meta.title = "full";
+  t.meta.rank_count = 2;
   t.plan = {.method = "greedy", .budget_bytes = 4096, .height_bytes = 1024};
   t.ranks = {{0, "a.tmk"}, {1, "b.tmk"}};
   t.layers = {{"net", "group", {}}, {"net.linear", "linear", LayerId{0}}};
