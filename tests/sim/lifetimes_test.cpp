@@ -68,7 +68,8 @@ TEST_CASE("a gradient is written by the first use and accumulated by later ones"
               {use("dy", 0, -1), use("x", 1, -1), use("dw", 2, -1)});
   };
   t.ops = {fill(0, -1), fill(1, -1), accumulate(), accumulate()};
-  assign_versions(t, {.init = {}, .body = {OpId{0}, OpId{1}, OpId{2}, OpId{3}}, .final = {}, .persistent = {}});
+  assign_versions(
+      t, {.init = {}, .body = {OpId{0}, OpId{1}, OpId{2}, OpId{3}}, .final = {}, .persistent = {}});
   CHECK(t.ops[2].operands[2] == use("dw", 2, -1, 1));
   CHECK(t.ops[3].operands[2] == use("dw", 2, 1, 2));
 }
@@ -83,9 +84,9 @@ TEST_CASE("a view shares lifetime and versions with its storage") {
   assign_versions(t, schedule);
   CHECK(t.ops[1].operands[0] == use("y", 1, -1, 2));
   CHECK(t.ops[2].operands[0] == use("x", 1, 2));
-  CHECK(with_lifetimes(t, schedule).body ==
-        std::vector<Instruction>{alloc(0), run(0), run(1), alloc(2), run(2), release(0),
-                                 release(2)});
+  CHECK(with_lifetimes(t, schedule).body == std::vector<Instruction>{alloc(0), run(0), run(1),
+                                                                     alloc(2), run(2), release(0),
+                                                                     release(2)});
 }
 
 TEST_CASE("persistent buffers that init does not use are allocated at its end, freed in reverse") {

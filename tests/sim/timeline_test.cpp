@@ -70,9 +70,8 @@ TEST_CASE("the replay of a drawing has its heights, times, owners and ops") {
   CHECK(t.peak.bytes == 6 * 256);
   CHECK(t.peak.change == 2);
   CHECK(t.peak.time_ns == 15);
-  CHECK(t.peak.by_category == of({{Category::weight, 256},
-                                  {Category::activation, 512},
-                                  {Category::temporary, 768}}));
+  CHECK(t.peak.by_category ==
+        of({{Category::weight, 256}, {Category::activation, 512}, {Category::temporary, 768}}));
   CHECK(t.peak.owners == std::vector{BufferId{2}, BufferId{1}, BufferId{0}});
   CHECK(t.run_peak == t.peak);
   CHECK(t.changes == std::vector<MemoryChange>{{0, BufferId{0}, 256, -1, OpId{0}},
@@ -81,10 +80,9 @@ TEST_CASE("the replay of a drawing has its heights, times, owners and ops") {
                                                {35, BufferId{1}, -512, 0, OpId{2}},
                                                {75, BufferId{2}, -768, 0, OpId{3}},
                                                {75, BufferId{0}, -256, -1, OpId{}}});
-  CHECK(t.spans == std::vector<OpSpan>{{OpId{0}, -1, 0, 5},
-                                       {OpId{1}, 0, 5, 15},
-                                       {OpId{2}, 0, 15, 35},
-                                       {OpId{3}, 0, 35, 75}});
+  CHECK(t.spans ==
+        std::vector<OpSpan>{
+            {OpId{0}, -1, 0, 5}, {OpId{1}, 0, 5, 15}, {OpId{2}, 0, 15, 35}, {OpId{3}, 0, 35, 75}});
   CHECK(t.step_ns == 70);
   CHECK(t.end_ns == 75);
 }
@@ -130,10 +128,14 @@ TEST_CASE("a step that allocates nothing has the peak of what lives into it") {
 TEST_CASE("an op on another stream runs beside compute until an event is waited for") {
   Trace t;
   t.streams = {{.name = "compute"}, {.name = "copy", .kind = StreamKind::device_to_host}};
-  t.ops = {lasting(10, fill(0, 1)),          record(0),
-           on(1, wait(0)),                   on(1, lasting(100, copy(0, 1, 1, 1))),
-           on(1, record(1)),                 lasting(30, fill(2, 1)),
-           wait(1),                          lasting(5, fill(2, 2))};
+  t.ops = {lasting(10, fill(0, 1)),
+           record(0),
+           on(1, wait(0)),
+           on(1, lasting(100, copy(0, 1, 1, 1))),
+           on(1, record(1)),
+           lasting(30, fill(2, 1)),
+           wait(1),
+           lasting(5, fill(2, 2))};
   t.buffers = {buffer("a", {4}), buffer("host", {4}), buffer("c", {4})};
   for (int i = 0; i < 8; ++i) t.program.body.push_back(run(i));
   const Timeline timeline = replay(t);
@@ -150,8 +152,8 @@ TEST_CASE("an op on another stream does not begin before it is issued") {
   t.ops = {lasting(50, fill(0, 1)), on(1, lasting(10, fill(1, 1))), on(1, lasting(10, fill(1, 2)))};
   t.buffers = {buffer("a", {4}), buffer("b", {4})};
   t.program.body = {run(0), run(1), run(2)};
-  CHECK(replay(t).spans == std::vector<OpSpan>{
-                               {OpId{0}, 0, 0, 50}, {OpId{1}, 0, 50, 60}, {OpId{2}, 0, 60, 70}});
+  CHECK(replay(t).spans ==
+        std::vector<OpSpan>{{OpId{0}, 0, 0, 50}, {OpId{1}, 0, 50, 60}, {OpId{2}, 0, 60, 70}});
   CHECK(replay(t).end_ns == 70);
 }
 
@@ -195,9 +197,9 @@ TEST_CASE("invariant 2: the recording of a run has the peak of its replay (rando
     const auto play = [&](const std::vector<Instruction>& lines) {
       for (const Instruction& line : lines) {
         if (line.kind == InstructionKind::run) continue;
-        trace.events.push_back({line.kind == InstructionKind::alloc ? EventKind::alloc
-                                                                    : EventKind::free,
-                                ++time_ns, line.index, -1, 0});
+        trace.events.push_back(
+            {line.kind == InstructionKind::alloc ? EventKind::alloc : EventKind::free, ++time_ns,
+             line.index, -1, 0});
       }
     };
     play(trace.program.init);
