@@ -165,6 +165,9 @@ void groups(const Trace& t, Faults& f) {
 }
 
 void others(const Trace& t, Faults& f) {
+  f.expect(t.meta.level >= 0 && t.meta.level <= 2, "meta", 0, "a level from 0 to 2");
+  f.expect(t.meta.rank >= 0 && t.meta.rank < t.meta.rank_count, "meta", 0,
+           "a rank below rank_count");
   f.expect(t.streams.empty() || t.streams[0].kind == StreamKind::compute, "streams", 0,
            "the compute stream");
   for (std::size_t i = 0; i < t.decisions.size(); ++i) {

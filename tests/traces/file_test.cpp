@@ -209,6 +209,7 @@ TEST_CASE("an index gives the traces of all ranks in order") {
   a.meta.title = "a";
   b.meta.title = "b";
   b.meta.rank = 1;
+  b.meta.rank_count = 2;
   write_trace(a, folder / "a.tmk.json");
   write_trace(b, folder / "b.tmk");
   write_trace(index, folder / "run.tmk");

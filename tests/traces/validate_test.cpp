@@ -64,6 +64,9 @@ std::vector<Case> buffer_cases() {
 
 std::vector<Case> other_cases() {
   return {
+      {"meta[0]: expected a level", [](Trace& t) { t.meta.level = 3; }},
+      {"meta[0]: expected a rank", [](Trace& t) { t.meta.rank = 2; }},
+      {"meta[0]: expected a rank", [](Trace& t) { t.meta.rank = -1; }},
       {"layers[0]: expected a parent before it", [](Trace& t) { t.layers[0].parent = LayerId{0}; }},
       {"layers[1]: expected a parent before it", [](Trace& t) { t.layers[1].parent = LayerId{9}; }},
       {"streams[0]: expected the compute stream",
