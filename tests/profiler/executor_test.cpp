@@ -77,7 +77,7 @@ TEST_CASE("every activation and optimizer learns a small table") {
   }
 }
 
-TEST_CASE("same seed, same digests; another seed, other digests") {
+TEST_CASE("same seed, same digests, another seed, other digests") {
   RunConfig config = small_gpt2();
   const Trace first = run_on_cpu(config);
   const Trace second = run_on_cpu(config);

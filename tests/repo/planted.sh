@@ -62,6 +62,7 @@ accepts style.sh
 finds style.sh sim/noun.cpp "// $(printf 'x%.0s' {1..98})" 'longer than 100 characters'
 finds style.sh sim/noun.cpp '// end ' 'trailing space'
 finds style.sh sim/noun.cpp '\tint x;' 'tab'
+finds style.sh tests/sim/noun_test.cpp 'TEST_CASE("one; two") {}' 'a semicolon in the name'
 finds style.sh sim/noun.cpp "$(printf '\\n%.0s' {1..500})" 'expected at most 500'
 finds style.sh sim/verb.h '#pragma once' 'no comment at the top'
 finds style.sh sim/verb.h '// A verb.' 'no #pragma once'

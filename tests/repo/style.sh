@@ -74,6 +74,7 @@ check_lengths
 forbid '^.{101,}' 'longer than 100 characters'
 forbid '[ \t]+$' 'trailing space'
 forbid '\t' 'tab'
+forbid '^TEST_CASE\("[^"]*;' 'a semicolon in the name of a test: CTest would split it'
 note_long_functions
 for file in "${files[@]}"; do
   [[ "$file" != *.h ]] || check_header "$file"
