@@ -70,7 +70,7 @@ TEST_CASE("every activation and optimizer learns a small table") {
       config.batch = 6;  // all of it
       config.optimizer.kind = optimizer;
       config.optimizer.learning_rate = optimizer == Optimizer::sgd ? 0.3 : 0.03;
-      const std::vector<double> loss = losses(run_on_cpu(config, {.steps = 60}));
+      const std::vector<double> loss = losses(run_on_cpu(config, {.steps = 400}));
       INFO(to_string(activation) << " " << to_string(optimizer));
       CHECK(loss.back() < 0.9 * loss.front());
     }
