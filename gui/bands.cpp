@@ -1,0 +1,109 @@
+#include "gui/bands.h"
+
+#include <numeric>
+
+namespace tidemark {
+namespace {
+
+constexpr std::array<std::string_view, k_band_count> k_band_names = {
+    "weight",        "optimizer_state", "gradient",  "activation", "recomputed_activation",
+    "communication", "workspace",       "temporary", "input",      "other"};
+
+constexpr std::array<Rgb, k_band_count> k_band_colours = {
+    0xFF0072B2,  // weight: blue
+    0xFF009E73,  // optimizer state: green
+    0xFF56B4E9,  // gradient: sky blue
+    0xFFE69F00,  // activation: orange
+    0xFFFFD98A,  // recomputed activation: light orange
+    0xFFCC79A7,  // communication: purple
+    0xFFD55E00,  // workspace: vermilion
+    0xFFF0E442,  // temporary: yellow
+    0xFF5F5F5F,  // input: dark grey
+    0xFFB5B5B5,  // other: grey
+};
+
+constexpr Rgb darkened(Rgb colour) {
+  const auto channel = [colour](int shift) {
+    return (((colour >> shift) & 0xFFU) * 9 / 20) << shift;
+  };
+  return 0xFF000000U | channel(16) | channel(8) | channel(0);
+}
+
+constexpr CanvasColours k_light = {.background = 0xFFFFFFFF,
+                                   .text = 0xFF1A1A1A,
+                                   .faint_text = 0xFF5A5A5A,
+                                   .grid = 0xFFE2E2E2,
+                                   .card = 0xFFF7F7F7,
+                                   .over = 0xFFC40018,
+                                   .overlay = 0xFF101010};
+constexpr CanvasColours k_dark = {.background = 0xFF17191C,
+                                  .text = 0xFFEDEDED,
+                                  .faint_text = 0xFFA8ADB3,
+                                  .grid = 0xFF33373C,
+                                  .card = 0xFF24272B,
+                                  .over = 0xFFFF5A5A,
+                                  .overlay = 0xFFFFFFFF};
+
+}  // namespace
+
+Band band_of(Category category) {
+  switch (category) {
+    case Category::weight:
+      return Band::weight;
+    case Category::optimizer_state:
+      return Band::optimizer_state;
+    case Category::gradient:
+      return Band::gradient;
+    case Category::activation:
+      return Band::activation;
+    case Category::recomputed_activation:
+      return Band::recomputed_activation;
+    case Category::communication:
+      return Band::communication;
+    case Category::workspace:
+      return Band::workspace;
+    case Category::temporary:
+      return Band::temporary;
+    case Category::input:
+      return Band::input;
+    case Category::allocator_slack:
+    case Category::framework:
+    case Category::profiler:
+    case Category::unknown:
+      return Band::other;
+  }
+  return Band::other;
+}
+
+std::string_view to_string(Band band) {
+  return k_band_names[static_cast<std::size_t>(band)];
+}
+
+BandBytes by_band(const CategoryBytes& by_category) {
+  BandBytes bands{};
+  for (std::size_t c = 0; c < by_category.size(); ++c) {
+    bands[static_cast<std::size_t>(band_of(static_cast<Category>(c)))] += by_category[c];
+  }
+  return bands;
+}
+
+std::int64_t total_bytes(const CategoryBytes& by_category) {
+  return std::accumulate(by_category.begin(), by_category.end(), std::int64_t{0});
+}
+
+const CanvasColours& light_colours() {
+  return k_light;
+}
+const CanvasColours& dark_colours() {
+  return k_dark;
+}
+
+Rgb band_colour(Band band) {
+  return k_band_colours[static_cast<std::size_t>(band)];
+}
+
+Rgb edge_colour(Band band) {
+  return darkened(band_colour(band));
+}
+
+}  // namespace tidemark

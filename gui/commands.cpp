@@ -1,0 +1,78 @@
+#include "gui/commands.h"
+
+#include <QKeyEvent>
+#include <array>
+#include <utility>
+
+namespace tidemark {
+namespace {
+
+constexpr std::array<Binding, 19> k_bindings = {{
+    {Command::zoom_in, "W, +, Up", "Zoom in"},
+    {Command::zoom_out, "S, -, Down", "Zoom out"},
+    {Command::pan_left, "A, Left", "Move left"},
+    {Command::pan_right, "D, Right", "Move right"},
+    {Command::whole, "Home, 0", "Show everything"},
+    {Command::fit_selection, "F", "Zoom to the selected range"},
+    {Command::next_peak, "N", "Next local peak"},
+    {Command::previous_peak, "P", "Previous local peak"},
+    {Command::next_step, "]", "Next step"},
+    {Command::previous_step, "[", "Previous step"},
+    {Command::next_change, ".", "One allocation or free later"},
+    {Command::previous_change, ",", "One allocation or free earlier"},
+    {Command::toggle_axis, "T", "Axis: time or events"},
+    {Command::toggle_step, "O", "Whole run or one steady step"},
+    {Command::toggle_theme, "L", "Light or dark"},
+    {Command::budget, "B", "Set the budget"},
+    {Command::details, "Enter", "What is alive at the instant"},
+    {Command::clear, "Esc", "Clear the pin and the selected range"},
+    {Command::help, "F1, ?", "This help"},
+}};
+
+constexpr std::array<std::pair<int, Command>, 28> k_keys = {{
+    {Qt::Key_W, Command::zoom_in},
+    {Qt::Key_Plus, Command::zoom_in},
+    {Qt::Key_Equal, Command::zoom_in},
+    {Qt::Key_Up, Command::zoom_in},
+    {Qt::Key_S, Command::zoom_out},
+    {Qt::Key_Minus, Command::zoom_out},
+    {Qt::Key_Down, Command::zoom_out},
+    {Qt::Key_A, Command::pan_left},
+    {Qt::Key_Left, Command::pan_left},
+    {Qt::Key_D, Command::pan_right},
+    {Qt::Key_Right, Command::pan_right},
+    {Qt::Key_Home, Command::whole},
+    {Qt::Key_0, Command::whole},
+    {Qt::Key_F, Command::fit_selection},
+    {Qt::Key_N, Command::next_peak},
+    {Qt::Key_P, Command::previous_peak},
+    {Qt::Key_BracketRight, Command::next_step},
+    {Qt::Key_BracketLeft, Command::previous_step},
+    {Qt::Key_Period, Command::next_change},
+    {Qt::Key_Comma, Command::previous_change},
+    {Qt::Key_T, Command::toggle_axis},
+    {Qt::Key_O, Command::toggle_step},
+    {Qt::Key_L, Command::toggle_theme},
+    {Qt::Key_B, Command::budget},
+    {Qt::Key_Return, Command::details},
+    {Qt::Key_Enter, Command::details},
+    {Qt::Key_Escape, Command::clear},
+    {Qt::Key_F1, Command::help},
+}};
+
+}  // namespace
+
+std::span<const Binding> bindings() {
+  return k_bindings;
+}
+
+std::optional<Command> command_of(const QKeyEvent& event) {
+  if ((event.modifiers() & (Qt::ControlModifier | Qt::AltModifier)) != 0) return std::nullopt;
+  if (event.key() == Qt::Key_Question) return Command::help;
+  for (const auto& [key, command] : k_keys) {
+    if (event.key() == key) return command;
+  }
+  return std::nullopt;
+}
+
+}  // namespace tidemark

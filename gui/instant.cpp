@@ -1,0 +1,119 @@
+#include "gui/instant.h"
+
+#include <algorithm>
+
+namespace tidemark {
+namespace {
+
+/// The op of the latest span that covers `time_ns`, if any.
+OpId running_op(const Timeline& timeline, std::int64_t time_ns) {
+  auto after =
+      std::upper_bound(timeline.spans.begin(), timeline.spans.end(), time_ns,
+                       [](std::int64_t t, const OpSpan& span) { return t < span.begin_ns; });
+  // Spans of other streams may begin in between; a few steps back are enough to find a cover.
+  constexpr int k_most_streams = 8;
+  for (int i = 0; i < k_most_streams && after != timeline.spans.begin(); ++i) {
+    --after;
+    if (time_ns < after->end_ns) return after->op;
+  }
+  return {};
+}
+
+void fill_uses(const Run& run, std::int64_t end_ns, AliveRow& row) {
+  const auto& spans = run.timeline().spans;
+  std::int64_t previous_end_ns = -1;
+  for (const std::int32_t use : run.uses().uses(row.buffer, row.alloc_ns, end_ns)) {
+    const OpSpan& span = spans[static_cast<std::size_t>(use)];
+    if (row.first_use_ns < 0) row.first_use_ns = span.begin_ns;
+    row.last_use_ns = span.begin_ns;
+    if (previous_end_ns >= 0) {
+      row.idle_ns = std::max(row.idle_ns, span.begin_ns - previous_end_ns);
+    }
+    previous_end_ns = std::max(previous_end_ns, span.end_ns);
+  }
+}
+
+}  // namespace
+
+Instant instant_at(const Run& run, std::int64_t change, std::int64_t position, Axis axis) {
+  Instant instant;
+  instant.change = change;
+  instant.by_category = run.pyramid().state_after(change);
+  instant.total_bytes = total_bytes(instant.by_category);
+  instant.time_ns = axis == Axis::time ? position : run.timeline().begin_ns;
+  if (change >= 0) {
+    const MemoryChange& at = run.timeline().changes[static_cast<std::size_t>(change)];
+    const bool later = axis == Axis::time && position > at.time_ns;
+    instant.time_ns = later ? position : at.time_ns;
+    instant.step = at.step;
+    instant.op = at.op;
+    if (later) {
+      const OpId running = running_op(run.timeline(), position);
+      if (running.valid()) instant.op = running;
+    }
+  }
+  return instant;
+}
+
+Instant instant_of_change(const Run& run, std::int64_t change) {
+  return instant_at(run, change, change, Axis::change);
+}
+
+std::vector<AliveRow> alive_rows(const Run& run, std::int64_t change, std::size_t limit) {
+  std::vector<AliveRow> rows;
+  const auto& changes = run.timeline().changes;
+  for (const std::size_t index : run.alive().alive_after(change)) {
+    if (rows.size() >= limit) break;
+    const Lifetime& lifetime = run.alive().lifetimes()[index];
+    AliveRow row{.buffer = lifetime.buffer, .bytes = lifetime.bytes};
+    row.alloc_ns = changes[static_cast<std::size_t>(lifetime.alloc_change)].time_ns;
+    if (lifetime.freed()) {
+      row.free_ns = changes[static_cast<std::size_t>(lifetime.free_change)].time_ns;
+    }
+    fill_uses(run, lifetime.freed() ? row.free_ns + 1 : run.whole(Axis::time).end, row);
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+RangeStatistics range_statistics(const Run& run, ViewRange range, Axis axis) {
+  RangeStatistics result;
+  result.range = range;
+  const Pyramid& pyramid = run.pyramid();
+  const std::int64_t first = pyramid.first_change_from(range.begin, axis);
+  const std::int64_t last = pyramid.first_change_from(range.end, axis);
+  const Column all = pyramid.columns({.range = range, .width_px = 1}, axis).front();
+  result.peak_bytes = all.extremes.max_bytes;
+  result.peak_change = all.extremes.max_change;
+  result.min_bytes = all.extremes.min_bytes;
+  std::int64_t total = pyramid.total_after(first - 1);
+  std::int64_t since = range.begin;
+  double byte_units = 0;
+  for (std::int64_t i = first; i < last; ++i) {
+    const std::int64_t delta_bytes =
+        run.timeline().changes[static_cast<std::size_t>(i)].delta_bytes;
+    const std::int64_t at = pyramid.position_of(i, axis);
+    byte_units += static_cast<double>(total) * static_cast<double>(at - since);
+    since = at;
+    total += delta_bytes;
+    (delta_bytes < 0 ? result.free_count : result.alloc_count) += 1;
+    result.allocated_bytes += std::max<std::int64_t>(delta_bytes, 0);
+  }
+  byte_units += static_cast<double>(total) * static_cast<double>(range.end - since);
+  result.mean_bytes = byte_units / static_cast<double>(range.span());
+  return result;
+}
+
+std::string layer_name(const Trace& trace, LayerId layer) {
+  return layer.valid() ? trace[layer].name : "-";
+}
+
+std::string phase_name(const Trace& trace, OpId op) {
+  return op.valid() ? std::string(to_string(trace[op].phase)) : "-";
+}
+
+std::string op_name(const Trace& trace, OpId op) {
+  return op.valid() ? trace[op].name : "-";
+}
+
+}  // namespace tidemark

@@ -1,0 +1,81 @@
+// tidemark-view: opens runs in a window, or paints the same window into a PNG.
+#include <QApplication>
+#include <cstdio>
+#include <exception>
+
+#include "gui/main_window.h"
+#include "gui/options.h"
+#include "gui/script.h"
+#include "sim/exit_code.h"
+#include "traces/error.h"
+
+namespace {
+
+using namespace tidemark;
+
+/// What Qt says about the platform is no matter of ours: we use no run-time folder, and pictures
+/// need no window manager.
+void drop_platform_chatter(QtMsgType type, const QMessageLogContext&, const QString& message) {
+  for (const char* start : {"QStandardPaths: ", "This plugin does not support"}) {
+    if (type <= QtWarningMsg && message.startsWith(QLatin1String(start))) return;
+  }
+  std::fprintf(stderr, "%s\n", message.toLocal8Bit().constData());
+}
+
+/// Qt picks its platform when the application is made: pictures must not need a display.
+void prepare_environment(const ViewOptions& options) {
+  const bool display =
+      qEnvironmentVariableIsSet("DISPLAY") || qEnvironmentVariableIsSet("WAYLAND_DISPLAY");
+  const bool headless = !options.screenshot.empty() || !options.script.empty();
+  if (headless && !display && !qEnvironmentVariableIsSet("QT_QPA_PLATFORM")) {
+    qputenv("QT_QPA_PLATFORM", "offscreen");
+  }
+  if (!headless && !display && !qEnvironmentVariableIsSet("QT_QPA_PLATFORM")) {
+    throw InputError("no display: set DISPLAY, or use --screenshot OUT.png");
+  }
+}
+
+void fill(MainWindow& window, const ViewOptions& options) {
+  if (options.budget_bytes >= 0) window.set_budget(options.budget_bytes);
+  for (const std::string& file : options.files) window.compare_with(load_run(file));
+  if (options.one_step) window.timeline().set_one_step(true);
+  const RunPtr run = window.timeline().state().run;
+  if (options.at_peak && run) window.timeline().pin_change(run->timeline().peak.change);
+  if (options.at_ns >= 0) pin_time(window, options.at_ns);
+}
+
+int run_application(int argc, char** argv, const ViewOptions& options) {
+  qInstallMessageHandler(drop_platform_chatter);
+  QApplication application(argc, argv);
+  set_up_application(application);
+  MainWindow window(options.theme.value_or(system_theme()));
+  window.resize(options.width_px, options.height_px);
+  const bool headless = !options.screenshot.empty() || !options.script.empty();
+  if (headless) {
+    window.show();
+    fill(window, options);
+    if (!options.script.empty()) run_script(window, options.script);
+    if (!options.screenshot.empty()) save_screenshot(window, options.screenshot);
+    return k_exit_done;
+  }
+  fill(window, options);
+  window.show();
+  return QApplication::exec();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const auto options = parse_options(argc, argv);
+    if (!options) return k_exit_done;
+    prepare_environment(*options);
+    return run_application(argc, argv, *options);
+  } catch (const InputError& error) {
+    std::fprintf(stderr, "tidemark-view: %s\n", error.what());
+    return k_exit_bad_input;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "tidemark-view: own bug: %s\n", error.what());
+    return k_exit_own_bug;
+  }
+}

@@ -1,0 +1,82 @@
+// The window: timeline in the middle, the whole run above it, tables below it.
+#pragma once
+
+#include <QMainWindow>
+
+#include "gui/alive_model.h"
+#include "gui/theme.h"
+#include "gui/timeline_widget.h"
+
+class QAction;
+class QDockWidget;
+class QLabel;
+class QLineEdit;
+class QTableView;
+class QTextBrowser;
+class QToolBar;
+
+namespace tidemark {
+
+class MinimapWidget;
+
+class MainWindow : public QMainWindow {
+  Q_OBJECT
+
+ public:
+  explicit MainWindow(Theme theme);
+
+  /// Shows `run`. The budget of its plan is taken when none was set.
+  void show_run(RunPtr run);
+  /// Lays `other` over the run, or shows it when nothing is open.
+  void compare_with(RunPtr other);
+  void set_budget(std::int64_t budget_bytes);  // -1: none
+  void set_theme(Theme theme);
+  void perform(Command command);
+
+  [[nodiscard]] TimelineWidget& timeline() { return *timeline_; }
+  [[nodiscard]] const AliveModel& alive() const { return *alive_; }
+
+  /// Asks for a file and opens it; errors are shown in a box.
+  void open_file(const QString& path, bool compare);
+
+ protected:
+  void keyPressEvent(QKeyEvent* event) override;
+
+ private:
+  void build_centre();
+  void build_alive_dock();
+  void build_run_dock();
+  void build_file_menu(QToolBar& toolbar);
+  void build_view_menu();
+  void build_toolbar_view(QToolBar& toolbar);
+  void build_budget_field(QToolBar& toolbar);
+  void connect_timeline();
+
+  void ask_and_open(bool compare);
+  void export_png();
+  void read_budget_field();
+  void show_help();
+  void show_details();
+  void refresh_alive();
+  void refresh_report();
+  void refresh_status();
+  void refresh_modes();
+
+  Theme theme_;
+  TimelineWidget* timeline_ = nullptr;
+  MinimapWidget* minimap_ = nullptr;
+  AliveModel* alive_ = nullptr;
+  QTableView* alive_table_ = nullptr;
+  QLabel* alive_title_ = nullptr;
+  QDockWidget* alive_dock_ = nullptr;
+  QTextBrowser* report_ = nullptr;
+  QLineEdit* budget_field_ = nullptr;
+  QAction* axis_action_ = nullptr;
+  QAction* step_action_ = nullptr;
+  QAction* theme_action_ = nullptr;
+  QAction* compare_action_ = nullptr;
+  QLabel* status_ = nullptr;
+  bool budget_from_plan_ = true;  // until somebody sets one
+};
+
+}  // namespace tidemark

@@ -1,0 +1,187 @@
+// How the window is put together: one small function per part.
+#include <QAction>
+#include <QDockWidget>
+#include <QHBoxLayout>
+#include <QHeaderView>
+#include <QLabel>
+#include <QLineEdit>
+#include <QMenuBar>
+#include <QStatusBar>
+#include <QTableView>
+#include <QTextBrowser>
+#include <QToolBar>
+
+#include "gui/instant_card.h"
+#include "gui/main_window.h"
+#include "gui/minimap_widget.h"
+
+namespace tidemark {
+
+MainWindow::MainWindow(Theme theme) : theme_(theme) {
+  setObjectName(QStringLiteral("main_window"));
+  resize(1600, 900);
+  build_centre();
+  build_alive_dock();
+  build_run_dock();
+  auto* toolbar = addToolBar(QStringLiteral("Main"));
+  toolbar->setObjectName(QStringLiteral("toolbar"));
+  toolbar->setMovable(false);
+  build_file_menu(*toolbar);
+  build_budget_field(*toolbar);
+  build_toolbar_view(*toolbar);
+  build_view_menu();
+  status_ = new QLabel(this);
+  status_->setObjectName(QStringLiteral("status"));
+  statusBar()->addWidget(status_, 1);
+  connect_timeline();
+  set_theme(theme);
+  refresh_report();
+  refresh_status();
+  timeline_->setFocus();
+}
+
+void MainWindow::build_centre() {
+  auto* centre = new QWidget(this);
+  timeline_ = new TimelineWidget(centre);
+  minimap_ = new MinimapWidget(*timeline_, centre);
+  auto* card = new InstantCard(*timeline_, centre);
+  auto* left = new QVBoxLayout;
+  left->setSpacing(0);
+  left->addWidget(minimap_);
+  left->addWidget(timeline_, 1);
+  auto* row = new QHBoxLayout(centre);
+  row->setContentsMargins(0, 0, 0, 0);
+  row->setSpacing(0);
+  row->addLayout(left, 1);
+  row->addWidget(card);
+  setCentralWidget(centre);
+}
+
+void MainWindow::build_alive_dock() {
+  alive_dock_ = new QDockWidget(QStringLiteral("At this instant"), this);
+  alive_dock_->setObjectName(QStringLiteral("dock_alive"));
+  auto* content = new QWidget(alive_dock_);
+  alive_title_ = new QLabel(content);
+  alive_title_->setObjectName(QStringLiteral("alive_title"));
+  alive_title_->setContentsMargins(8, 4, 8, 2);
+  alive_ = new AliveModel(this);
+  alive_table_ = new QTableView(content);
+  alive_table_->setObjectName(QStringLiteral("alive_table"));
+  alive_table_->setAccessibleName(QStringLiteral("Buffers alive at the instant"));
+  alive_table_->setModel(alive_);
+  alive_table_->setSortingEnabled(true);
+  alive_table_->sortByColumn(AliveModel::size, Qt::DescendingOrder);
+  alive_table_->setSelectionBehavior(QAbstractItemView::SelectRows);
+  alive_table_->setAlternatingRowColors(true);
+  alive_table_->setShowGrid(false);
+  alive_table_->setTextElideMode(Qt::ElideMiddle);
+  alive_table_->verticalHeader()->hide();
+  alive_table_->verticalHeader()->setDefaultSectionSize(22);
+  QHeaderView& header = *alive_table_->horizontalHeader();
+  header.setSectionResizeMode(AliveModel::name, QHeaderView::Stretch);
+  header.resizeSection(AliveModel::layer, 210);
+  header.resizeSection(AliveModel::category, 170);
+  for (int column = AliveModel::size; column < AliveModel::column_count; ++column) {
+    header.resizeSection(column, 105);
+  }
+  auto* layout = new QVBoxLayout(content);
+  layout->setContentsMargins(0, 0, 0, 0);
+  layout->setSpacing(0);
+  layout->addWidget(alive_title_);
+  layout->addWidget(alive_table_, 1);
+  alive_dock_->setWidget(content);
+  addDockWidget(Qt::BottomDockWidgetArea, alive_dock_);
+}
+
+void MainWindow::build_run_dock() {
+  auto* dock = new QDockWidget(QStringLiteral("Run"), this);
+  dock->setObjectName(QStringLiteral("dock_run"));
+  report_ = new QTextBrowser(dock);
+  report_->setObjectName(QStringLiteral("report"));
+  report_->setAccessibleName(QStringLiteral("About the run"));
+  report_->setFrameShape(QFrame::NoFrame);
+  dock->setWidget(report_);
+  addDockWidget(Qt::BottomDockWidgetArea, dock);
+  splitDockWidget(alive_dock_, dock, Qt::Horizontal);
+  resizeDocks({alive_dock_, dock}, {1080, 520}, Qt::Horizontal);
+  resizeDocks({alive_dock_, dock}, {270, 270}, Qt::Vertical);
+}
+
+void MainWindow::build_file_menu(QToolBar& toolbar) {
+  QMenu& menu = *menuBar()->addMenu(QStringLiteral("&File"));
+  QAction* open = menu.addAction(QStringLiteral("&Open…"), QKeySequence(QKeySequence::Open), this,
+                                 [this] { ask_and_open(false); });
+  compare_action_ = menu.addAction(QStringLiteral("&Compare with…"),
+                                   QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_O), this,
+                                   [this] { ask_and_open(true); });
+  compare_action_->setEnabled(false);
+  QAction* save = menu.addAction(QStringLiteral("&Export PNG…"), QKeySequence(Qt::CTRL | Qt::Key_E),
+                                 this, [this] { export_png(); });
+  menu.addSeparator();
+  menu.addAction(QStringLiteral("&Quit"), QKeySequence(QKeySequence::Quit), this, &QWidget::close);
+  toolbar.addAction(open);
+  toolbar.addAction(compare_action_);
+  toolbar.addAction(save);
+  toolbar.addSeparator();
+}
+
+void MainWindow::build_budget_field(QToolBar& toolbar) {
+  auto* label = new QLabel(QStringLiteral(" Budget "), &toolbar);
+  budget_field_ = new QLineEdit(&toolbar);
+  budget_field_->setObjectName(QStringLiteral("budget"));
+  budget_field_->setAccessibleName(QStringLiteral("Budget"));
+  budget_field_->setPlaceholderText(QStringLiteral("e.g. 512MiB"));
+  budget_field_->setFixedWidth(110);
+  label->setBuddy(budget_field_);
+  connect(budget_field_, &QLineEdit::returnPressed, this, &MainWindow::read_budget_field);
+  toolbar.addWidget(label);
+  toolbar.addWidget(budget_field_);
+  toolbar.addSeparator();
+}
+
+void MainWindow::build_toolbar_view(QToolBar& toolbar) {
+  const auto add = [this, &toolbar](const QString& text, Command command) {
+    QAction* action = toolbar.addAction(text);
+    action->setCheckable(true);
+    connect(action, &QAction::triggered, this, [this, command] {
+      perform(command);
+      refresh_modes();
+    });
+    return action;
+  };
+  axis_action_ = add(QStringLiteral("Axis: events"), Command::toggle_axis);
+  axis_action_->setToolTip(QStringLiteral("Each allocation and free equally wide (T)"));
+  step_action_ = add(QStringLiteral("One step"), Command::toggle_step);
+  step_action_->setToolTip(QStringLiteral("Only the steady step (O)"));
+  theme_action_ = add(QStringLiteral("Dark"), Command::toggle_theme);
+  theme_action_->setToolTip(QStringLiteral("Light or dark (L)"));
+  QAction* help = toolbar.addAction(QStringLiteral("Keys"));
+  help->setToolTip(QStringLiteral("Keys and mouse (F1)"));
+  connect(help, &QAction::triggered, this, [this] { perform(Command::help); });
+}
+
+void MainWindow::build_view_menu() {
+  QMenu& menu = *menuBar()->addMenu(QStringLiteral("&View"));
+  for (const Binding& binding : bindings()) {
+    // Shown, not registered as shortcuts: single keys must stay free for the budget field.
+    const QString text = QStringLiteral("%1\t%2").arg(QString::fromLatin1(binding.about),
+                                                      QString::fromLatin1(binding.keys));
+    menu.addAction(text, this, [this, command = binding.command] { perform(command); });
+  }
+}
+
+void MainWindow::connect_timeline() {
+  connect(timeline_, &TimelineWidget::range_changed, this, &MainWindow::refresh_status);
+  connect(timeline_, &TimelineWidget::selection_changed, this, &MainWindow::refresh_status);
+  connect(timeline_, &TimelineWidget::pin_changed, this, &MainWindow::refresh_alive);
+  connect(timeline_, &TimelineWidget::mode_changed, this, &MainWindow::refresh_modes);
+  connect(timeline_, &TimelineWidget::mode_changed, this, &MainWindow::refresh_alive);
+}
+
+void MainWindow::refresh_modes() {
+  axis_action_->setChecked(timeline_->state().axis == Axis::change);
+  step_action_->setChecked(timeline_->state().one_step);
+  theme_action_->setChecked(theme_ == Theme::dark);
+}
+
+}  // namespace tidemark

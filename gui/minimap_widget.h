@@ -1,0 +1,32 @@
+// A strip of everything there is, with the part that the timeline shows. Drag to move it.
+#pragma once
+
+#include <QWidget>
+
+#include "gui/timeline_widget.h"
+
+namespace tidemark {
+
+class MinimapWidget : public QWidget {
+  Q_OBJECT
+
+ public:
+  explicit MinimapWidget(TimelineWidget& timeline, QWidget* parent = nullptr);
+
+  static constexpr int k_height_px = 54;
+
+ protected:
+  void paintEvent(QPaintEvent* event) override;
+  void mousePressEvent(QMouseEvent* event) override;
+  void mouseMoveEvent(QMouseEvent* event) override;
+  void wheelEvent(QWheelEvent* event) override;
+
+ private:
+  [[nodiscard]] QRect strip() const;
+  [[nodiscard]] ColumnScale scale() const;
+  void centre_at(int x);
+
+  TimelineWidget& timeline_;
+};
+
+}  // namespace tidemark

@@ -1,0 +1,116 @@
+#include "gui/options.h"
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <iostream>
+#include <string_view>
+
+#include "sim/units.h"
+#include "traces/error.h"
+
+namespace tidemark {
+namespace {
+
+#ifndef TIDEMARK_VERSION
+#define TIDEMARK_VERSION "0"
+#endif
+
+constexpr const char* k_about =
+    "The window of Tidemark: bytes by category over time.\n"
+    "Example: tidemark-view run.tmk planned.tmk --budget 512MiB --screenshot run.png";
+
+struct Texts {
+  std::string budget;
+  std::string size;
+  std::string at;
+  std::string theme;
+};
+
+void add_options(CLI::App& app, ViewOptions& options, Texts& texts) {
+  app.add_option("files", options.files, "a run, then runs to lay over it (planned, measured)");
+  app.add_option("--budget", texts.budget, "budget line, e.g. 512MiB");
+  app.add_option("--screenshot", options.screenshot, "write a PNG and end; needs no display");
+  app.add_option("--size", texts.size, "of the window in pixels, e.g. 1600x900");
+  app.add_option("--at", texts.at, "pin an instant: peak, or a time such as 12.5ms");
+  app.add_flag("--one-step", options.one_step, "only the steady step");
+  app.add_option("--theme", texts.theme, "light or dark");
+  app.add_option("--script", options.script, "carry out commands from a file and end");
+  app.set_version_flag("--version", "tidemark-view " TIDEMARK_VERSION);
+}
+
+Theme parse_theme(const std::string& text) {
+  if (text == "light") return Theme::light;
+  if (text == "dark") return Theme::dark;
+  throw InputError({.file = "", .place = "--theme", .expected = "light or dark", .found = text});
+}
+
+}  // namespace
+
+std::optional<ViewOptions> parse_options(int argc, const char* const* argv) {
+  ViewOptions options;
+  Texts texts;
+  CLI::App app(k_about, "tidemark-view");
+  add_options(app, options, texts);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help, --version
+    app.exit(success, std::cout, std::cerr);
+    return std::nullopt;
+  } catch (const CLI::ParseError& error) {
+    throw InputError(std::string(error.what()));
+  }
+  if (!texts.budget.empty()) options.budget_bytes = parse_size(texts.budget, "--budget");
+  if (!texts.size.empty()) parse_picture_size(texts.size, options);
+  if (!texts.theme.empty()) options.theme = parse_theme(texts.theme);
+  options.at_peak = texts.at == "peak";
+  if (!texts.at.empty() && !options.at_peak) options.at_ns = parse_time_ns(texts.at);
+  if (!options.screenshot.empty() && options.files.empty() && options.script.empty()) {
+    throw InputError(
+        {.file = "", .place = "--screenshot", .expected = "a trace to show", .found = "no file"});
+  }
+  return options;
+}
+
+void parse_picture_size(const std::string& text, ViewOptions& options) {
+  const auto number = [&text](std::string_view part) {
+    int value = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    const bool whole = error == std::errc{} && end == part.data() + part.size();
+    if (!whole || value < 200 || value > 16000) {
+      throw InputError({.file = "",
+                        .place = "--size",
+                        .expected = "WIDTHxHEIGHT, each from 200 to 16000",
+                        .found = text});
+    }
+    return value;
+  };
+  const std::size_t cross = text.find('x');
+  const std::string_view view = text;
+  options.width_px = number(view.substr(0, cross));
+  options.height_px = number(cross == std::string::npos ? "" : view.substr(cross + 1));
+}
+
+std::int64_t parse_time_ns(const std::string& text) {
+  struct Unit {
+    std::string_view name;
+    double ns;
+  };
+  constexpr std::array<Unit, 5> k_units = {
+      {{"ns", 1}, {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6}, {"s", 1e9}}};
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  while (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
+  for (const Unit& known : k_units) {
+    const double ns = std::round(value * known.ns);
+    if (error == std::errc{} && unit == known.name && ns >= 0 && ns < 9e18) {
+      return static_cast<std::int64_t>(ns);
+    }
+  }
+  throw InputError(
+      {.file = "", .place = "--at", .expected = "peak or a time such as 12.5ms", .found = text});
+}
+
+}  // namespace tidemark

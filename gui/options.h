@@ -1,0 +1,36 @@
+// The command line of tidemark-view, as a value.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gui/theme.h"
+
+namespace tidemark {
+
+struct ViewOptions {
+  std::vector<std::string> files;  // the run, then what lies over it
+  std::int64_t budget_bytes = -1;  // -1: that of the plan, if any
+  std::string screenshot;          // file; empty = open a window
+  std::string script;              // file; empty = none
+  int width_px = 1600;
+  int height_px = 900;
+  bool at_peak = false;     // pin the peak
+  std::int64_t at_ns = -1;  // pin this instant; -1 = none
+  bool one_step = false;
+  std::optional<Theme> theme;
+};
+
+/// Nothing when --help or --version was asked for and answered on stdout.
+/// Throws InputError for anything that it does not understand.
+[[nodiscard]] std::optional<ViewOptions> parse_options(int argc, const char* const* argv);
+
+/// "1600x900" into the two sizes; each from 200 to 16000.
+void parse_picture_size(const std::string& text, ViewOptions& options);
+
+/// "12.5ms", "3s", "800us", "70 ns".
+[[nodiscard]] std::int64_t parse_time_ns(const std::string& text);
+
+}  // namespace tidemark

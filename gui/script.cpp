@@ -1,0 +1,120 @@
+#include "gui/script.h"
+
+#include <fmt/format.h>
+#include <QApplication>
+#include <QKeyEvent>
+#include <QKeySequence>
+#include <QPixmap>
+#include <sstream>
+
+#include "gui/main_window.h"
+#include "gui/options.h"
+#include "sim/units.h"
+#include "traces/error.h"
+#include "traces/file.h"
+
+namespace tidemark {
+namespace {
+
+[[noreturn]] void refuse(const std::string& expected, const std::string& found) {
+  throw InputError({.file = "", .place = "", .expected = expected, .found = found});
+}
+
+void press_key(MainWindow& window, const std::string& name) {
+  const QKeySequence sequence(QString::fromStdString(name));
+  if (sequence.count() != 1) refuse("the name of one key", name);
+  const QKeyCombination keys = sequence[0];
+  QWidget* target = window.focusWidget() != nullptr ? window.focusWidget() : &window;
+  for (const QEvent::Type type : {QEvent::KeyPress, QEvent::KeyRelease}) {
+    QKeyEvent event(type, keys.key(), keys.keyboardModifiers());
+    QApplication::sendEvent(target, &event);
+  }
+}
+
+void zoom_to(MainWindow& window, std::istringstream& words) {
+  double from = 0;
+  double to = 1;
+  if (!(words >> from >> to) || from < 0 || to > 1 || from >= to) {
+    refuse("two shares, 0 <= from < to <= 1", words.str());
+  }
+  const ViewRange limits = limits_of(window.timeline().state());
+  const auto span = static_cast<double>(limits.span());
+  const auto begin = limits.begin + static_cast<std::int64_t>(from * span);
+  window.timeline().set_range(
+      {begin, std::max(limits.begin + static_cast<std::int64_t>(to * span), begin + 1)});
+}
+
+void pin(MainWindow& window, const std::string& at) {
+  const RunPtr run = window.timeline().state().run;
+  if (!run) refuse("an open run", "none");
+  if (at == "peak") {
+    window.timeline().pin_change(run->timeline().peak.change);
+  } else {
+    pin_time(window, parse_time_ns(at));
+  }
+}
+
+void carry_out(MainWindow& window, const std::string& line) {
+  std::istringstream words(line);
+  std::string verb;
+  std::string argument;
+  words >> verb;
+  if (verb == "zoom") return zoom_to(window, words);
+  words >> argument;
+  if (argument.empty()) refuse("a command and its argument", line);
+  if (verb == "key") return press_key(window, argument);
+  if (verb == "at") return pin(window, argument);
+  if (verb == "budget") return window.set_budget(parse_size(argument, "budget"));
+  if (verb == "open") return window.show_run(load_run(argument));
+  if (verb == "compare") return window.compare_with(load_run(argument));
+  if (verb == "screenshot") return save_screenshot(window, argument);
+  if (verb == "theme" && (argument == "light" || argument == "dark")) {
+    return window.set_theme(argument == "dark" ? Theme::dark : Theme::light);
+  }
+  if (verb == "resize") {
+    ViewOptions size;
+    parse_picture_size(argument, size);
+    return window.resize(size.width_px, size.height_px);
+  }
+  refuse("key, zoom, at, budget, theme, resize, open, compare or screenshot", line);
+}
+
+}  // namespace
+
+void run_script(MainWindow& window, const std::string& path) {
+  std::istringstream lines(read_file(path));
+  std::string line;
+  for (int number = 1; std::getline(lines, line); ++number) {
+    line.erase(std::min(line.find('#'), line.size()));
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    try {
+      carry_out(window, line);
+    } catch (const InputError& error) {
+      throw InputError(
+          {.file = path,
+           .place = fmt::format("line {}", number),
+           .expected = error.parts().expected,
+           .found = error.parts().expected.empty() ? error.what() : error.parts().found});
+    }
+    QApplication::processEvents();
+  }
+}
+
+void save_screenshot(MainWindow& window, const std::string& path) {
+  QApplication::processEvents();
+  const QPixmap picture = window.grab();
+  if (!picture.save(QString::fromStdString(path), "PNG")) {
+    throw InputError({.file = path,
+                      .place = "",
+                      .expected = "a file that can be written",
+                      .found = "it cannot"});
+  }
+}
+
+void pin_time(MainWindow& window, std::int64_t time_ns) {
+  const RunPtr run = window.timeline().state().run;
+  if (!run) return;
+  window.timeline().pin_change(run->pyramid().change_at(time_ns, Axis::time));
+}
+
+}  // namespace tidemark

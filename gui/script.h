@@ -1,0 +1,28 @@
+// Commands from a file, for pictures in documents and for tests. One per line, '#' is a comment:
+//   key N            press a key by its name (Qt's: N, Home, [, F1, Ctrl+E)
+//   zoom 0.2 0.4     show this part of everything there is
+//   at peak | 12ms   pin an instant
+//   budget 512MiB
+//   theme dark
+//   resize 1600x900
+//   open run.tmk | compare planned.tmk
+//   screenshot out.png
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace tidemark {
+
+class MainWindow;
+
+/// Throws InputError with file and line for what cannot be carried out.
+void run_script(MainWindow& window, const std::string& path);
+
+/// Grabs the window as it is. Throws InputError when the file cannot be written.
+void save_screenshot(MainWindow& window, const std::string& path);
+
+/// Pins the instant that has taken effect at `time_ns` of the run.
+void pin_time(MainWindow& window, std::int64_t time_ns);
+
+}  // namespace tidemark

@@ -1,0 +1,149 @@
+#include "gui/stack_image.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace tidemark {
+namespace {
+
+/// Bands thinner than this have no darker edge: nothing of their colour would be left.
+constexpr int k_least_edged_px = 3;
+
+/// First rows per band and column, as arrays over x: the inner loops run over one of them.
+struct Tops {
+  int width_px = 0;
+  std::array<std::vector<int>, k_band_count> row;
+  std::array<std::vector<int>, k_band_count> edge;  // row of the edge; -1 = none
+};
+
+Tops tops_of(const StackScene& scene) {
+  Tops tops;
+  tops.width_px = static_cast<int>(scene.columns.size());
+  for (auto& rows : tops.row) rows.resize(scene.columns.size());
+  for (auto& rows : tops.edge) rows.resize(scene.columns.size());
+  for (std::size_t x = 0; x < scene.columns.size(); ++x) {
+    const auto column_tops = band_tops(scene.columns[x], scene.scale);
+    int below = scene.scale.height_px;
+    for (std::size_t k = 0; k < k_band_count; ++k) {
+      const bool edged = below - column_tops[k] >= k_least_edged_px;
+      tops.row[k][x] = column_tops[k];
+      tops.edge[k][x] = edged ? column_tops[k] : -1;
+      below = column_tops[k];
+    }
+  }
+  return tops;
+}
+
+/// From the highest band down, each covers what lies below its first row. Compare and select over
+/// whole rows without branches, so that the compiler makes vector code of it.
+void fill_row(const Tops& tops, int y, Rgb* row) {
+  for (std::size_t band = k_band_count; band-- > 0;) {
+    const Rgb fill = band_colour(static_cast<Band>(band));
+    const Rgb edge = edge_colour(static_cast<Band>(band));
+    const int* first_row = tops.row[band].data();
+    const int* edge_row = tops.edge[band].data();
+    for (int x = 0; x < tops.width_px; ++x) {
+      const Rgb inside = edge_row[x] == y ? edge : fill;
+      row[x] = first_row[x] <= y ? inside : row[x];
+    }
+  }
+}
+
+void hatch_over_budget(const StackScene& scene, const Tops& tops, PixelImage& image) {
+  const int budget_row = scene.scale.row_of(scene.budget_bytes);
+  const std::vector<int>& top = tops.row.back();
+  for (int y = 0; y < std::min(budget_row, image.height_px); ++y) {
+    for (int x = 0; x < image.width_px; ++x) {
+      const bool over = top[static_cast<std::size_t>(x)] <= y;
+      if (over && (x + y) % 6 < 2) image.at(x, y) = scene.colours.over;
+    }
+  }
+}
+
+void mark_minimum(const StackScene& scene, const Tops& tops, PixelImage& image) {
+  constexpr Rgb k_light = 0xFFFFFFFF;
+  for (int x = 0; x < image.width_px; ++x) {
+    const auto column = static_cast<std::size_t>(x);
+    const int row = scene.scale.row_of(scene.columns[column].extremes.min_bytes);
+    if (row - tops.row.back()[column] < 3 || row >= image.height_px) continue;
+    image.at(x, row) = k_light;
+  }
+}
+
+void hatch_saved(const OverlayColumns& overlay, const StackScene& scene, const Tops& tops,
+                 PixelImage& image) {
+  for (int x = 0; x < image.width_px; ++x) {
+    const auto column = static_cast<std::size_t>(x);
+    if (overlay.max_bytes[column] < 0) continue;
+    const int end = std::min(scene.scale.row_of(overlay.max_bytes[column]), image.height_px);
+    for (int y = std::max(tops.row.back()[column], 0); y < end; ++y) {
+      if ((y - x % 8 + 8) % 8 == 0) image.at(x, y) = scene.colours.overlay;
+    }
+  }
+}
+
+/// A step line two pixels thick with a contrasting pixel on either side, so that it stands out
+/// from every band.
+void draw_outline(const OverlayColumns& overlay, const StackScene& scene, PixelImage& image) {
+  const auto put = [&image](int x, int y, Rgb colour) {
+    if (x >= 0 && x < image.width_px && y >= 0 && y < image.height_px) image.at(x, y) = colour;
+  };
+  const auto draw = [&](int reach_px, Rgb colour) {
+    int previous_row = -1;
+    for (int x = 0; x < image.width_px; ++x) {
+      const std::int64_t bytes = overlay.max_bytes[static_cast<std::size_t>(x)];
+      const int row = bytes < 0 ? -1 : scene.scale.row_of(bytes);
+      const bool gap = overlay.dash_px > 0 && x / overlay.dash_px % 2 == 1;
+      if (row >= 0 && !gap) {
+        const int from = previous_row < 0 ? row : std::min(row, previous_row);
+        const int to = previous_row < 0 ? row : std::max(row, previous_row);
+        for (int y = from - reach_px; y <= to + 1 + reach_px; ++y) {
+          for (int dx = -reach_px; dx <= reach_px; ++dx) put(x + dx, y, colour);
+        }
+      }
+      previous_row = row;
+    }
+  };
+  draw(1, scene.colours.background);
+  draw(0, scene.colours.overlay);
+}
+
+}  // namespace
+
+std::array<int, k_band_count> band_tops(const Column& column, const ByteScale& scale) {
+  const BandBytes bands = by_band(column.at_max);
+  std::array<int, k_band_count> tops{};
+  std::int64_t below_bytes = 0;
+  for (std::size_t k = 0; k < k_band_count; ++k) {
+    below_bytes += bands[k];
+    tops[k] = scale.row_of(below_bytes);
+  }
+  return tops;
+}
+
+std::optional<Band> band_at(const Column& column, const ByteScale& scale, int y) {
+  const auto tops = band_tops(column, scale);
+  for (std::size_t k = 0; k < k_band_count; ++k) {
+    if (y >= tops[k] && y < scale.height_px) return static_cast<Band>(k);
+  }
+  return std::nullopt;
+}
+
+PixelImage paint_stack(const StackScene& scene) {
+  const Tops tops = tops_of(scene);
+  PixelImage image{.width_px = tops.width_px, .height_px = scene.scale.height_px, .pixels = {}};
+  const auto width = static_cast<std::size_t>(image.width_px);
+  image.pixels.assign(width * static_cast<std::size_t>(image.height_px), scene.colours.background);
+  for (int y = 0; y < image.height_px; ++y) {
+    fill_row(tops, y, image.pixels.data() + static_cast<std::size_t>(y) * width);
+  }
+  if (scene.show_minimum) mark_minimum(scene, tops, image);
+  for (const OverlayColumns& overlay : scene.overlays) {
+    if (overlay.hatch_saved) hatch_saved(overlay, scene, tops, image);
+  }
+  if (scene.budget_bytes >= 0) hatch_over_budget(scene, tops, image);
+  for (const OverlayColumns& overlay : scene.overlays) draw_outline(overlay, scene, image);
+  return image;
+}
+
+}  // namespace tidemark

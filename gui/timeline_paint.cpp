@@ -1,0 +1,298 @@
+#include "gui/timeline_paint.h"
+
+#include <QPainter>
+#include <QPainterPath>
+#include <algorithm>
+
+#include "gui/labels.h"
+#include "sim/units.h"
+
+namespace tidemark {
+namespace {
+
+QString text_of(const std::string& text) {
+  return QString::fromStdString(text);
+}
+
+QFont small_font(const QPainter& painter) {
+  QFont font = painter.font();
+  font.setPointSizeF(font.pointSizeF() * 0.92);
+  return font;
+}
+
+void paint_byte_axis(QPainter& painter, const TimelinePicture& p) {
+  for (const Tick& tick : byte_ticks(p.bytes, 46)) {
+    const int y = p.canvas.top() + tick.at_px;
+    painter.setPen(to_colour(p.colours.grid));
+    painter.drawLine(p.canvas.left() - 5, y, p.canvas.left() - 1, y);
+    painter.setPen(to_colour(p.colours.faint_text));
+    painter.drawText(QRect(0, y - 9, p.canvas.left() - 9, 18), Qt::AlignRight | Qt::AlignVCenter,
+                     text_of(tick.text));
+  }
+}
+
+/// Grid lines only where nothing is painted: above the stack.
+void paint_grid(QPainter& painter, const TimelinePicture& p) {
+  painter.setPen(to_colour(p.colours.grid));
+  for (const Tick& tick : byte_ticks(p.bytes, 46)) {
+    int from = 0;
+    const auto covered = [&](int x) {
+      return p.bytes.row_of(p.columns[static_cast<std::size_t>(x)].extremes.max_bytes) <=
+             tick.at_px;
+    };
+    for (int x = 0; x <= p.canvas.width(); ++x) {
+      if (x < p.canvas.width() && !covered(x)) continue;
+      if (x > from) {
+        painter.drawLine(p.canvas.left() + from, p.canvas.top() + tick.at_px,
+                         p.canvas.left() + x - 1, p.canvas.top() + tick.at_px);
+      }
+      from = x + 1;
+    }
+  }
+}
+
+void paint_time_axis(QPainter& painter, const TimelinePicture& p) {
+  const int y = p.canvas.bottom() + 1 + k_phase_lane_px;
+  for (const Tick& tick : axis_ticks(p.scale(), p.state.axis, zero_of(p.state), 110)) {
+    const int x = p.canvas.left() + tick.at_px;
+    painter.setPen(to_colour(p.colours.faint_text));
+    painter.drawLine(x, y, x, y + 4);
+    QRect box(x - 60, y + 5, 120, 18);
+    if (box.right() > p.canvas.right() + k_right_margin_px) {
+      box.moveRight(p.canvas.right() + k_right_margin_px);
+      painter.drawText(box, Qt::AlignRight | Qt::AlignVCenter, text_of(tick.text));
+    } else {
+      painter.drawText(box, Qt::AlignCenter, text_of(tick.text));
+    }
+  }
+  painter.drawText(
+      QRect(0, y + 5, p.canvas.left() - 12, 18), Qt::AlignLeft | Qt::AlignVCenter,
+      p.state.axis == Axis::time ? QStringLiteral("  time") : QStringLiteral("  events"));
+}
+
+void paint_phases(QPainter& painter, const TimelinePicture& p) {
+  const int y = p.canvas.bottom() + 2;
+  painter.setFont(small_font(painter));
+  for (const PhaseSpan& span : phase_spans(*p.state.run, p.scale(), p.state.axis)) {
+    const QRect box(p.canvas.left() + span.begin_px, y, span.end_px - span.begin_px,
+                    k_phase_lane_px - 3);
+    const bool odd = static_cast<int>(span.phase) % 2 == 1;
+    painter.fillRect(box, to_colour(odd ? p.colours.grid : p.colours.card));
+    painter.setPen(to_colour(p.colours.grid));
+    painter.drawLine(box.topLeft(), box.bottomLeft());
+    const QString name = QString::fromLatin1(to_string(span.phase).data());
+    if (painter.fontMetrics().horizontalAdvance(name) + 6 > box.width()) continue;
+    painter.setPen(to_colour(p.colours.faint_text));
+    painter.drawText(box, Qt::AlignCenter, name);
+  }
+}
+
+void paint_steps(QPainter& painter, const TimelinePicture& p) {
+  const auto& begins_ns = p.state.run->timeline().step_begin_ns;
+  int last_px = -1000;
+  for (std::size_t row = 0; row < begins_ns.size(); ++row) {
+    const int x = p.scale().column_of(p.state.run->step(row, p.state.axis).begin);
+    if (x < 0 || x >= p.canvas.width()) continue;
+    const int at = p.canvas.left() + x;
+    painter.setPen(QPen(to_colour(p.colours.faint_text), 1, Qt::DotLine));
+    painter.drawLine(at, p.canvas.top() - 4, at, p.canvas.bottom());
+    const QString name = QStringLiteral("step %1").arg(row);
+    if (x - last_px < painter.fontMetrics().horizontalAdvance(name) + 14) continue;
+    last_px = x;
+    painter.drawText(at + 4, p.canvas.top() - 7, name);
+  }
+}
+
+void paint_band_labels(QPainter& painter, const TimelinePicture& p) {
+  painter.setFont(small_font(painter));
+  const QFontMetrics metrics = painter.fontMetrics();
+  for (std::size_t k = 0; k < k_band_count; ++k) {
+    const Band band = static_cast<Band>(k);
+    const QString name = QString::fromLatin1(to_string(band).data()).replace('_', ' ');
+    const LabelSize size{metrics.horizontalAdvance(name) + 8, metrics.height()};
+    const auto place = place_label(p.columns, p.bytes, band, size);
+    if (!place) continue;
+    const QColor fill = to_colour(band_colour(band));
+    painter.setPen(qGray(fill.rgb()) > 105 ? Qt::black : Qt::white);
+    const QRect box(p.canvas.left() + place->x - size.width_px / 2,
+                    p.canvas.top() + place->y - size.height_px / 2, size.width_px, size.height_px);
+    painter.drawText(box, Qt::AlignCenter, name);
+  }
+}
+
+/// Texts on small cards over the canvas. A card goes to the first of the places that are offered
+/// where it covers no other.
+class Tags {
+ public:
+  Tags(QPainter& painter, const TimelinePicture& picture) : painter_(painter), p_(picture) {}
+
+  /// `places`: upper left corners, best first.
+  void paint(const QString& text, const std::vector<QPoint>& places) {
+    const QSize size = size_of(text);
+    QRect chosen = inside({places.front(), size});
+    for (const QPoint& place : places) {
+      const QRect box = inside({place, size});
+      const bool is_free = std::none_of(taken_.begin(), taken_.end(), [&box](const QRect& other) {
+        return other.intersects(box.adjusted(-2, -2, 2, 2));
+      });
+      if (!is_free) continue;
+      chosen = box;
+      break;
+    }
+    taken_.push_back(chosen);
+    painter_.fillRect(chosen, to_colour(p_.colours.card));
+    painter_.setPen(to_colour(p_.colours.faint_text));
+    painter_.drawRect(chosen);
+    painter_.setPen(to_colour(p_.colours.text));
+    painter_.drawText(chosen, Qt::AlignCenter, text);
+  }
+
+  [[nodiscard]] QSize size_of(const QString& text) const {
+    const QFontMetrics metrics = painter_.fontMetrics();
+    return {metrics.horizontalAdvance(text) + 12, metrics.height() + 4};
+  }
+
+ private:
+  /// Moved into the canvas.
+  [[nodiscard]] QRect inside(QRect box) const {
+    if (box.right() > p_.canvas.right() - 2) box.moveRight(p_.canvas.right() - 2);
+    if (box.left() < p_.canvas.left() + 2) box.moveLeft(p_.canvas.left() + 2);
+    if (box.bottom() > p_.canvas.bottom() - 2) box.moveBottom(p_.canvas.bottom() - 2);
+    if (box.top() < p_.canvas.top() + 2) box.moveTop(p_.canvas.top() + 2);
+    return box;
+  }
+
+  QPainter& painter_;
+  const TimelinePicture& p_;
+  std::vector<QRect> taken_;
+};
+
+void paint_budget_line(QPainter& painter, const TimelinePicture& p) {
+  const int row = p.state.budget_bytes < 0 ? -1 : p.bytes.row_of(p.state.budget_bytes);
+  if (row < 0) return;
+  painter.setPen(QPen(to_colour(p.colours.over), 2, Qt::DashLine));
+  painter.drawLine(p.canvas.left(), p.canvas.top() + row, p.canvas.right(), p.canvas.top() + row);
+}
+
+void paint_budget_tag(Tags& tags, const TimelinePicture& p) {
+  if (p.state.budget_bytes < 0) return;
+  QString text = QStringLiteral("budget %1").arg(text_of(format_bytes(p.state.budget_bytes)));
+  if (p.over.bytes > 0) {
+    text += QStringLiteral(" · over by %1 for %2 of each step")
+                .arg(text_of(format_bytes(p.over.bytes)), text_of(format_ns(p.over.time_ns)));
+  } else {
+    text += QStringLiteral(" · fits");
+  }
+  const int row = p.bytes.row_of(p.state.budget_bytes);
+  if (row < 0) text.prepend(QStringLiteral("↑ "));
+  const int left = p.canvas.left() + 8;
+  const int above = p.canvas.top() + std::max(row, 0) - tags.size_of(text).height() - 4;
+  const int below = p.canvas.top() + std::max(row, 0) + 5;
+  const int right = p.canvas.right() - tags.size_of(text).width() - 8;
+  tags.paint(text, {{left, above}, {right, above}, {left, below}, {right, below}});
+}
+
+/// A triangle that stands on the peak, and its label beside it.
+void paint_peak(QPainter& painter, Tags& tags, const TimelinePicture& p, const Run& run) {
+  const int x = p.scale().column_of(peak_position(p.state, run));
+  if (x < 0 || x >= p.canvas.width()) return;
+  const QPoint tip = p.canvas.topLeft() + QPoint(x, p.bytes.row_of(run.timeline().peak.bytes) - 1);
+  QPolygon triangle;
+  triangle << tip << tip + QPoint(-6, -10) << tip + QPoint(6, -10);
+  painter.setPen(QPen(to_colour(p.colours.background), 1));
+  painter.setBrush(to_colour(p.colours.text));
+  painter.drawPolygon(triangle);
+  painter.setBrush(Qt::NoBrush);
+
+  const std::int64_t peak_bytes = run.timeline().peak.bytes;
+  QString text;
+  if (&run == p.state.run.get()) {
+    const std::int64_t zero_ns = p.state.one_step ? run.steady_step(Axis::time).begin : 0;
+    text = QStringLiteral("peak %1 at %2")
+               .arg(text_of(format_bytes(peak_bytes)),
+                    text_of(format_time_ns(run.timeline().peak.time_ns - zero_ns)));
+  } else {
+    const auto whole = static_cast<double>(p.state.run->timeline().peak.bytes);
+    text = QStringLiteral("%1 %2 (%3)")
+               .arg(QString::fromLatin1(to_string(run.trace().meta.kind).data()),
+                    text_of(format_bytes(peak_bytes)),
+                    text_of(format_change(static_cast<double>(peak_bytes), whole)));
+  }
+  const QSize size = tags.size_of(text);
+  tags.paint(text, {tip + QPoint(10, -size.height() - 4),
+                    tip + QPoint(-10 - size.width(), -size.height() - 4), tip + QPoint(10, 6),
+                    tip + QPoint(10, 6 + size.height()),
+                    tip + QPoint(-size.width() / 2, -14 - size.height())});
+}
+
+void paint_marks(QPainter& painter, const TimelinePicture& p) {
+  Tags tags(painter, p);
+  paint_budget_line(painter, p);
+  paint_peak(painter, tags, p, *p.state.run);
+  for (const RunPtr& other : p.state.others) paint_peak(painter, tags, p, *other);
+  paint_budget_tag(tags, p);
+}
+
+void paint_selection(QPainter& painter, const TimelinePicture& p) {
+  if (!p.state.selection) return;
+  const ColumnScale scale = p.scale();
+  const int from = std::clamp(scale.column_of(p.state.selection->begin), 0, p.canvas.width());
+  const int to = std::clamp(scale.column_of(p.state.selection->end), 0, p.canvas.width());
+  const QRect box(p.canvas.left() + from, p.canvas.top(), std::max(to - from, 1),
+                  p.canvas.height());
+  QColor veil = to_colour(p.colours.text);
+  veil.setAlpha(38);
+  painter.fillRect(box, veil);
+  painter.setPen(QPen(to_colour(p.colours.text), 1));
+  painter.drawLine(box.topLeft(), box.bottomLeft());
+  painter.drawLine(box.topRight(), box.bottomRight());
+}
+
+void paint_pin(QPainter& painter, const TimelinePicture& p) {
+  if (!p.state.pinned) return;
+  const Instant& pinned = *p.state.pinned;
+  const std::int64_t at = p.state.axis == Axis::time ? pinned.time_ns : pinned.change;
+  const int x = p.scale().column_of(at);
+  if (x < 0 || x >= p.canvas.width()) return;
+  const QPoint top = p.canvas.topLeft() + QPoint(x, 0);
+  painter.setPen(QPen(to_colour(p.colours.text), 1));
+  painter.drawLine(top.x(), p.canvas.top(), top.x(), p.canvas.bottom());
+  painter.setBrush(to_colour(p.colours.text));
+  painter.drawEllipse(top + QPoint(0, 0), 4, 4);
+  painter.setBrush(Qt::NoBrush);
+}
+
+void paint_cursor(QPainter& painter, const TimelinePicture& p) {
+  if (!p.cursor || !p.canvas.contains(*p.cursor)) return;
+  painter.setPen(QPen(to_colour(p.colours.text), 1, Qt::DotLine));
+  painter.drawLine(p.cursor->x(), p.canvas.top(), p.cursor->x(), p.canvas.bottom());
+  painter.drawLine(p.canvas.left(), p.cursor->y(), p.canvas.right(), p.cursor->y());
+  const std::int64_t bytes = p.bytes.bytes_at(p.cursor->y() - p.canvas.top());
+  const QRect box(2, p.cursor->y() - 9, p.canvas.left() - 6, 18);
+  painter.fillRect(box, to_colour(p.colours.card));
+  painter.setPen(to_colour(p.colours.text));
+  painter.drawText(box, Qt::AlignRight | Qt::AlignVCenter, text_of(format_bytes(bytes)));
+}
+
+}  // namespace
+
+void paint_timeline(QPainter& painter, const TimelinePicture& p) {
+  const QFont font = painter.font();
+  painter.drawImage(p.canvas.topLeft(), p.stack);
+  paint_byte_axis(painter, p);
+  painter.setPen(to_colour(p.colours.faint_text));
+  painter.drawRect(p.canvas.adjusted(-1, -1, 0, 0));
+  if (!p.state.run) return;
+  paint_grid(painter, p);
+  paint_time_axis(painter, p);
+  paint_steps(painter, p);
+  paint_phases(painter, p);
+  paint_band_labels(painter, p);
+  painter.setFont(font);
+  paint_selection(painter, p);
+  paint_marks(painter, p);
+  paint_pin(painter, p);
+  paint_cursor(painter, p);
+}
+
+}  // namespace tidemark

@@ -1,0 +1,175 @@
+#include "gui/timeline_widget.h"
+
+#include <QPainter>
+#include <algorithm>
+
+namespace tidemark {
+
+TimelineWidget::TimelineWidget(QWidget* parent) : QWidget(parent), colours_(&light_colours()) {
+  setObjectName(QStringLiteral("timeline"));
+  setAccessibleName(QStringLiteral("Memory over time"));
+  setAccessibleDescription(
+      QStringLiteral("Bytes by category, stacked, over time. Press F1 for the keys."));
+  setFocusPolicy(Qt::StrongFocus);
+  setMouseTracking(true);
+  setMinimumSize(320, 180);
+  setCursor(Qt::CrossCursor);
+}
+
+void TimelineWidget::set_run(RunPtr run) {
+  const std::int64_t budget_bytes = state_.budget_bytes;
+  state_ = ViewState{};
+  state_.run = std::move(run);
+  state_.range = limits_of(state_);
+  set_budget(budget_bytes);
+  emit mode_changed();
+  emit pin_changed();
+  emit selection_changed();
+}
+
+void TimelineWidget::add_other(RunPtr other) {
+  if (!state_.run) return;
+  const bool all_shown = state_.range == limits_of(state_);
+  state_.others.push_back(std::move(other));
+  if (all_shown) state_.range = limits_of(state_);
+  outdate();
+}
+
+void TimelineWidget::set_budget(std::int64_t budget_bytes) {
+  state_.budget_bytes = budget_bytes;
+  over_ = state_.run ? over_budget(*state_.run, budget_bytes) : OverBudget{};
+  outdate();
+}
+
+void TimelineWidget::set_axis(Axis axis) {
+  change_mode(axis, state_.one_step);
+}
+void TimelineWidget::set_one_step(bool one_step) {
+  change_mode(state_.axis, one_step);
+}
+
+void TimelineWidget::change_mode(Axis axis, bool one_step) {
+  if (axis == state_.axis && one_step == state_.one_step) return;
+  // Another axis shows the same changes; another kind of view shows all that it has.
+  const bool all_shown = state_.range == limits_of(state_) || one_step != state_.one_step;
+  ViewRange range = state_.range;
+  if (state_.run) range = range_on(*state_.run, range, state_.axis, axis);
+  state_.axis = axis;
+  state_.one_step = one_step;
+  state_.selection.reset();
+  state_.range = all_shown ? limits_of(state_) : clamped(range, limits_of(state_));
+  outdate();
+  emit mode_changed();
+  emit selection_changed();
+}
+
+void TimelineWidget::set_colours(const CanvasColours& colours) {
+  colours_ = &colours;
+  outdate();
+}
+
+void TimelineWidget::set_range(ViewRange range) {
+  const ViewRange cut = clamped(range, limits_of(state_));
+  if (cut == state_.range) return;
+  state_.range = cut;
+  outdate();
+}
+
+void TimelineWidget::select(std::optional<ViewRange> selection) {
+  state_.selection = selection;
+  update();
+  emit selection_changed();
+}
+
+void TimelineWidget::pin_change(std::int64_t change) {
+  state_.pinned.reset();
+  if (state_.run && change >= 0) {
+    state_.pinned = instant_of_change(*state_.run, change);
+    const std::int64_t at = state_.run->pyramid().position_of(change, state_.axis);
+    set_range(revealing(state_.range, at, limits_of(state_)));
+  }
+  update();
+  emit pin_changed();
+  emit focus_changed();
+}
+
+QRect TimelineWidget::canvas() const {
+  return {k_left_margin_px, k_top_margin_px,
+          std::max(width() - k_left_margin_px - k_right_margin_px, 1),
+          std::max(height() - k_top_margin_px - k_bottom_margin_px, 1)};
+}
+
+ByteScale TimelineWidget::byte_scale() const {
+  return {.top_bytes = top_bytes_of(state_), .height_px = canvas().height()};
+}
+
+const std::vector<Column>& TimelineWidget::columns() {
+  refresh();
+  return columns_;
+}
+
+void TimelineWidget::outdate() {
+  outdated_ = true;
+  update();
+  emit range_changed();
+  emit focus_changed();
+}
+
+void TimelineWidget::refresh() {
+  if (!outdated_) return;
+  outdated_ = false;
+  columns_ = columns_of(state_, scale());
+  StackScene scene{.columns = columns_,
+                   .scale = byte_scale(),
+                   .colours = *colours_,
+                   .budget_bytes = state_.budget_bytes,
+                   .overlays = {}};
+  for (std::size_t i = 0; i < state_.others.size(); ++i) {
+    scene.overlays.push_back(overlay_of(state_, i, scale()));
+  }
+  pixels_ = paint_stack(scene);
+}
+
+std::optional<TimelineWidget::Focus> TimelineWidget::focus() {
+  if (!state_.run) return std::nullopt;
+  if (cursor_ && canvas().contains(*cursor_)) {
+    refresh();
+    const int x = column_under(*cursor_);
+    const Column& column = columns_[static_cast<std::size_t>(x)];
+    return Focus{.title = "Under the cursor",
+                 .instant = instant_of_column(state_, column, scale().column_begin(x)),
+                 .band = band_at(column, byte_scale(), cursor_->y() - canvas().top())};
+  }
+  if (state_.pinned) return Focus{.title = "Pinned", .instant = *state_.pinned, .band = {}};
+  return Focus{.title = "At the peak",
+               .instant = instant_of_change(*state_.run, state_.run->timeline().peak.change),
+               .band = {}};
+}
+
+void TimelineWidget::paintEvent(QPaintEvent*) {
+  refresh();
+  QPainter painter(this);
+  painter.fillRect(rect(), to_colour(colours_->background));
+  const QImage stack(reinterpret_cast<const uchar*>(pixels_.pixels.data()), pixels_.width_px,
+                     pixels_.height_px, pixels_.width_px * static_cast<int>(sizeof(Rgb)),
+                     QImage::Format_RGB32);
+  paint_timeline(painter, {.state = state_,
+                           .colours = *colours_,
+                           .canvas = canvas(),
+                           .columns = columns_,
+                           .stack = stack,
+                           .bytes = byte_scale(),
+                           .over = over_,
+                           .cursor = drag_ == Drag::pan ? std::nullopt : cursor_});
+  if (!state_.run) {
+    painter.setPen(to_colour(colours_->faint_text));
+    painter.drawText(canvas(), Qt::AlignCenter,
+                     QStringLiteral("Open a trace: Ctrl+O, or tidemark view run.tmk"));
+  }
+}
+
+void TimelineWidget::resizeEvent(QResizeEvent*) {
+  outdate();
+}
+
+}  // namespace tidemark

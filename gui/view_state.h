@@ -1,0 +1,68 @@
+// What the timeline shows, as a value, and what follows from it. No widget: the same state gives
+// the same picture in the window, in a screenshot and in a test.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "gui/instant.h"
+#include "gui/run.h"
+#include "gui/stack_image.h"
+
+namespace tidemark {
+
+struct ViewState {
+  RunPtr run;                  // filled; null when nothing is open
+  std::vector<RunPtr> others;  // outlines over it: planned, measured
+  Axis axis = Axis::time;
+  bool one_step = false;  // limits are the steady step, not the whole run
+  ViewRange range;
+  std::int64_t budget_bytes = -1;  // -1: none
+  std::optional<Instant> pinned;
+  std::optional<ViewRange> selection;
+};
+
+/// The widest range that can be shown: of the run and of what lies over it.
+[[nodiscard]] ViewRange limits_of(const ViewState& state);
+
+/// Position on the axis of `state.run` = position on that of `other` + shift: the begins of the
+/// steady steps coincide.
+[[nodiscard]] std::int64_t shift_of(const ViewState& state, const Run& other);
+
+/// The range on the other axis that shows the same changes.
+[[nodiscard]] ViewRange range_on(const Run& run, ViewRange range, Axis from, Axis to);
+
+/// What the axis counts from: the begin of the steady step when only that is shown.
+[[nodiscard]] std::int64_t zero_of(const ViewState& state);
+
+/// Top of the byte axis: fixed for a run, so that heights compare across zoom. A budget far above
+/// everything is left out of the picture.
+[[nodiscard]] std::int64_t top_bytes_of(const ViewState& state);
+
+/// The columns of the run; empty ones after its end, when what lies over it is longer.
+[[nodiscard]] std::vector<Column> columns_of(const ViewState& state, const ColumnScale& scale);
+
+/// The steady step of `other` in the columns of `scale`; -1 outside of it.
+[[nodiscard]] OverlayColumns overlay_of(const ViewState& state, std::size_t other,
+                                        const ColumnScale& scale);
+
+/// Where the reported peak of a run (of its steady step) is on the axis of `state`.
+[[nodiscard]] std::int64_t peak_position(const ViewState& state, const Run& run);
+
+/// The instant under a column: the state that is painted there.
+[[nodiscard]] Instant instant_of_column(const ViewState& state, const Column& column,
+                                        std::int64_t column_begin);
+
+/// How far and how long the steady step is above the budget; zero when it fits.
+struct OverBudget {
+  std::int64_t bytes = 0;
+  std::int64_t time_ns = 0;
+  bool operator==(const OverBudget&) const = default;
+};
+[[nodiscard]] OverBudget over_budget(const Run& run, std::int64_t budget_bytes);
+
+/// The range that follows after a jump to `position`: moved only when the position is not well
+/// inside the view.
+[[nodiscard]] ViewRange revealing(ViewRange range, std::int64_t position, ViewRange limits);
+
+}  // namespace tidemark
