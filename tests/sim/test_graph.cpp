@@ -36,7 +36,8 @@ TEST_CASE("dataflow: uses, producers and what may run again") {
   CHECK(x.movable);
   CHECK_FALSE(x.recomputable);  // the batch comes from outside
   CHECK_FALSE(flow[buffer_named(t, "w")].local);
-  CHECK(flow.persistent == std::vector<BufferId>{buffer_named(t, "w")});
+  CHECK(flow.persistent ==
+        std::vector<BufferId>{buffer_named(t, "w"), buffer_named(t, "probe")});
 }
 
 TEST_CASE("dataflow: keep-all bytes are those of the replay") {

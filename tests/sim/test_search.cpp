@@ -75,7 +75,7 @@ TEST_CASE("search: greedy finds the optimum of tiny programs at every budget") {
       const std::int64_t height = place_all(planned);
       all.emplace_back(height, replay(planned).step_ns);
     }
-    for (std::int64_t budget = 3 * 1024; budget <= 8 * 1024; budget += 512) {
+    for (std::int64_t budget = 4 * 1024; budget <= 9 * 1024; budget += 512) {
       std::int64_t optimum = -1;
       for (const auto& [height, step_ns] : all) {
         if (height <= budget && (optimum < 0 || step_ns < optimum)) optimum = step_ns;
@@ -104,6 +104,7 @@ TEST_CASE("search: a joint plan is not worse than either way alone") {
   SearchRequest request = request_for("auto", peak_of(t) * 55 / 100);
   request.allow_offload = true;
   request.link_bytes_per_s = 2e10;
+  request.nodes = 120;
   const SearchResult joint = search(t, request);
   REQUIRE(joint.feasible);
   for (const char* method : {"greedy", "offload"}) {
@@ -157,7 +158,7 @@ TEST_CASE("search: wrong requests are refused") {
 TEST_CASE("sweep: a smaller budget never yields a faster plan") {
   const Trace t = transformer();
   SearchRequest request = request_for("greedy", 0);
-  request.nodes = 30;
+  request.nodes = 16;
   const auto results = sweep(t, request, peak_of(t) * 35 / 100, peak_of(t), 8);
   REQUIRE(results.size() == 8);
   for (std::size_t i = 0; i + 1 < results.size(); ++i) {

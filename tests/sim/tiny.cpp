@@ -50,6 +50,7 @@ class Drawing {
       : elements_(value_bytes / 4), builder_(1, DType::f32) {
     layer_ = builder_.layer("layer", "drawn");
     weight_ = builder_.parameter(layer_, "w", {1, elements_}, 0, 1);
+    probe_ = builder_.parameter(layer_, "probe", {1, elements_}, 0, 0);
     builder_.at(layer_, Phase::forward);
   }
 
@@ -77,7 +78,8 @@ class Drawing {
       builder_.run(OpKind::sgd_update, name, {{"w", weight_.weight}, {"dw", in(0)}},
                    {real("learning_rate", 0.1), real("weight_decay", 0)});
     } else if (word.op == "loss") {
-      builder_.run(OpKind::report_loss, name, {{"loss", in(0)}});
+      builder_.run(OpKind::sgd_update, name, {{"w", probe_.weight}, {"dw", in(0)}},
+                   {real("learning_rate", 1), real("weight_decay", 0)});
     } else {
       throw std::invalid_argument("unknown op " + word.op);
     }
@@ -100,6 +102,7 @@ class Drawing {
   ProgramBuilder builder_;
   LayerId layer_;
   Parameter weight_;
+  Parameter probe_;
   std::map<std::string, BufferId> values_;
   std::vector<std::int64_t> durations_ns_;
 };
@@ -136,6 +139,8 @@ class Growth {
     layer_ = builder_.layer("layer", "random");
     for (const std::int64_t width : k_widths) {
       weights_[width] = builder_.parameter(layer_, "w" + std::to_string(width), {width}, 0.1, 0);
+      probes_[width] =
+          builder_.parameter(layer_, "p" + std::to_string(width), {k_rows, width}, 0, 0).weight;
       shifts_[width] = builder_.parameter(layer_, "b" + std::to_string(width), {width}, 0.1, 0);
     }
     builder_.at(layer_, Phase::forward);
@@ -147,7 +152,9 @@ class Growth {
   Trace grow(int ops) {
     for (int i = 0; i < ops / 2; ++i) forward();
     builder_.at(layer_, Phase::backward);
-    builder_.run(OpKind::report_loss, "loss", {{"loss", pick()}});
+    const BufferId seen = pick();
+    builder_.run(OpKind::sgd_update, "loss", {{"w", probes_[width_[seen]]}, {"dw", seen}},
+                 {real("learning_rate", 1), real("weight_decay", 0)});
     for (int i = 0; i < ops / 2; ++i) backward();
     for (const std::int64_t width : k_widths) update(width);
     Trace trace = builder_.finish();
@@ -258,6 +265,7 @@ class Growth {
   LayerId layer_;
   std::map<std::int64_t, Parameter> weights_;
   std::map<std::int64_t, Parameter> shifts_;
+  std::map<std::int64_t, BufferId> probes_;
   std::map<std::int64_t, bool> written_;
   std::map<BufferId, std::int64_t> width_;
   std::vector<BufferId> open_;
