@@ -149,11 +149,12 @@ std::string share(std::int64_t part, std::int64_t whole) {
   return fmt::format("{:.1f} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
 }
 
-std::string category_table(const Timeline& t) {
+std::string category_table(const Trace& trace, const Timeline& t) {
   std::string out = "<h2>At the peak, by category</h2>\n<table>\n";
   for (const Band& band : k_bands) {
     const std::int64_t bytes = t.peak.by_category[static_cast<std::size_t>(band.category)];
-    if (bytes == 0) continue;
+    const bool drawn = highest_bytes(trace, t, {band.category}) > 0;  // also when not at the peak
+    if (!drawn) continue;
     out += fmt::format(
         "<tr><td><i style=\"background:{}\"></i>{}</td><td class=\"n\">{}</td><td "
         "class=\"n\">{}</td></tr>\n",
@@ -229,7 +230,7 @@ std::string html_page(const Trace& trace) {
              "<body>\n<h1>{0}</h1>\n<p>{2} trace, level {3}{4}.</p>\n",
              escaped(title), k_style, to_string(trace.meta.kind), trace.meta.level,
              trace.meta.backend.empty() ? "" : ", backend " + escaped(trace.meta.backend)) +
-         plot(trace, t) + summary(trace, t) + category_table(t) + holder_table(trace, t) +
+         plot(trace, t) + summary(trace, t) + category_table(trace, t) + holder_table(trace, t) +
          plan_table(trace) + fmt::format("<p class=\"axis\">{}</p>\n</body></html>\n", k_tool);
 }
 
