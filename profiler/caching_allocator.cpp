@@ -111,6 +111,12 @@ CachingAllocator::Pieces::iterator CachingAllocator::join_with_next(Pieces::iter
   return piece;
 }
 
+std::int64_t CachingAllocator::largest_free_bytes() const {
+  const std::int64_t small = small_free_.empty() ? 0 : small_free_.rbegin()->first;
+  const std::int64_t large = large_free_.empty() ? 0 : large_free_.rbegin()->first;
+  return std::max(small, large);
+}
+
 void CachingAllocator::release_cached_segments() {
   release_cached_segments(false);
   release_cached_segments(true);

@@ -1,11 +1,12 @@
 // The allocator of unplanned runs: the rules of PyTorch's CUDA caching allocator on one stream, on
 // top of an Arena that plays the device.
 //
-// A request is rounded up to 512 B (PyTorch's rounding; a placed program uses k_granule_bytes, 256).
-// Requests up to 1 MiB come from small segments of 2 MiB; larger ones from segments of 20 MiB, or of
-// their own size rounded up to 2 MiB from 10 MiB on. The best fit (smallest, then lowest) of the
-// free blocks of the pool is taken, and split when enough is left. A freed block joins its free
-// neighbours. A segment goes back to the arena only when an allocation would fail otherwise.
+// A request is rounded up to 512 B (PyTorch's rounding; a placed program uses k_granule_bytes,
+// 256). Requests up to 1 MiB come from small segments of 2 MiB; larger ones from segments of 20
+// MiB, or of their own size rounded up to 2 MiB from 10 MiB on. The best fit (smallest, then
+// lowest) of the free blocks of the pool is taken, and split when enough is left. A freed block
+// joins its free neighbours. A segment goes back to the arena only when an allocation would fail
+// otherwise.
 //
 // One rule is ours, for models that are small against these segments: when even then the arena has
 // no room for the segment, one of exactly the rounded request is tried before the run fails.
@@ -56,6 +57,8 @@ class CachingAllocator {
   /// Gives every segment that is one free block back to the arena.
   void release_cached_segments();
 
+  /// Largest free block of either pool: what is left inside the segments.
+  [[nodiscard]] std::int64_t largest_free_bytes() const;
   [[nodiscard]] std::int64_t reserved_bytes() const { return reserved_bytes_; }
   [[nodiscard]] std::int64_t allocated_bytes() const { return allocated_bytes_; }
 

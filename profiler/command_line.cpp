@@ -40,7 +40,7 @@ void declare_model(CLI::App& app, Flags& f) {
 }
 
 void declare_run(CLI::App& app, Flags& f) {
-  app.add_option("--schedule", f.schedule, "execute this planned trace; model and seed are its own");
+  app.add_option("--schedule", f.schedule, "execute this planned trace, with its own model");
   app.add_option("--steps", f.steps, "training steps")->capture_default_str();
   app.add_option("--data", f.data, "text (gpt2) or CSV table (mlp) instead of the default data");
   app.add_option("--backend", f.backend, "auto, cpu or dry (allocate, never compute)")

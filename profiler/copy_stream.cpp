@@ -69,7 +69,8 @@ void CopyStream::work() {
 
 void CopyStream::perform(const CopyTask& task) const {
   const auto begin = std::chrono::steady_clock::now();
-  if (task.wait_for.stream != nullptr) task.wait_for.stream->wait_until_done(task.wait_for.position);
+  const QueueMark& wait = task.wait_for;
+  if (wait.stream != nullptr) wait.stream->wait_until_done(wait.position);
   if (task.size_bytes <= 0) return;
   std::memcpy(task.to, task.from, static_cast<std::size_t>(task.size_bytes));
   std::this_thread::sleep_until(begin +

@@ -26,14 +26,14 @@ struct LinkSpeed {
 
 class CopyStream;
 
-/// A place in the queue of a stream: everything that was queued before it. Without a stream it is
-/// reached already.
+/// A place in the queue of a stream: everything that was queued before it. Without a stream it
+/// is reached already.
 struct QueueMark {
   const CopyStream* stream = nullptr;
   std::int64_t position = 0;
 };
 
-/// One thing to do. A copy when `size_bytes` > 0; a wait when `wait_for` has a stream; else nothing,
+/// One thing to do. A copy when `size_bytes` > 0; a wait when `wait_for` has a stream; else nothing
 /// which still takes its turn and is timed (record_event).
 struct CopyTask {
   OpId op;

@@ -68,9 +68,9 @@ std::function<void(const StepRecord&)> step_printer(const CommandLine& line) {
   const std::int64_t steps = line.run.steps;
   return [=](const StepRecord& step) {
     const std::int64_t every = std::max<std::int64_t>(1, steps / 10);
+    const std::string loss = step.has_loss ? fmt::format("{:.6f}", step.loss) : "-";
     const std::string text =
-        fmt::format("step {:>4}  loss {}  {}", step.step,
-                    step.has_loss ? fmt::format("{:.6f}", step.loss) : "-", format_ns(step.wall_ns));
+        fmt::format("step {:>4}  loss {}  {}", step.step, loss, format_ns(step.wall_ns));
     const bool chosen = step.step % every == 0 || step.step + 1 == steps;
     if (progress) fmt::print(stderr, "\r{:<60}\r", chosen && lines ? "" : text);
     if (chosen && lines) {

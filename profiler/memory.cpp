@@ -86,6 +86,10 @@ std::byte* ProgramMemory::pointer(BufferId id) const {
 /// buffers is allocator slack, so the sum is what the arena has set aside.
 MemoryShortage ProgramMemory::explained(MemoryShortage shortage, BufferId id) const {
   shortage.buffer = id;
+  if (const auto& caching = rooms_.find(shortage.space)->second->caching; caching != nullptr) {
+    shortage.largest_hole_bytes =
+        std::max(shortage.largest_hole_bytes, caching->largest_free_bytes());
+  }
   std::int64_t known = 0;
   for (std::size_t i = 0; i < offsets_.size(); ++i) {
     const Buffer& buffer = trace_.buffers[i];

@@ -105,7 +105,9 @@ std::string summary_text(const Trace& trace, const std::string& output) {
                      trace.meta.allocator);
   out += fmt::format("step time              {:>12} ({}, {} steps)\n", format_ns(s.step_ns),
                      trace.meta.backend == "dry" ? "modelled" : "measured", s.steps);
-  if (s.has_loss) out += fmt::format("loss                     {:.6f} -> {:.6f}\n", s.first_loss, s.last_loss);
+  if (s.has_loss) {
+    out += fmt::format("loss                       {:.6f} -> {:.6f}\n", s.first_loss, s.last_loss);
+  }
   out += fmt::format("written to {}\n", output);
   if (trace.meta.kind == TraceKind::measured && !trace.meta.source.empty()) {
     return out + fmt::format("next: tidemark diff {} {}\n", trace.meta.source, output);
@@ -155,9 +157,13 @@ std::string shortage_text(const Trace& trace, const MemoryShortage& s, const std
   out += fmt::format("  capacity      {}\n  live          {}\n  largest hole  {}\n",
                      format_bytes(s.capacity_bytes), format_bytes(s.live_bytes),
                      format_bytes(s.largest_hole_bytes));
-  if (s.live_bytes > 0) out += "live by category\n" + category_table(s.live_by_category, s.live_bytes);
+  if (s.live_bytes > 0) {
+    out += "live by category\n" + category_table(s.live_by_category, s.live_bytes);
+  }
   out += fmt::format("what was recorded is in {}\n", output);
-  if (s.space.kind != SpaceKind::device) return out + "next: give it more with --host-memory SIZE\n";
+  if (s.space.kind != SpaceKind::device) {
+    return out + "next: give it more with --host-memory SIZE\n";
+  }
   if (trace.meta.kind == TraceKind::measured) {
     return out + fmt::format("next: give it --device-memory {} or more\n",
                              exact_size(std::max(trace.plan.height_bytes, s.capacity_bytes + 1)));

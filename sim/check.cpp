@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <unordered_map>
 
 #include "sim/op_table.h"
@@ -65,10 +66,11 @@ class Checker {
     end_section(name);
   }
 
-  [[nodiscard]] std::vector<std::int32_t> live() const {
-    std::vector<std::int32_t> out;
+  /// Live buffers and whether they hold anything.
+  [[nodiscard]] std::map<std::int32_t, bool> live() const {
+    std::map<std::int32_t, bool> out;
     for (std::size_t i = 0; i < states_.size(); ++i) {
-      if (states_[i].live) out.push_back(static_cast<std::int32_t>(i));
+      if (states_[i].live) out.emplace(static_cast<std::int32_t>(i), states_[i].written);
     }
     return out;
   }
@@ -176,10 +178,12 @@ class Checker {
     const Op& op = trace_[id];
     name_place("run", fmt::format("op {} '{}'", id.value, op.name));
     if (runs_[id.index()]++ > 0) fault("expected an op that is run in one place only");
+    if (op.kind == OpKind::foreign) return fault("an op of kind foreign cannot be executed");
     if (std::string e = op_error(trace_, op); !e.empty()) return fault(e);
-    if (op.kind == OpKind::wait_event) return wait(op);
     const std::size_t stream = op.stream.index();
     clocks_[stream][stream] = ++ticks_[stream];
+    // A wait ticks too: an allocation behind it is later than an event that was recorded before it.
+    if (op.kind == OpKind::wait_event) return wait(op);
     if (op.kind == OpKind::record_event) return record(op);
     for (const Operand& operand : op.operands) use(op, operand);
     for (const Operand& operand : op.operands) finish(op, operand);
@@ -208,6 +212,10 @@ class Checker {
     if (!s.live) return fault(name + " is not allocated");
     const bool on_host = trace_[operand.buffer].space.kind != SpaceKind::device;
     if (on_host && op.kind != OpKind::copy) fault(name + " is on the host: only a copy may use it");
+    if (trace_[operand.buffer].space.rank != trace_.meta.rank) {
+      fault(fmt::format("{} belongs to rank {}: expected rank {}", name,
+                        trace_[operand.buffer].space.rank, trace_.meta.rank));
+    }
     if (operand.reads >= 0) {
       if (operand.reads != s.version) {
         fault(fmt::format("{}: expected version {}, found {}", name, operand.reads, s.version));
@@ -317,15 +325,27 @@ void check_one(const Trace& trace, Findings& findings) {
   }
   Checker checker(trace, findings);
   checker.section(trace.program.init, "init");
-  const std::vector<std::int32_t> live_in = checker.live();
+  const std::map<std::int32_t, bool> live_in = checker.live();
   checker.section(trace.program.body, "body");
-  if (checker.live() != live_in) {
-    findings.add("body", fmt::format("expected the same live buffers at its end as at its begin, "
-                                     "found {} and {}",
-                                     checker.live().size(), live_in.size()));
+  const std::map<std::int32_t, bool> live_out = checker.live();
+  const auto differ = [&](std::int32_t row, const std::string& what) {
+    findings.add("end of body",
+                 fmt::format("buffer {} '{}' {}: the body could not be repeated", row,
+                             trace.buffers[static_cast<std::size_t>(row)].name, what));
+  };
+  for (const auto& [row, written] : live_in) {
+    const auto out = live_out.find(row);
+    if (out == live_out.end()) {
+      differ(row, "is live at its begin but not at its end");
+    } else if (written && !out->second) {
+      differ(row, "has lost its content");
+    }
+  }
+  for (const auto& [row, written] : live_out) {
+    if (!live_in.contains(row)) differ(row, "is live at its end but not at its begin");
   }
   checker.section(trace.program.final, "final");
-  for (std::int32_t row : checker.live()) {
+  for (const auto& [row, written] : checker.live()) {
     findings.add("final", fmt::format("buffer {} '{}' is never freed", row,
                                       trace.buffers[static_cast<std::size_t>(row)].name));
   }
@@ -335,23 +355,34 @@ void check_one(const Trace& trace, Findings& findings) {
 /// Collectives of one rank, per group, in issue order: what must be equal on all its ranks.
 using Sequences = std::map<std::vector<std::int32_t>, std::vector<std::string>>;
 
-Sequences collectives(const Trace& trace) {
-  Sequences out;
-  for (const auto* lines : {&trace.program.init, &trace.program.body, &trace.program.final}) {
-    for (const Instruction& line : *lines) {
-      if (line.kind != InstructionKind::run) continue;
-      const Op& op = trace[line.op()];
-      if (find_attribute(op, "group") == nullptr) continue;
-      const auto group = static_cast<std::size_t>(integer_at(op, "group", 0));
-      if (group >= trace.groups.size()) continue;  // op_error() names it
-      const Attribute* order = find_attribute(op, "order");
-      out[trace.groups[group].ranks].push_back(
-          fmt::format("{} sequence {} order {} of {} elements", to_string(op.kind),
-                      integer_at(op, "sequence", 0), order == nullptr ? "" : order->text,
-                      op.operands.empty() ? 0 : element_count(trace[op.operands[0].buffer])));
+/// "all_gather, sequence 1, order rank, 12 f32"
+std::string call_text(const Trace& trace, const Op& op) {
+  const Attribute* order = find_attribute(op, "order");
+  const Attribute* sequence = find_attribute(op, "sequence");
+  const Buffer& x = trace[op.operands[0].buffer];
+  return fmt::format("{}, sequence {}{}, order {}, {} {}", to_string(op.kind), sequence->integer,
+                     sequence->per_step == 0 ? "" : fmt::format(" + {} step", sequence->per_step),
+                     order->text, element_count(x), to_string(x.dtype));
+}
+
+/// Adds the collectives of one section; each group counts its own from 0.
+void add_collectives(const Trace& trace, const std::vector<Instruction>& lines,
+                     const std::string& place, Sequences& out, Findings& findings) {
+  std::map<std::vector<std::int32_t>, std::int64_t> next;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (lines[i].kind != InstructionKind::run) continue;
+    const Op& op = trace[lines[i].op()];
+    if (find_attribute(op, "group") == nullptr || !op_error(trace, op).empty()) continue;
+    const auto& ranks = trace.groups[static_cast<std::size_t>(integer_at(op, "group", 0))].ranks;
+    const std::int64_t expected = next[ranks]++;
+    const Attribute* sequence = find_attribute(op, "sequence");
+    if (sequence->integer != expected || sequence->per_step != 0) {
+      findings.add(fmt::format("{}[{}] run op {} '{}'", place, i, lines[i].index, op.name),
+                   fmt::format("expected sequence {} in its group and section, found {}", expected,
+                               sequence->integer));
     }
+    out[ranks].push_back(call_text(trace, op));
   }
-  return out;
 }
 
 void compare(const std::vector<std::string>& a, const std::vector<std::string>& b,
@@ -362,6 +393,28 @@ void compare(const std::vector<std::string>& a, const std::vector<std::string>& 
     if (left == right) continue;
     findings.add(place, fmt::format("collective {}: expected {}, found {}", i, left, right));
     return;
+  }
+}
+
+/// The sequences of every rank against those of the first rank of the group.
+void compare_ranks(const std::map<std::int32_t, Sequences>& by_rank, Findings& findings) {
+  std::set<std::vector<std::int32_t>> groups;
+  for (const auto& [rank, sequences] : by_rank) {
+    for (const auto& [group, calls] : sequences) groups.insert(group);
+  }
+  const auto calls_of = [&by_rank](std::int32_t rank, const std::vector<std::int32_t>& group) {
+    const auto it = by_rank.at(rank).find(group);
+    return it == by_rank.at(rank).end() ? std::vector<std::string>{} : it->second;
+  };
+  for (const std::vector<std::int32_t>& group : groups) {
+    for (std::int32_t rank : group) {
+      const std::string place = fmt::format("ranks {} and {}", group[0], rank);
+      if (!by_rank.contains(rank)) {
+        findings.add(fmt::format("rank {}", rank), "expected a trace of every rank of the group");
+      } else if (by_rank.contains(group[0])) {
+        compare(calls_of(group[0], group), calls_of(rank, group), place, findings);
+      }
+    }
   }
 }
 
@@ -377,24 +430,17 @@ std::vector<Finding> check_ranks(std::span<const Trace> ranks, std::size_t limit
   Findings findings(limit);
   std::map<std::int32_t, Sequences> by_rank;
   for (const Trace& trace : ranks) {
-    for (Finding& f : check(trace, limit)) {
-      findings.add(fmt::format("rank {}: {}", trace.meta.rank, f.place), f.message);
-    }
-    by_rank[trace.meta.rank] = collectives(trace);
+    const std::string name = fmt::format("rank {}: ", trace.meta.rank);
+    for (Finding& f : check(trace, limit)) findings.add(name + f.place, f.message);
+    const auto [it, fresh] = by_rank.try_emplace(trace.meta.rank);
+    if (!fresh) findings.add(name, "expected one trace per rank");
+    if (!index_fault(trace).empty()) continue;  // check() named it
+    const Program& p = trace.program;
+    add_collectives(trace, p.init, name + "init", it->second, findings);
+    add_collectives(trace, p.body, name + "body", it->second, findings);
+    add_collectives(trace, p.final, name + "final", it->second, findings);
   }
-  for (const auto& [rank, sequences] : by_rank) {
-    for (const auto& [group, sequence] : sequences) {
-      for (std::int32_t other : group) {
-        if (other == rank) continue;
-        const std::string place = fmt::format("ranks {} and {}", rank, other);
-        if (!by_rank.contains(other)) {
-          findings.add(place, "expected a trace of every rank of the group");
-        } else {
-          compare(sequence, by_rank[other][group], place, findings);
-        }
-      }
-    }
-  }
+  compare_ranks(by_rank, findings);
   return std::move(findings.list);
 }
 

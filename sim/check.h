@@ -25,8 +25,8 @@ struct Finding {
 /// Empty = legal. At most `limit` findings are returned.
 [[nodiscard]] std::vector<Finding> check(const Trace& trace, std::size_t limit = 20);
 
-/// Checks all ranks of one run together: each by itself, and that the ranks of every group issue
-/// the same sequence of collectives.
+/// Checks all ranks of one run together: each by itself, that the collectives of a group are
+/// numbered 0, 1, ... in each section, and that its ranks issue the same sequence of them.
 [[nodiscard]] std::vector<Finding> check_ranks(std::span<const Trace> ranks,
                                                std::size_t limit = 20);
 

@@ -29,10 +29,15 @@ std::int64_t host_peak_bytes(const Trace& trace) {
   return bytes;
 }
 
+double error_pct(std::int64_t a, std::int64_t b) {
+  return a > 0 ? 100.0 * static_cast<double>(b - a) / static_cast<double>(a) : 0;
+}
+
 void count_body(const Trace& trace, RunFigures& figures) {
   for (const Instruction& line : trace.program.body) {
     if (line.kind != InstructionKind::run) continue;
     const Op& op = trace[line.op()];
+    if (op.stream.value <= 0) figures.compute_ns += std::max<std::int64_t>(op.duration_ns, 0);
     if (op.kind == OpKind::copy) {
       figures.copied_bytes += trace[op.operands[0].buffer].size_bytes;
     } else if (op.copy > 0 && !op.operands.empty()) {
@@ -107,14 +112,14 @@ void compare_layers(const Trace& a, const Trace& b, Comparison& c) {
 
 }  // namespace
 
-std::int64_t median_step_ns(const Trace& trace) {
-  std::vector<std::int64_t> wall_ns;
+std::int64_t median_step_ns(const Trace& trace, std::int64_t StepRecord::*time) {
+  std::vector<std::int64_t> times_ns;
   for (const StepRecord& s : trace.steps) {
-    if (s.step > 0 || trace.steps.size() == 1) wall_ns.push_back(s.wall_ns);
+    if (s.step > 0 || trace.steps.size() == 1) times_ns.push_back(s.*time);
   }
-  if (wall_ns.empty()) return 0;
-  const auto middle = wall_ns.begin() + static_cast<std::ptrdiff_t>(wall_ns.size() / 2);
-  std::nth_element(wall_ns.begin(), middle, wall_ns.end());
+  if (times_ns.empty()) return 0;
+  const auto middle = times_ns.begin() + static_cast<std::ptrdiff_t>(times_ns.size() / 2);
+  std::nth_element(times_ns.begin(), middle, times_ns.end());
   return *middle;
 }
 
@@ -128,13 +133,15 @@ RunFigures figures_of(const Trace& trace) {
   f.host_peak_bytes = host_peak_bytes(trace);
   // The steps of a planned trace are its expectation: they were timed without the plan.
   const bool ran = !trace.events.empty() && trace.meta.kind != TraceKind::planned;
-  f.step_ns = ran && !trace.steps.empty() ? median_step_ns(trace) : timeline.step_ns;
+  const bool timed = ran && !trace.steps.empty();
+  f.step_ns = timed ? median_step_ns(trace) : timeline.step_ns;
   f.steps = static_cast<std::int64_t>(trace.steps.size());
   if (!trace.steps.empty()) {
     f.first_loss = trace.steps.front().loss;
     f.last_loss = trace.steps.back().loss;
   }
   count_body(trace, f);
+  if (timed) f.compute_ns = median_step_ns(trace, &StepRecord::cpu_ns);
   return f;
 }
 
@@ -146,10 +153,8 @@ Comparison compare(const Trace& a, const Trace& b) {
   if (c.a.reserved_bytes > 0 && c.b.reserved_bytes > 0) {
     c.reserved_error_bytes = c.b.reserved_bytes - c.a.reserved_bytes;
   }
-  if (c.a.step_ns > 0) {
-    c.step_time_error_pct =
-        100.0 * static_cast<double>(c.b.step_ns - c.a.step_ns) / static_cast<double>(c.a.step_ns);
-  }
+  c.step_time_error_pct = error_pct(c.a.step_ns, c.b.step_ns);
+  c.compute_time_error_pct = error_pct(c.a.compute_ns, c.b.compute_ns);
   compare_results(a, b, c);
   compare_layers(a, b, c);
   return c;

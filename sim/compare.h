@@ -15,7 +15,9 @@ struct RunFigures {
   std::int64_t run_peak_bytes = 0;
   std::int64_t reserved_bytes = 0;  // placement height or arena high water; 0 = unknown
   std::int64_t host_peak_bytes = 0;
-  std::int64_t step_ns = 0;  // median of the steady steps when measured, else replayed
+  std::int64_t step_ns = 0;     // median of the steady steps when measured, else replayed
+  std::int64_t compute_ns = 0;  // median CPU time of the compute thread when measured, else the
+                                // sum of its ops: what waiting and other load cannot disturb
   std::int64_t recomputed_ops = 0;
   std::int64_t copied_bytes = 0;  // between device and host, per step
   CategoryBytes by_category{};    // at the peak
@@ -27,8 +29,9 @@ struct RunFigures {
 
 [[nodiscard]] RunFigures figures_of(const Trace& trace);
 
-/// Median of wall_ns over the steps, without the first when there are several; 0 without steps.
-[[nodiscard]] std::int64_t median_step_ns(const Trace& trace);
+/// Median of one time of the steps, without the first when there are several; 0 without steps.
+[[nodiscard]] std::int64_t median_step_ns(const Trace& trace,
+                                          std::int64_t StepRecord::*time = &StepRecord::wall_ns);
 
 struct LayerDifference {
   std::string layer;
@@ -42,7 +45,8 @@ struct Comparison {
   RunFigures b;
   std::int64_t peak_error_bytes = 0;      // b - a
   std::int64_t reserved_error_bytes = 0;  // b - a, when both are known
-  double step_time_error_pct = 0;         // (b - a) / a
+  double step_time_error_pct = 0;         // (b - a) / a of step_ns
+  double compute_time_error_pct = 0;      // (b - a) / a of compute_ns
   std::vector<LayerDifference>
       layers;  // at the peaks, largest difference first, equal ones left out
   /// Losses and digests of weights and optimizer state equal for all steps that both have;

@@ -86,6 +86,22 @@ void validate_gpt2(const Gpt2Config& g, std::int64_t batch, std::int64_t sequenc
   want_product("4 channels x channels", {4, g.channels, g.channels});
 }
 
+void want_real(const std::string& place, double value, double low, double high) {
+  if (value >= low && value <= high) return;  // false for NaN
+  bad(place, fmt::format("a number from {} to {}", low, high), fmt::format("{}", value));
+}
+
+void validate_optimizer(const OptimizerConfig& o) {
+  if (!(o.learning_rate > 0 && o.learning_rate <= 1e3)) {
+    bad("--lr", "a number above 0 and at most 1000", fmt::format("{}", o.learning_rate));
+  }
+  constexpr double k_below_one = 1 - 1e-12;  // 1 would divide by zero in AdamW
+  want_real("optimizer beta1", o.beta1, 0, k_below_one);
+  want_real("optimizer beta2", o.beta2, 0, k_below_one);
+  want_real("optimizer epsilon", o.epsilon, 0, 1);
+  want_real("optimizer weight_decay", o.weight_decay, 0, 1e3);
+}
+
 // ---- JSON. Every key is known or an error, so that a typing error cannot pass silently.
 
 void only_keys(const Json& object, const std::string& place, const std::set<std::string>& known) {
@@ -97,9 +113,14 @@ void only_keys(const Json& object, const std::string& place, const std::set<std:
   }
 }
 
+bool is_integer(const Json& j) {
+  const bool huge = j.is_number_unsigned() && j.get<std::uint64_t>() > INT64_MAX;
+  return j.is_number_integer() && !huge;
+}
+
 void get(const Json& object, const char* key, std::int64_t& out) {
   if (!object.contains(key)) return;
-  if (!object[key].is_number_integer()) bad(key, "an integer", object[key].dump());
+  if (!is_integer(object[key])) bad(key, "an integer of 64 bits", object[key].dump());
   out = object[key].get<std::int64_t>();
 }
 void get(const Json& object, const char* key, double& out) {
@@ -114,11 +135,13 @@ void get(const Json& object, const char* key, std::string& out) {
 }
 template <NamedEnum E>
 void get(const Json& object, const char* key, E& out) {
+  if (!object.contains(key)) return;
   std::string name;
   get(object, key, name);
-  if (name.empty()) return;
   const auto value = parse_enum<E>(name);
-  if (!value) bad(key, fmt::format("one of {}", fmt::join(EnumNames<E>::k_names, ", ")), name);
+  if (!value) {
+    bad(key, fmt::format("one of {}", fmt::join(EnumNames<E>::k_names, ", ")), "'" + name + "'");
+  }
   out = *value;
 }
 
@@ -137,19 +160,25 @@ Json model_json(const ModelConfig& m) {
   return j;
 }
 
-ModelConfig model_from(const Json& j) {
-  only_keys(j, "model",
-            {"name", "family", "widths", "activation", "layers", "heads", "channels", "vocabulary",
-             "positions", "batch", "sequence"});
-  ModelConfig m;
-  get(j, "name", m.name);
+/// `more`: keys that may stand beside those of the model.
+ModelConfig model_from(const Json& j, const std::set<std::string>& more) {
+  if (!j.is_object()) bad("model", "a JSON object", j.type_name());
   if (!j.contains("family")) bad("model", "a key 'family' (mlp or gpt2)", "none");
+  ModelConfig m;
   get(j, "family", m.family);
+  std::set<std::string> known =
+      m.family == ModelFamily::mlp
+          ? std::set<std::string>{"widths", "activation"}
+          : std::set<std::string>{"layers", "heads", "channels", "vocabulary", "positions"};
+  known.insert({"name", "family"});
+  known.insert(more.begin(), more.end());
+  only_keys(j, fmt::format("model of family {}", to_string(m.family)), known);
+  get(j, "name", m.name);
   get(j, "activation", m.mlp.activation);
   if (j.contains("widths")) {
     if (!j["widths"].is_array()) bad("widths", "an array of integers", j["widths"].dump());
     for (const Json& width : j["widths"]) {
-      if (!width.is_number_integer()) bad("widths", "an array of integers", j["widths"].dump());
+      if (!is_integer(width)) bad("widths", "an array of integers", j["widths"].dump());
       m.mlp.widths.push_back(width.get<std::int64_t>());
     }
   }
@@ -162,8 +191,13 @@ ModelConfig model_from(const Json& j) {
 }
 
 Json parse(const std::string& text, const std::string& file) {
+  // Deep nesting is refused before anything has to print it.
+  const auto guard = [&file](int depth, Json::parse_event_t, Json&) {
+    if (depth > 8) bad(file, "at most 8 levels of nesting", "more");
+    return true;
+  };
   try {
-    return Json::parse(text);
+    return Json::parse(text, guard);
   } catch (const Json::exception& e) {
     throw InputError(InputError::Parts{
         .file = file, .place = {}, .expected = "a JSON model description", .found = e.what()});
@@ -174,7 +208,7 @@ RunConfig run_of_file(const std::string& path) {
   const Json j = parse(read_file(path, 1 << 20), path);
   try {
     RunConfig config;
-    config.model = model_from(j);
+    config.model = model_from(j, {"batch", "sequence"});
     if (config.model.name.empty()) config.model.name = std::filesystem::path(path).stem().string();
     config.batch = config.model.family == ModelFamily::mlp ? 64 : 8;
     config.sequence = config.model.family == ModelFamily::mlp ? 0 : config.model.gpt2.positions;
@@ -245,10 +279,7 @@ void validate(const RunConfig& config) {
   if (config.dtype != DType::f32 && config.dtype != DType::f64) {
     bad("--dtype", "f32 or f64", std::string(to_string(config.dtype)));
   }
-  if (!(config.optimizer.learning_rate > 0 && config.optimizer.learning_rate <= 1e3)) {
-    bad("--lr", "a number above 0 and at most 1000",
-        fmt::format("{}", config.optimizer.learning_rate));
-  }
+  validate_optimizer(config.optimizer);
 }
 
 std::string to_json(const RunConfig& config) {
@@ -273,7 +304,7 @@ RunConfig run_config_from_json(const std::string& text) {
   only_keys(j, "run configuration", {"model", "optimizer", "batch", "sequence", "seed", "dtype"});
   RunConfig config;
   if (!j.contains("model")) bad("run configuration", "a key 'model'", "none");
-  config.model = model_from(j["model"]);
+  config.model = model_from(j["model"], {});
   if (j.contains("optimizer")) {
     const Json& o = j["optimizer"];
     only_keys(o, "optimizer",

@@ -1,5 +1,6 @@
 #include "sim/op_shapes.h"
 
+#include <algorithm>
 #include <array>
 
 #include "sim/op_table.h"
@@ -72,16 +73,80 @@ Trouble embedding_shape(const Trace& trace, const Op& op, std::string_view grid,
        want_matrix(trace, op, positions, row_count(buffer_of(trace, op, positions)), channels)});
 }
 
-/// The larger side of a collective holds `group size` parts of the smaller.
-Trouble gather_shape(const Trace& trace, const Op& op, std::string_view part,
-                     std::string_view whole) {
-  const auto group = static_cast<std::size_t>(integer_at(op, "group", 0, -1));
-  if (group >= trace.groups.size()) return "attribute group is not a row of groups";
-  const auto ranks = static_cast<std::int64_t>(trace.groups[group].ranks.size());
-  return want_elements(trace, op, whole, ranks * element_count(buffer_of(trace, op, part)));
+/// Row of groups that the op names; none when it is not one, or the rank is not in it.
+Trouble group_error(const Trace& trace, const Op& op) {
+  const std::int64_t row = integer_at(op, "group", 0, -1);
+  if (row < 0 || row >= static_cast<std::int64_t>(trace.groups.size())) {
+    return "attribute group is not a row of groups";
+  }
+  if (!std::ranges::binary_search(trace.groups[static_cast<std::size_t>(row)].ranks,
+                                  trace.meta.rank)) {
+    return "rank " + std::to_string(trace.meta.rank) + " is not in the group";
+  }
+  return {};
+}
+
+/// The larger side of a collective holds `group size` parts of the smaller. A part that is a view
+/// of the whole must be the part of this rank.
+Trouble gather_shape(const Trace& trace, const Op& op, std::string_view part_role,
+                     std::string_view whole_role) {
+  if (Trouble t = group_error(trace, op); !t.empty()) return t;
+  const Group& group = trace.groups[static_cast<std::size_t>(integer_at(op, "group", 0))];
+  const Buffer& part = buffer_of(trace, op, part_role);
+  const Buffer& whole = buffer_of(trace, op, whole_role);
+  const auto ranks = static_cast<std::int64_t>(group.ranks.size());
+  const std::int64_t elements = element_count(whole);
+  if (elements % ranks != 0 || elements / ranks != element_count(part)) {
+    return trouble(trace, op, whole_role,
+                   std::to_string(ranks) + " times " + std::string(part_role));
+  }
+  if (storage_of(trace, find_operand(op, part_role)->buffer) !=
+      storage_of(trace, find_operand(op, whole_role)->buffer)) {
+    return {};
+  }
+  const auto index = std::ranges::lower_bound(group.ranks, trace.meta.rank) - group.ranks.begin();
+  const std::int64_t part_bytes = element_count(part) * size_bytes(part.dtype);
+  if (part.storage_offset_bytes == whole.storage_offset_bytes + index * part_bytes) return {};
+  return std::string(part_role) + " must be part " + std::to_string(index) + " of " +
+         std::string(whole_role);
+}
+
+// ---- content
+
+bool is_floating(DType dtype) {
+  return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16 || dtype == DType::f16;
+}
+
+/// Operands that hold row numbers, not values.
+bool is_index(const Op& op, const Operand& operand) {
+  return operand.role == "target" || operand.role == "tokens" ||
+         (op.kind == OpKind::load_batch && operand.role == "x");
 }
 
 }  // namespace
+
+std::string content(const Trace& trace, const Op& op) {
+  const Buffer* first = nullptr;  // with a value
+  for (const Operand& operand : op.operands) {
+    const Buffer& b = trace[operand.buffer];
+    if (element_count(b) > b.size_bytes / size_bytes(b.dtype)) {
+      return operand.role + " is " + shape_text(b) + " but has only " +
+             std::to_string(b.size_bytes) + " bytes";
+    }
+    if (is_structural(op.kind)) continue;  // a copy moves bytes of any type
+    if (is_index(op, operand)) {
+      // load_batch makes the tokens of a text or the samples of a table.
+      if (b.dtype == DType::i32 || (operand.role == "x" && is_floating(b.dtype))) continue;
+      return trouble(trace, op, operand.role, "i32");
+    }
+    if (!is_floating(b.dtype)) return trouble(trace, op, operand.role, "a floating-point type");
+    if (first == nullptr) first = &b;
+    if (b.dtype != first->dtype) {
+      return trouble(trace, op, operand.role, std::string(to_string(first->dtype)));
+    }
+  }
+  return {};
+}
 
 Trouble any(const Trace&, const Op&) {
   return {};
@@ -182,8 +247,10 @@ Trouble reduce_scatter(const Trace& trace, const Op& op) {
   return gather_shape(trace, op, "y", "x");
 }
 Trouble all_reduce(const Trace& trace, const Op& op) {
-  const auto group = static_cast<std::size_t>(integer_at(op, "group", 0, -1));
-  return group < trace.groups.size() ? Trouble{} : "attribute group is not a row of groups";
+  return group_error(trace, op);
+}
+Trouble report_loss(const Trace& trace, const Op& op) {
+  return want_elements(trace, op, "loss", 1);
 }
 
 }  // namespace tidemark::op_shapes

@@ -8,6 +8,10 @@
 
 namespace tidemark::op_shapes {
 
+/// For every kind: each operand holds its shape (elements x element size within size_bytes),
+/// indices (roles target and tokens) are i32, all other operands share one floating-point type.
+std::string content(const Trace& trace, const Op& op);
+
 std::string any(const Trace& trace, const Op& op);
 std::string unary(const Trace& trace, const Op& op);
 std::string output_gradient(const Trace& trace, const Op& op);
@@ -27,5 +31,6 @@ std::string copy(const Trace& trace, const Op& op);
 std::string all_gather(const Trace& trace, const Op& op);
 std::string reduce_scatter(const Trace& trace, const Op& op);
 std::string all_reduce(const Trace& trace, const Op& op);
+std::string report_loss(const Trace& trace, const Op& op);
 
 }  // namespace tidemark::op_shapes

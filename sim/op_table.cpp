@@ -1,5 +1,7 @@
 #include "sim/op_table.h"
 
+#include <limits>
+
 #include "sim/op_shapes.h"
 
 namespace tidemark {
@@ -13,6 +15,15 @@ const Buffer& buffer_of(const Trace& trace, const Op& op, std::string_view role)
 
 // ---- flops. A multiply-add counts as two.
 
+/// Stays at the largest number: sizes may come from a hostile file.
+std::int64_t product(std::initializer_list<std::int64_t> factors) {
+  std::int64_t out = 1;
+  for (std::int64_t factor : factors) {
+    if (__builtin_mul_overflow(out, factor, &out)) return std::numeric_limits<std::int64_t>::max();
+  }
+  return out;
+}
+
 std::int64_t no_flops(const Trace&, const Op&) {
   return 0;
 }
@@ -21,28 +32,31 @@ std::int64_t no_flops(const Trace&, const Op&) {
 template <int per>
 std::int64_t per_output(const Trace& trace, const Op& op) {
   for (const Operand& operand : op.operands) {
-    if (operand.writes >= 0) return per * element_count(trace[operand.buffer]);
+    if (operand.writes >= 0) return product({per, element_count(trace[operand.buffer])});
   }
   return 0;
 }
 std::int64_t linear_forward_flops(const Trace& trace, const Op& op) {
-  return 2 * row_count(buffer_of(trace, op, "x")) * element_count(buffer_of(trace, op, "w"));
+  return product(
+      {2, row_count(buffer_of(trace, op, "x")), element_count(buffer_of(trace, op, "w"))});
 }
 std::int64_t linear_backward_data_flops(const Trace& trace, const Op& op) {
-  return 2 * row_count(buffer_of(trace, op, "dy")) * element_count(buffer_of(trace, op, "w"));
+  return product(
+      {2, row_count(buffer_of(trace, op, "dy")), element_count(buffer_of(trace, op, "w"))});
 }
 std::int64_t linear_backward_weight_flops(const Trace& trace, const Op& op) {
-  return 2 * row_count(buffer_of(trace, op, "dy")) * element_count(buffer_of(trace, op, "dw"));
+  return product(
+      {2, row_count(buffer_of(trace, op, "dy")), element_count(buffer_of(trace, op, "dw"))});
 }
 /// Two products of T x T x (C / H) per head, and the softmax: 4 B T^2 C + 5 B H T^2.
 std::int64_t attention_forward_flops(const Trace& trace, const Op& op) {
   const std::int64_t p = element_count(buffer_of(trace, op, "probabilities"));
   const Buffer& qkv = buffer_of(trace, op, "qkv");
   const std::int64_t channels_per_head = column_count(qkv) / 3 / integer_at(op, "heads", 0, 1);
-  return 4 * p * channels_per_head + 5 * p;
+  return product({p, 4 * channels_per_head + 5});
 }
 std::int64_t attention_backward_flops(const Trace& trace, const Op& op) {
-  return 2 * attention_forward_flops(trace, op);
+  return product({2, attention_forward_flops(trace, op)});
 }
 std::int64_t cross_entropy_forward_flops(const Trace& trace, const Op& op) {
   return 4 * element_count(buffer_of(trace, op, "logits"));
@@ -119,13 +133,13 @@ std::vector<OpRule> make_rules() {
        {{"learning_rate", A::real}, {"beta1", A::real}, {"beta2", A::real}, {"epsilon", A::real},
         {"weight_decay", A::real}, {"t"}},
        once, per_output<16>, s::adamw},
-      {K::report_loss, {{"loss"}}, none, once, no_flops, s::any},
+      {K::report_loss, {{"loss"}}, none, once, no_flops, s::report_loss},
       {K::copy, {{"src"}, {"dst", write}}, none, once, no_flops, s::copy},
       {K::record_event, {}, event, once, no_flops, s::any},
       {K::wait_event, {}, event, once, no_flops, s::any},
       {K::all_reduce, {{"x", update}}, collective, once, per_output<1>, s::all_reduce},
       {K::reduce_scatter, {{"x"}, {"y", write}},
-       collective, once, reduce_scatter_flops, s::reduce_scatter, "y", "x"},
+       collective, once, reduce_scatter_flops, s::reduce_scatter, "x", "y"},
       {K::all_gather, {{"x"}, {"y", write}}, collective, once, no_flops, s::all_gather, "x", "y"},
       {K::foreign, {}, none, once, no_flops, s::any},
   };
@@ -185,6 +199,7 @@ std::string op_error(const Trace& trace, const Op& op) {
       return "expected attribute '" + std::string(attribute.name) + "'";
     }
   }
+  if (std::string e = op_shapes::content(trace, op); !e.empty()) return e;
   return rule.shape_error(trace, op);
 }
 

@@ -55,7 +55,8 @@ struct OpRule {
   /// Empty when the operand shapes and dtypes fit, else what is wrong ("w is [4, 3], x needs K =
   /// 2").
   std::string (*shape_error)(const Trace&, const Op&) = nullptr;
-  /// Roles of which one may share its storage with the other, e.g. all_gather's x inside y.
+  /// The operand `shares_to` may be written although it shares its storage with the operand
+  /// `shares_from`, which is read: all_gather's x inside y, reduce_scatter's y inside x.
   std::string_view shares_from = {};
   std::string_view shares_to = {};
 };

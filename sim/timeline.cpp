@@ -11,12 +11,17 @@ namespace {
 /// Collects changes and keeps the highest state of the latest step and of the whole run.
 class Tide {
  public:
-  Tide(const Trace& trace, Space space) : trace_(trace) { timeline_.space = space; }
+  Tide(const Trace& trace, Space space) : trace_(trace), live_(trace.buffers.size(), 0) {
+    timeline_.space = space;
+  }
 
   void change(BufferId buffer, bool alloc, std::int64_t time_ns, OpId op) {
     const Buffer& b = trace_[buffer];
     const std::int64_t bytes = counted_bytes(b);
     if (b.space != timeline_.space || bytes == 0) return;
+    // A recording with holes may free what it never allocated: that changes nothing.
+    if ((live_[buffer.index()] != 0) == alloc) return;
+    live_[buffer.index()] = alloc ? 1 : 0;
     total_bytes_ += alloc ? bytes : -bytes;
     timeline_.changes.push_back({time_ns, buffer, alloc ? bytes : -bytes, step_, op});
     note(run_);
@@ -81,6 +86,7 @@ class Tide {
 
   const Trace& trace_;
   Timeline timeline_;
+  std::vector<char> live_;  // by buffer
   std::int64_t total_bytes_ = 0;
   std::int32_t step_ = -1;
   std::size_t waiting_ = 0;

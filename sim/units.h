@@ -11,10 +11,10 @@ namespace tidemark {
 /// InputError that is thrown for anything else, negative or beyond 2^62.
 [[nodiscard]] std::int64_t parse_size(std::string_view text, const std::string& place = "size");
 
-/// "41.4 MiB", "512 B"; negative values keep their sign.
+/// "41.40 MiB", "512 B"; negative values keep their sign.
 [[nodiscard]] std::string format_bytes(std::int64_t bytes);
 
-/// "12.3 ms", "850 ns", "2.10 s".
+/// "12.30 ms", "850 ns", "2.10 s".
 [[nodiscard]] std::string format_ns(std::int64_t ns);
 
 /// "12.5ms", "3s", "40us", "850ns"; a plain number is nanoseconds. InputError as for parse_size.

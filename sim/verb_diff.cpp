@@ -42,6 +42,7 @@ Json figures_json(const RunFigures& f) {
          {"reserved_bytes", f.reserved_bytes},
          {"host_peak_bytes", f.host_peak_bytes},
          {"step_ns", f.step_ns},
+         {"compute_ns", f.compute_ns},
          {"recomputed_ops", f.recomputed_ops},
          {"copied_bytes", f.copied_bytes}};
   for (std::size_t i = 0; i < k_category_count; ++i) {
@@ -56,6 +57,7 @@ Json diff_json(const Comparison& c) {
          {"peak_error_bytes", c.peak_error_bytes},
          {"reserved_error_bytes", c.reserved_error_bytes},
          {"step_time_error_pct", c.step_time_error_pct},
+         {"compute_time_error_pct", c.compute_time_error_pct},
          {"bitwise_equal", nullptr},
          {"compared_steps", c.compared_steps},
          {"compared_digests", c.compared_digests},
@@ -74,6 +76,11 @@ void add_bytes(Table& table, const std::string& what, std::int64_t a, std::int64
              a == b ? "" : format_change(static_cast<double>(b), static_cast<double>(a))});
 }
 
+void add_time(Table& table, const std::string& what, std::int64_t a_ns, std::int64_t b_ns) {
+  table.add({what, format_ns(a_ns), format_ns(b_ns), format_ns(b_ns - a_ns),
+             format_change(static_cast<double>(b_ns), static_cast<double>(a_ns))});
+}
+
 void print_figures(const Comparison& c, const std::string& a, const std::string& b) {
   Table table({"", ">" + a, ">" + b, ">difference", ">"});
   add_bytes(table, "peak", c.a.peak_bytes, c.b.peak_bytes);
@@ -84,9 +91,8 @@ void print_figures(const Comparison& c, const std::string& a, const std::string&
     add_bytes(table, "  " + std::string(to_string(static_cast<Category>(i))), c.a.by_category[i],
               c.b.by_category[i]);
   }
-  table.add({"step", format_ns(c.a.step_ns), format_ns(c.b.step_ns),
-             format_ns(c.b.step_ns - c.a.step_ns),
-             fmt::format("{:+.1f} %", c.step_time_error_pct)});
+  add_time(table, "step", c.a.step_ns, c.b.step_ns);
+  add_time(table, "  compute thread", c.a.compute_ns, c.b.compute_ns);
   fmt::print("{}", table.text());
 }
 

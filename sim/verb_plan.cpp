@@ -136,10 +136,15 @@ Json result_json(const SearchResult& result, const SearchRequest& request) {
   return j;
 }
 
+std::int64_t count_of(const Trace& planned, DecisionKind kind) {
+  return std::ranges::count(planned.decisions, kind, &Decision::kind);
+}
+
 void print_decisions(const Trace& planned) {
   constexpr std::size_t k_most = 10;
   if (planned.decisions.empty()) return fmt::print("\n  Nothing has to be given up.\n");
-  fmt::print("\n  Decisions ({}):\n", planned.decisions.size());
+  fmt::print("\n  Decisions: {} recompute, {} offload\n",
+             count_of(planned, DecisionKind::recompute), count_of(planned, DecisionKind::offload));
   Table table({"", "", ""});
   for (std::size_t i = 0; i < std::min(k_most, planned.decisions.size()); ++i) {
     const Decision& d = planned.decisions[i];

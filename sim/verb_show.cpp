@@ -146,14 +146,16 @@ void print_plan_record(const Trace& trace) {
              format_ns(p.keep_all_step_ns), format_ns(p.bound_step_ns));
 }
 
+/// Everything is asked for before the first line is printed, so that a bad flag prints nothing.
 void show_text(const Trace& trace, const Timeline& timeline, const ShowOptions& options,
                std::int64_t change) {
+  const std::vector<Holding> groups = breakdown(trace, timeline, change, groups_of(options.by));
   fmt::print("{}\n{}\n", trace.meta.title.empty() ? options.files[0] : trace.meta.title,
              state_line(trace));
   print_figures(trace, timeline);
   print_plan_record(trace);
   fmt::print("\n  Live {}:\n", options.at == "peak" ? "at the peak" : "at " + options.at);
-  print_groups(breakdown(trace, timeline, change, groups_of(options.by)), options.by, options.rows);
+  print_groups(groups, options.by, options.rows);
   if (options.at != "peak") return;
   fmt::print("\n  Largest at the peak:\n");
   print_groups(breakdown(trace, timeline, change, {GroupBy::buffer}), "buffer", 6);

@@ -1,5 +1,7 @@
 #include "traces/columns.h"
 
+#include <algorithm>
+
 namespace tidemark {
 namespace {
 
@@ -62,9 +64,9 @@ void put_set(std::string& out, const ColumnSet& set) {
 void take_set(std::string_view in, std::size_t& at, ColumnSet& set, int depth) {
   if (depth > k_deepest) broken("columns nested less deep");
   const std::uint64_t count = take_varint(in, at);
-  if (count > in.size() - at) broken("a column count inside the block");
-  set.resize(static_cast<std::size_t>(count));
-  for (Column& c : set) {
+  // Not resized to what the count claims: it grows with what is really there.
+  for (std::uint64_t i = 0; i < count; ++i) {
+    Column& c = set.emplace_back();
     c.name = take_bytes(in, at);
     if (at >= in.size()) broken("a column type");
     c.type = static_cast<ColumnType>(in[at++]);
@@ -130,8 +132,6 @@ std::string serialize(const ColumnSet& columns, const StringTable& strings) {
 void parse(std::string_view payload, ColumnSet& columns, StringTable& strings) {
   std::size_t at = 0;
   const std::uint64_t count = take_varint(payload, at);
-  if (count > payload.size()) broken("a string count inside the block");
-  strings.strings.reserve(static_cast<std::size_t>(count));
   for (std::uint64_t i = 0; i < count; ++i) {
     strings.strings.emplace_back(take_bytes(payload, at));
   }
@@ -149,7 +149,10 @@ Column* ColumnReader::find(Column& parent, std::size_t field, const char* name) 
     parent.resolved.push_back(found);
   }
   const int child = parent.resolved[field];
-  return child < 0 ? nullptr : &parent.children[static_cast<std::size_t>(child)];
+  if (child < 0) return nullptr;
+  Column& column = parent.children[static_cast<std::size_t>(child)];
+  column.known = true;
+  return &column;
 }
 
 void ColumnReader::wrong_type(const std::string& name) {
@@ -158,15 +161,26 @@ void ColumnReader::wrong_type(const std::string& name) {
                                      .found = "another"});
 }
 
-void ColumnReader::check_length(const Column& c, std::int64_t length) {
-  // Every item takes at least one byte somewhere below, so a longer list is a lie.
+void ColumnReader::check_length(Column& c, std::int64_t length) {
+  // Every item takes at least one byte somewhere below, so more items than that are a lie.
+  constexpr std::size_t k_most_items = std::size_t{1} << 24;
   std::size_t most = 0;
   for (const Column& child : c.children) {
     std::size_t bytes = child.bytes.size();
     for (const Column& below : child.children) bytes = std::max(bytes, below.bytes.size());
     most = std::max(most, bytes);
   }
-  if (length < 0 || length > static_cast<std::int64_t>(most)) broken("a list inside the block");
+  const auto left = static_cast<std::int64_t>(std::min(most, k_most_items)) - c.items;
+  if (length < 0 || length > left) broken("a list inside the block");
+  c.items += length;
+}
+
+void ColumnReader::check_consumed(const ColumnSet& set) {
+  for (const Column& c : set) {
+    if (!c.known) continue;  // of a newer version, or the items of lists that are all empty
+    if (c.position != c.bytes.size()) broken("the end of column '" + c.name + "' after its rows");
+    check_consumed(c.children);
+  }
 }
 
 }  // namespace tidemark

@@ -76,6 +76,8 @@ struct Column {
   ColumnSet children;
   std::int64_t previous = 0;  // writer and reader: value of the row before
   std::size_t position = 0;   // reader: next byte
+  std::int64_t items = 0;     // reader: items of all lists so far
+  bool known = false;         // reader: this version asked for it
   std::vector<int> resolved;  // reader: field number -> child column, -1 = absent
 };
 
@@ -166,6 +168,9 @@ class ColumnReader {
     next_fields(root_, row);
   }
 
+  /// After the last row: throws InputError when a known column has bytes left.
+  void finish() const { check_consumed(root_.children); }
+
  private:
   template <class Row>
   void next_fields(Column& parent, Row& row) {
@@ -181,7 +186,8 @@ class ColumnReader {
 
   static Column* find(Column& parent, std::size_t field, const char* name);
   [[noreturn]] static void wrong_type(const std::string& name);
-  static void check_length(const Column& c, std::int64_t length);
+  static void check_length(Column& c, std::int64_t length);
+  static void check_consumed(const ColumnSet& set);
 
   template <class T>
   void next_value(Column& c, T& value) {
@@ -218,7 +224,7 @@ class ColumnReader {
         next_fields(c, item);
       } else {
         Column* items = find(c, 0, "");
-        if (items == nullptr) wrong_type(c.name);
+        if (items == nullptr || items->type != column_type<T>()) wrong_type(c.name);
         next_value(*items, item);
       }
     }

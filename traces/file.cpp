@@ -16,6 +16,7 @@
 
 #include "traces/binary.h"
 #include "traces/error.h"
+#include "traces/salvage.h"
 #include "traces/text.h"
 #include "traces/validate.h"
 
@@ -132,7 +133,11 @@ std::string read_file(const std::string& path, std::int64_t limit_bytes) {
 
 Trace from_bytes(const std::string& bytes, const std::string& file) {
   try {
-    if (begins_with(bytes, k_magic)) return checked(from_binary(bytes));
+    if (begins_with(bytes, k_magic)) {
+      Trace trace = from_binary(bytes);
+      if (!trace.health.complete || trace.health.damaged_blocks > 0) salvage(trace);
+      return checked(std::move(trace));
+    }
     const std::size_t first = bytes.find_first_not_of(" \t\r\n");
     if (first != std::string::npos && bytes[first] == '{') return checked(from_text(bytes));
     throw InputError(
@@ -159,6 +164,12 @@ std::vector<Trace> read_ranks(const std::string& path) {
   std::ranges::sort(files, {}, &RankFile::rank);
   std::vector<Trace> out;
   for (const RankFile& file : files) {
+    if (file.rank != static_cast<std::int32_t>(out.size())) {
+      throw InputError(InputError::Parts{.file = path,
+                                         .place = "ranks",
+                                         .expected = fmt::format("one file of rank {}", out.size()),
+                                         .found = fmt::format("rank {}", file.rank)});
+    }
     const fs::path name(file.file);
     if (name.is_absolute() || std::ranges::find(name, fs::path("..")) != name.end()) {
       throw InputError(InputError::Parts{.file = path,
@@ -166,7 +177,14 @@ std::vector<Trace> read_ranks(const std::string& path) {
                                          .expected = "a file beside the index",
                                          .found = file.file});
     }
-    out.push_back(read_trace((fs::path(path).parent_path() / name).string()));
+    const std::string full = (fs::path(path).parent_path() / name).string();
+    out.push_back(read_trace(full));
+    if (out.back().meta.rank != file.rank || !out.back().ranks.empty()) {
+      throw InputError(InputError::Parts{.file = full,
+                                         .place = "meta.rank",
+                                         .expected = fmt::format("a trace of rank {}", file.rank),
+                                         .found = fmt::format("rank {}", out.back().meta.rank)});
+    }
   }
   return out;
 }

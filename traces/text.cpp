@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "traces/columns.h"
 #include "traces/error.h"
@@ -40,6 +41,13 @@ Json value_json(const T& value) {
   }
 }
 
+/// As ==, but tells -0.0 from 0.0: a loss is kept bit by bit.
+template <class T>
+bool same(const T& a, const T& b) {
+  if constexpr (std::is_same_v<T, double>) return a == b && std::signbit(a) == std::signbit(b);
+  return a == b;
+}
+
 /// An instruction reads as "alloc 3", "free 3" or "run 5".
 Json instruction_json(const Instruction& line) {
   return fmt::format("{} {}", to_string(line.kind), line.index);
@@ -53,7 +61,7 @@ Json row_json(const Row& row) {
     static const Row k_default{};
     Json j = Json::object();
     Fields<Row>::each([&](const char* name, auto member) {
-      if (!(row.*member == k_default.*member)) j[name] = value_json(row.*member);
+      if (!same(row.*member, k_default.*member)) j[name] = value_json(row.*member);
     });
     return j;
   }
@@ -185,10 +193,38 @@ std::string to_text(const Trace& trace) {
   return out + "\n}\n";
 }
 
+namespace {
+
+/// Refuses what the parser would accept in silence: keys that come twice, and nesting so deep that
+/// printing it would need an endless stack.
+class Guard {
+ public:
+  bool operator()(int depth, Json::parse_event_t event, Json& parsed) {
+    constexpr int k_deepest = 16;
+    if (depth > k_deepest) {
+      throw InputError(InputError::Parts{
+          .place = "document", .expected = "at most 16 levels of nesting", .found = "more"});
+    }
+    const auto level = static_cast<std::size_t>(depth);
+    keys_.resize(std::max(keys_.size(), level + 1));
+    if (event == Json::parse_event_t::object_start) keys_.resize(level + 1);
+    if (event == Json::parse_event_t::object_end) keys_.resize(level + 1);
+    if (event == Json::parse_event_t::key && !keys_[level].insert(parsed).second) {
+      bad("document", "every key once", parsed);
+    }
+    return true;
+  }
+
+ private:
+  std::vector<std::set<std::string>> keys_;  // by depth
+};
+
+}  // namespace
+
 Trace from_text(const std::string& text) {
   Json j;
   try {
-    j = Json::parse(text);
+    j = Json::parse(text, Guard());
   } catch (const Json::exception& e) {
     throw InputError(InputError::Parts{.expected = "a trace in JSON", .found = e.what()});
   }

@@ -286,11 +286,15 @@ struct Trace {
   return nullptr;
 }
 
-/// Value of an integer attribute at a step; `fallback` when the op has no such attribute.
+/// Value of an integer attribute at a step, modulo 2^64; `fallback` when the op has no such
+/// attribute.
 [[nodiscard]] inline std::int64_t integer_at(const Op& op, std::string_view name, std::int64_t step,
                                              std::int64_t fallback = 0) {
   const Attribute* a = find_attribute(op, name);
-  return a == nullptr ? fallback : a->integer + a->per_step * step;
+  if (a == nullptr) return fallback;
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a->integer) +
+                                   static_cast<std::uint64_t>(a->per_step) *
+                                       static_cast<std::uint64_t>(step));
 }
 
 [[nodiscard]] inline double real_of(const Op& op, std::string_view name, double fallback = 0) {

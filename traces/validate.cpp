@@ -2,10 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
 namespace tidemark {
 namespace {
 
 constexpr std::int64_t k_largest_bytes = std::int64_t{1} << 56;
+constexpr std::int64_t k_largest_total = std::int64_t{1} << 62;  // bytes or ns of a whole trace
+constexpr std::size_t k_most_streams = 64;  // the checker keeps a clock per stream and stream
 
 /// Remembers the first fault only.
 class Faults {
@@ -49,6 +55,13 @@ void view(const Trace& t, std::size_t i, Faults& f) {
   f.expect(b.space == owner.space, "buffers", i, "a view in the space of its storage");
 }
 
+/// Adds to `total`, which stays within k_largest_total; false when it would not.
+bool add_within(std::int64_t& total, std::int64_t more) {
+  if (more > k_largest_total - total) return false;
+  total += std::max<std::int64_t>(more, 0);
+  return true;
+}
+
 /// True when the extents multiply to at most k_largest_bytes elements.
 bool shape_fits(const Buffer& b) {
   std::int64_t bytes = size_bytes(b.dtype);
@@ -58,7 +71,16 @@ bool shape_fits(const Buffer& b) {
   return bytes <= k_largest_bytes;
 }
 
+bool shard_fits(const Buffer& b) {
+  const Shard& s = b.shard;
+  const auto dimensions = static_cast<std::int64_t>(b.shape.size());
+  return s.count >= 1 && s.index >= 0 && s.index < s.count && s.padding_bytes >= 0 &&
+         s.padding_bytes <= b.size_bytes && s.dimension >= 0 &&
+         (s.count == 1 || s.dimension < std::max<std::int64_t>(dimensions, 1));
+}
+
 void buffers(const Trace& t, Faults& f) {
+  std::int64_t total = 0;
   for (std::size_t i = 0; i < t.buffers.size(); ++i) {
     const Buffer& b = t.buffers[i];
     f.row_or_none(b.layer, t.layers, "buffers", i);
@@ -71,8 +93,9 @@ void buffers(const Trace& t, Faults& f) {
              "offset_bytes in [-1, 2^56]");
     f.expect(shape_fits(b), "buffers", i, "a shape of at most 2^56 bytes");
     f.expect(b.alignment_bytes > 0, "buffers", i, "a positive alignment");
-    f.expect(b.shard.count >= 1 && b.shard.index >= 0 && b.shard.index < b.shard.count, "buffers",
-             i, "a shard index below its count");
+    f.expect(shard_fits(b), "buffers", i,
+             "a shard index below its count, a dimension of the shape, padding inside the buffer");
+    f.expect(add_within(total, b.size_bytes), "buffers", i, "at most 2^62 bytes in all");
     f.expect(b.storage.value != static_cast<std::int32_t>(i), "buffers", i,
              "a storage other than itself");
     view(t, i, f);
@@ -80,11 +103,14 @@ void buffers(const Trace& t, Faults& f) {
 }
 
 void ops(const Trace& t, Faults& f) {
+  std::int64_t total = 0;
   for (std::size_t i = 0; i < t.ops.size(); ++i) {
     const Op& op = t.ops[i];
     f.row_or_none(op.layer, t.layers, "ops", i);
     f.row_or_none(op.decision, t.decisions, "ops", i);
     f.row_of(op.stream, t.streams, "ops", i);
+    f.expect(op.duration_ns >= -1 && add_within(total, op.duration_ns), "ops", i,
+             "duration_ns from -1, at most 2^62 ns in all");
     for (const Operand& operand : op.operands) f.row_of(operand.buffer, t.buffers, "ops", i);
   }
 }
@@ -106,13 +132,35 @@ void events(const Trace& t, Faults& f) {
     const auto row = static_cast<std::size_t>(e.index);
     const bool of_buffer = e.kind == EventKind::alloc || e.kind == EventKind::free;
     const bool of_op = e.kind == EventKind::op_begin || e.kind == EventKind::op_end;
+    f.expect(e.time_ns >= 0 && e.time_ns <= k_largest_total, "events", i, "time_ns in [0, 2^62]");
     f.expect(!of_buffer || (e.index >= 0 && row < t.buffers.size()), "events", i, "a buffer row");
     f.expect(!of_op || (e.index >= 0 && row < t.ops.size()), "events", i, "an op row");
     f.expect(i == 0 || e.time_ns >= t.events[i - 1].time_ns, "events", i,
              "a time not before the previous event");
     f.expect(e.kind != EventKind::step_end || in_step, "events", i, "a step_begin before step_end");
+    f.expect(e.kind != EventKind::step_begin || !in_step, "events", i,
+             "a step_end before the next step_begin");
     if (e.kind == EventKind::step_begin) in_step = true;
     if (e.kind == EventKind::step_end) in_step = false;
+  }
+}
+
+void streams(const Trace& t, Faults& f) {
+  f.expect(t.streams.size() <= k_most_streams, "streams", k_most_streams, "at most 64 streams");
+  for (std::size_t i = 0; i < t.streams.size(); ++i) {
+    const Stream& s = t.streams[i];
+    f.expect(std::isfinite(s.link_bytes_per_s) && s.link_bytes_per_s >= 0 && s.latency_ns >= 0,
+             "streams", i, "a rate and a latency that are not negative");
+  }
+}
+
+void groups(const Trace& t, Faults& f) {
+  for (std::size_t i = 0; i < t.groups.size(); ++i) {
+    const std::vector<std::int32_t>& ranks = t.groups[i].ranks;
+    const bool ascend =
+        std::ranges::adjacent_find(ranks, std::ranges::greater_equal()) == ranks.end();
+    f.expect(!ranks.empty() && ranks.front() >= 0 && ascend, "groups", i,
+             "ranks that ascend from 0");
   }
 }
 
@@ -135,6 +183,8 @@ void others(const Trace& t, Faults& f) {
 std::string index_fault(const Trace& trace) {
   Faults faults;
   layers(trace, faults);
+  streams(trace, faults);
+  groups(trace, faults);
   buffers(trace, faults);
   ops(trace, faults);
   section(trace, trace.program.init, "program.init", faults);

@@ -37,7 +37,7 @@ struct Folder {
   }
 };
 
-Result tidemark(const Folder& folder, const std::string& arguments) {
+Result call(const Folder& folder, const std::string& arguments) {
   const std::string error_file = folder / "stderr";
   const std::string command = "cd '" + folder.path.string() +
                               "' && '" TIDEMARK_BIN_DIR "/tidemark' " + arguments + " 2>'" +
@@ -57,7 +57,7 @@ Result tidemark(const Folder& folder, const std::string& arguments) {
 
 /// Exit code 2, nothing on stdout, and one line on stderr that has `part`.
 void require_refused(const Folder& folder, const std::string& arguments, const std::string& part) {
-  const Result r = tidemark(folder, arguments);
+  const Result r = call(folder, arguments);
   INFO(arguments << "\n" << r.out << r.error);
   CHECK(r.code == 2);
   CHECK(r.out.empty());
@@ -72,7 +72,7 @@ std::string write(const std::string& path, const std::string& content) {
 
 /// A recorded run of gpt2-tiny in the folder.
 void record(const Folder& folder) {
-  const Result r = tidemark(folder, "profile gpt2-tiny --steps 3 --quiet -o run.tmk");
+  const Result r = call(folder, "profile gpt2-tiny --steps 3 --quiet -o run.tmk");
   INFO(r.error);
   REQUIRE(r.code == 0);
 }
@@ -81,13 +81,13 @@ void record(const Folder& folder) {
 
 TEST_CASE("bare tidemark shows the three jobs; every verb has help with an example") {
   const Folder folder;
-  const Result bare = tidemark(folder, "");
+  const Result bare = call(folder, "");
   CHECK(bare.code == 0);
   CHECK(bare.out.find("tidemark plan run.tmk") != std::string::npos);
-  CHECK(tidemark(folder, "--version").out.find("tidemark 0.") == 0);
+  CHECK(call(folder, "--version").out.find("tidemark 0.") == 0);
   for (const char* verb :
        {"show", "plan", "diff", "estimate", "models", "devices", "methods", "profile"}) {
-    const Result help = tidemark(folder, std::string(verb) + " --help");
+    const Result help = call(folder, std::string(verb) + " --help");
     INFO(verb);
     CHECK(help.code == 0);
     CHECK(help.out.find("Example") != std::string::npos);
@@ -97,7 +97,7 @@ TEST_CASE("bare tidemark shows the three jobs; every verb has help with an examp
 TEST_CASE("record, show, plan, execute, diff on the command line") {
   const Folder folder;
   record(folder);
-  const Json shown = Json::parse(tidemark(folder, "show run.tmk --json").out);
+  const Json shown = Json::parse(call(folder, "show run.tmk --json").out);
   const auto peak = shown["peak_bytes"].get<std::int64_t>();
   std::int64_t sum = 0;
   for (const auto& [category, bytes] : shown["by_category"].items())
@@ -107,34 +107,34 @@ TEST_CASE("record, show, plan, execute, diff on the command line") {
   CHECK(shown["complete"] == true);
 
   const Json plan =
-      Json::parse(tidemark(folder, "plan run.tmk --budget 60% -o planned.tmk --json").out);
+      Json::parse(call(folder, "plan run.tmk --budget 60% -o planned.tmk --json").out);
   REQUIRE(plan["feasible"] == true);
   CHECK(plan["height_bytes"].get<std::int64_t>() <= peak * 60 / 100);
   CHECK(plan["step_ns"].get<std::int64_t>() >= plan["bound_step_ns"].get<std::int64_t>());
   CHECK_FALSE(plan["decisions"].empty());
 
   const std::string height = plan["height_bytes"].dump();
-  const Result executed = tidemark(
+  const Result executed = call(
       folder,
       "profile --schedule planned.tmk --steps 3 --quiet -o measured.tmk --device-memory " + height);
   INFO(executed.error);
   REQUIRE(executed.code == 0);
-  const Json diff = Json::parse(tidemark(folder, "diff planned.tmk measured.tmk --json").out);
+  const Json diff = Json::parse(call(folder, "diff planned.tmk measured.tmk --json").out);
   CHECK(diff["peak_error_bytes"] == 0);
   CHECK(diff["reserved_error_bytes"] == 0);
   CHECK(diff["bitwise_equal"] == true);
   CHECK(diff["step_time_error_pct"].is_number());
 
-  const Result gate = tidemark(folder, "diff planned.tmk run.tmk --gate peak+2%");
+  const Result gate = call(folder, "diff planned.tmk run.tmk --gate peak+2%");
   CHECK(gate.code == 1);
-  CHECK(tidemark(folder, "diff run.tmk planned.tmk --gate peak+2%").code == 0);
-  CHECK(tidemark(folder, "diff run.tmk -- planned.tmk").code == 0);
+  CHECK(call(folder, "diff run.tmk planned.tmk --gate peak+2%").code == 0);
+  CHECK(call(folder, "diff run.tmk -- planned.tmk").code == 0);
 }
 
 TEST_CASE("a run that does not fit exits 3 and says what would help") {
   const Folder folder;
   const Result r =
-      tidemark(folder, "profile gpt2-tiny --steps 2 --quiet --device-memory 6MiB -o small.tmk");
+      call(folder, "profile gpt2-tiny --steps 2 --quiet --device-memory 6MiB -o small.tmk");
   CHECK(r.code == 3);
   const std::string all = r.out + r.error;
   CHECK(all.find("activation") != std::string::npos);
@@ -145,7 +145,7 @@ TEST_CASE("a run that does not fit exits 3 and says what would help") {
 TEST_CASE("no plan fits: exit 1, a proof and the smallest budget") {
   const Folder folder;
   record(folder);
-  const Result r = tidemark(folder, "plan run.tmk --budget 1MiB -o none.tmk");
+  const Result r = call(folder, "plan run.tmk --budget 1MiB -o none.tmk");
   CHECK(r.code == 1);
   CHECK(r.out.find("Proof") != std::string::npos);
   CHECK(r.out.find("tidemark plan run.tmk --budget ") != std::string::npos);
@@ -155,7 +155,7 @@ TEST_CASE("no plan fits: exit 1, a proof and the smallest budget") {
 TEST_CASE("the page of a run is self-contained") {
   const Folder folder;
   record(folder);
-  REQUIRE(tidemark(folder, "show run.tmk --html page.html").code == 0);
+  REQUIRE(call(folder, "show run.tmk --html page.html").code == 0);
   const std::string page = tidemark::read_file(folder / "page.html");
   CHECK(page.find("<svg") != std::string::npos);
   CHECK(page.find("http") == std::string::npos);
@@ -196,7 +196,7 @@ TEST_CASE("a truncated trace is read as far as it goes, and show says so") {
   record(folder);
   const std::string whole = tidemark::read_file(folder / "run.tmk");
   write(folder / "cut.tmk", whole.substr(0, whole.size() - 30));
-  const Result r = tidemark(folder, "show cut.tmk");
+  const Result r = call(folder, "show cut.tmk");
   CHECK(r.code == 0);
   CHECK(r.out.find("NOT COMPLETE") != std::string::npos);
 }
@@ -205,20 +205,20 @@ TEST_CASE("an existing output is replaced only by a complete one") {
   const Folder folder;
   record(folder);
   write(folder / "kept.tmk", "old");
-  CHECK(tidemark(folder, "plan run.tmk --budget 1KiB -o kept.tmk").code == 1);
+  CHECK(call(folder, "plan run.tmk --budget 1KiB -o kept.tmk").code == 1);
   CHECK(tidemark::read_file(folder / "kept.tmk") == "old");
 }
 
 TEST_CASE("estimate says whether a model fits a device, and writes a trace that can be planned") {
   const Folder folder;
   const Json large = Json::parse(
-      tidemark(folder, "estimate gpt2-1558M --batch 8 --device rtx4090-24g --json").out);
+      call(folder, "estimate gpt2-1558M --batch 8 --device rtx4090-24g --json").out);
   CHECK(large["fits"] == false);
-  const Result small = tidemark(
+  const Result small = call(
       folder, "estimate gpt2-124M --batch 1 --seq 128 --device h100-80g -o dry.tmk --json");
   CHECK(small.code == 0);
   CHECK(Json::parse(small.out)["fits"] == true);
-  const Result plan = tidemark(folder, "plan dry.tmk --budget 90% --nodes 20 --json");
+  const Result plan = call(folder, "plan dry.tmk --budget 90% --nodes 20 --json");
   INFO(plan.error);
   CHECK(plan.code <= 1);
   CHECK(Json::parse(plan.out).contains("feasible"));

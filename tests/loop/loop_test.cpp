@@ -11,6 +11,7 @@
 #include "sim/plan.h"
 #include "sim/timeline.h"
 #include "tests/catch.h"
+#include "traces/error.h"
 #include "traces/file.h"
 
 using namespace tidemark;

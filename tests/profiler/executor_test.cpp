@@ -1,0 +1,279 @@
+#include "profiler/executor.h"
+
+#include <algorithm>
+
+#include "sim/check.h"
+#include "sim/timeline.h"
+#include "tests/catch.h"
+#include "tests/profiler/programs.h"
+#include "traces/error.h"
+
+using namespace tidemark;
+using namespace tidemark::test;
+
+namespace {
+
+Trace run_on_cpu(const RunConfig& config, RunOptions options = {}) {
+  const Dataset data = data_for(config);
+  options.data = &data;
+  return run(build_program(config), options);
+}
+
+RunResult execute_placed(const Trace& placed, RunOptions options) {
+  const Dataset data = small_text();
+  options.data = &data;
+  return execute(placed, options);
+}
+
+Trace placed_gpt2(std::int64_t& height) {
+  Trace program = build_program(small_gpt2());
+  height = place_first_fit(program);
+  return program;
+}
+
+/// The free of `name` in the body moves to just before the last op that uses it.
+Trace freed_too_early(Trace trace, const std::string& name) {
+  const BufferId buffer = buffer_named(trace, name);
+  std::vector<Instruction>& body = trace.program.body;
+  const Instruction freed{InstructionKind::free, buffer.value};
+  body.erase(std::find(body.begin(), body.end(), freed));
+  for (std::size_t i = body.size(); i-- > 0;) {
+    if (body[i].kind != InstructionKind::run) continue;
+    const auto& operands = trace[body[i].op()].operands;
+    if (std::none_of(operands.begin(), operands.end(),
+                     [&](const Operand& o) { return o.buffer == buffer; })) {
+      continue;
+    }
+    body.insert(body.begin() + static_cast<std::ptrdiff_t>(i), freed);
+    break;
+  }
+  return trace;
+}
+
+}  // namespace
+
+TEST_CASE("gpt2-tiny learns the licence texts in a few steps") {
+  const RunConfig config = default_run("gpt2-tiny");
+  const Dataset data = find_dataset(config, "");
+  RunOptions options{.steps = 10, .data = &data};
+  const std::vector<double> loss = losses(run(build_program(config), options));
+  CHECK(loss.front() > 5.2);  // ln 256 = 5.545, of an even guess
+  CHECK(loss.front() < 5.8);
+  CHECK(loss.back() < loss.front() - 0.5);
+}
+
+TEST_CASE("every activation and optimizer learns a small table") {
+  for (const Activation activation :
+       {Activation::sigmoid, Activation::tanh, Activation::relu, Activation::gelu}) {
+    for (const Optimizer optimizer : {Optimizer::sgd, Optimizer::adamw}) {
+      RunConfig config = small_mlp(activation);
+      config.batch = 6;  // all of it
+      config.optimizer.kind = optimizer;
+      config.optimizer.learning_rate = optimizer == Optimizer::sgd ? 0.3 : 0.03;
+      const std::vector<double> loss = losses(run_on_cpu(config, {.steps = 60}));
+      INFO(to_string(activation) << " " << to_string(optimizer));
+      CHECK(loss.back() < 0.9 * loss.front());
+    }
+  }
+}
+
+TEST_CASE("same seed, same digests; another seed, other digests") {
+  RunConfig config = small_gpt2();
+  const Trace first = run_on_cpu(config);
+  const Trace second = run_on_cpu(config);
+  CHECK(first.digests == second.digests);
+  CHECK(losses(first) == losses(second));
+  // Per step: each weight, and its two AdamW states.
+  std::size_t states = 0;
+  for (const Buffer& b : first.buffers) {
+    states += b.category == Category::weight || b.category == Category::optimizer_state ? 1 : 0;
+  }
+  CHECK(first.digests.size() == 5 * states);
+  config.seed = 2;
+  CHECK(run_on_cpu(config).digests != first.digests);
+  CHECK(run_on_cpu(config, {.digests = false}).digests.empty());
+}
+
+TEST_CASE("invariant 8: dry and cpu make the same sequence of allocations") {
+  for (const RunConfig& config : {small_mlp(), small_gpt2(), default_run("gpt2-tiny")}) {
+    Trace program = build_program(config);
+    const Dataset data = config.model.name == "gpt2-tiny" ? find_dataset(config, "")
+                                                          : data_for(config);
+    for (const bool placed : {false, true}) {
+      if (placed) place_first_fit(program);
+      const Trace cpu = run(program, {.steps = 2, .data = &data});
+      const Trace dry = run(program, {.backend = BackendKind::dry, .steps = 2});
+      CHECK(memory_events(cpu) == memory_events(dry));
+      CHECK(cpu.meta.allocator == (placed ? "static" : "caching"));
+      CHECK(dry.meta.kind == TraceKind::dry);
+      CHECK(cpu.arenas.at(0).high_water_bytes == dry.arenas.at(0).high_water_bytes);
+    }
+  }
+}
+
+TEST_CASE("invariant 2: the recording has the peak of the replayed program to the byte") {
+  for (const RunConfig& config : {small_mlp(), small_gpt2()}) {
+    const Trace recorded = run_on_cpu(config, {.steps = 3});
+    Trace program = recorded;
+    const Timeline replayed = replay(program, {}, 3);
+    CHECK(recorded_timeline(recorded).peak.bytes == replayed.peak.bytes);
+    CHECK(recorded_timeline(recorded).peak.by_category == replayed.peak.by_category);
+    CHECK(recorded.arenas.at(0).peak_live_bytes == replayed.run_peak.bytes);
+  }
+}
+
+TEST_CASE("invariant 3: a placed program runs in exactly its height and in no 256 bytes less") {
+  std::int64_t height = 0;
+  const Trace placed = placed_gpt2(height);
+  const RunResult fits = execute_placed(placed, {.device_memory_bytes = height});
+  CHECK_FALSE(fits.shortage.has_value());
+  CHECK(fits.trace.arenas.at(0).high_water_bytes == height);
+  CHECK(fits.trace.steps.size() == 5);
+
+  const RunResult fails = execute_placed(placed, {.device_memory_bytes = height - 256});
+  REQUIRE(fails.shortage.has_value());
+  CHECK(fails.shortage->capacity_bytes == height - 256);
+  CHECK(fails.trace.events.back().kind == EventKind::out_of_memory);
+  CHECK(fails.trace.events.back().index == fails.shortage->buffer.value);
+  RunOptions options{.device_memory_bytes = height - 256};
+  const Dataset data = small_text();
+  options.data = &data;
+  CHECK_THROWS_AS(run(placed, options), OutOfMemory);
+}
+
+TEST_CASE("invariant 3: a buffer freed too early fails the checker, and unchecked the bits") {
+  std::int64_t height = 0;
+  const Trace placed = placed_gpt2(height);
+  const Trace good = execute_placed(placed, {.poison = true}).trace;
+  for (const char* name : {"block0.gelu.y", "block1.attention.probabilities", "norm.mean"}) {
+    const Trace bad = freed_too_early(placed, name);
+    INFO(name);
+    CHECK_FALSE(check(bad).empty());
+    CHECK_THROWS_AS(execute_placed(bad, {.poison = true}), InputError);
+    const Trace unchecked = execute_placed(bad, {.poison = true, .check = false}).trace;
+    CHECK(unchecked.digests != good.digests);
+  }
+}
+
+TEST_CASE("results do not depend on where buffers are or what memory held") {
+  const Trace caching = run_on_cpu(small_gpt2());
+  std::int64_t height = 0;
+  const Trace placed = execute_placed(placed_gpt2(height), {}).trace;
+  const Trace poisoned = run_on_cpu(small_gpt2(), {.poison = true});
+  CHECK(caching.digests == placed.digests);
+  CHECK(caching.digests == poisoned.digests);
+  CHECK(losses(caching) == losses(placed));
+}
+
+TEST_CASE("declared bytes = traced bytes: each event sets aside what the buffer counts for") {
+  std::int64_t height = 0;
+  const Trace trace = execute_placed(placed_gpt2(height), {.steps = 1}).trace;
+  std::int64_t events = 0;
+  for (const Event& event : trace.events) {
+    if (event.kind != EventKind::alloc) continue;
+    const Buffer& buffer = trace.buffers[static_cast<std::size_t>(event.index)];
+    CHECK(event.size_bytes == counted_bytes(buffer));
+    CHECK(event.address_bytes == buffer.offset_bytes);
+    ++events;
+  }
+  CHECK(events > 50);
+}
+
+TEST_CASE("a shortage names the buffer and what was live, to the byte") {
+  const RunConfig config = default_run("gpt2-tiny");
+  const Dataset data = find_dataset(config, "");
+  constexpr std::int64_t k_capacity = std::int64_t{8} << 20;
+  const RunResult result =
+      execute(build_program(config), {.device_memory_bytes = k_capacity, .data = &data});
+  REQUIRE(result.shortage.has_value());
+  const MemoryShortage& s = *result.shortage;
+  CHECK(s.buffer.valid());
+  CHECK(s.capacity_bytes == k_capacity);
+  CHECK(s.request_bytes >= result.trace[s.buffer].size_bytes);
+  CHECK(s.largest_hole_bytes < s.request_bytes);
+  std::int64_t sum = 0;
+  for (const std::int64_t bytes : s.live_by_category) sum += bytes;
+  CHECK(sum == s.live_bytes);
+  CHECK(s.live_by_category[static_cast<std::size_t>(Category::activation)] > 0);
+  CHECK(result.trace.steps.empty());
+  CHECK(result.trace.health.complete);
+}
+
+TEST_CASE("a cancelled run keeps its whole steps and nothing of the next") {
+  std::atomic<bool> cancel{false};
+  RunOptions options{.steps = 50, .cancel = &cancel};
+  options.on_step = [&](const StepRecord& step) { cancel = step.step == 1; };
+  const Dataset data = small_text();
+  options.data = &data;
+  const RunResult result = execute(build_program(small_gpt2()), options);
+  CHECK(result.cancelled);
+  CHECK(result.trace.steps.size() == 2);
+  CHECK(result.trace.events.back().kind == EventKind::step_end);
+  CHECK(result.trace.health.complete);
+  CHECK(result.trace.digests.back().step == 1);
+}
+
+TEST_CASE("a run cancelled before it began is an empty recording") {
+  const std::atomic<bool> cancel{true};
+  RunOptions options{.cancel = &cancel};
+  const Dataset data = small_table();
+  options.data = &data;
+  const RunResult result = execute(build_program(small_mlp()), options);
+  CHECK(result.cancelled);
+  CHECK(result.trace.events.empty());
+}
+
+TEST_CASE("what cannot be executed is refused before anything runs") {
+  const Dataset data = small_table();
+  const RunOptions options{.data = &data};
+  Trace low = build_program(small_mlp());
+  low.meta.level = 1;
+  CHECK_THROWS_AS(run(low, options), InputError);
+
+  CHECK_THROWS_AS(run(build_program(small_mlp()), {}), InputError);  // no data
+
+  Trace half = build_program(small_mlp());
+  for (Buffer& buffer : half.buffers) {
+    if (buffer.dtype == DType::f32) buffer.dtype = DType::bf16;
+  }
+  CHECK_THROWS_AS(run(half, {.data = &data, .check = false}), InputError);
+  CHECK_THROWS_AS(run(build_program(small_mlp()), {.backend = BackendKind::dry, .device = "abacus"}),
+                  InputError);
+}
+
+TEST_CASE("after a run every op that ran has a time, and its source is said") {
+  const Trace cpu = run_on_cpu(small_gpt2());
+  for (const Op& op : cpu.ops) {
+    CHECK(op.duration_ns >= 0);
+    CHECK(op.time_source == TimeSource::measured);
+  }
+  const Trace dry = run(build_program(small_gpt2()), {.backend = BackendKind::dry});
+  for (const Op& op : dry.ops) {
+    CHECK(op.duration_ns > 0);
+    CHECK(op.time_source == TimeSource::modelled);
+  }
+  // Measured times of a program are what a dry run goes by, and stay measured.
+  const Trace again = run(cpu, {.backend = BackendKind::dry});
+  CHECK(again.ops == cpu.ops);
+}
+
+TEST_CASE("dry runs are reproducible and any size takes no memory") {
+  const Trace program = build_program(default_run("gpt2-1558M"));
+  const Trace first = run(program, {.backend = BackendKind::dry, .steps = 2});
+  const Trace second = run(program, {.backend = BackendKind::dry, .steps = 2});
+  CHECK(first.events == second.events);
+  CHECK(first.steps.at(1).wall_ns > 0);
+  CHECK_FALSE(first.steps.at(1).has_loss);
+}
+
+TEST_CASE("META says how the run was made") {
+  const Dataset data = small_text();
+  const Trace trace = run(build_program(small_gpt2()), {.device_memory_bytes = 64 << 20, .data = &data});
+  CHECK(trace.meta.kind == TraceKind::recorded);
+  CHECK(trace.meta.backend == "cpu");
+  CHECK(trace.meta.data_digest == data.digest());
+  CHECK(trace.meta.device_memory_bytes == 64 << 20);
+  Trace planned = trace;
+  planned.meta.kind = TraceKind::planned;
+  CHECK(run(planned, {.data = &data}).meta.kind == TraceKind::measured);
+}
