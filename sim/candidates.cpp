@@ -47,6 +47,12 @@ Candidates::Candidates(const Trace& source, const SearchRequest& request)
       flow_(dataflow_of(source_)),
       begin_(std::chrono::steady_clock::now()) {
   keep_all_ = lowest_ = evaluate({});
+  exact_ = false;
+}
+
+void Candidates::be_exact() {
+  if (!exact_) known_.clear();
+  exact_ = true;
 }
 
 Eviction Candidates::try_eviction(const EvictionSettings& settings) {
@@ -60,7 +66,9 @@ Candidate Candidates::evaluate(const std::vector<Decision>& decisions) {
   auto& [step_ns, height_bytes] = entry->second;
   if (fresh) {
     Trace trace = apply_plan(source_, decisions);
-    height_bytes = place_all(trace);
+    height_bytes = placement_bound(trace, device_of(trace));
+    const bool placed = exact_ || height_bytes <= request_.budget_bytes;
+    if (placed) height_bytes = place_all(trace, exact_ ? 0 : request_.budget_bytes);
     if (const std::vector<Finding> findings = check(trace, 1); !findings.empty()) {
       throw std::logic_error("own plan is illegal: " + findings[0].place + ": " +
                              findings[0].message);
@@ -69,6 +77,7 @@ Candidate Candidates::evaluate(const std::vector<Decision>& decisions) {
   }
   candidate.step_ns = step_ns;
   candidate.height_bytes = height_bytes;
+  if (!exact_ && height_bytes > request_.budget_bytes) return candidate;  // perhaps not its height
   const bool lower = std::pair(height_bytes, step_ns) <
                      std::pair(lowest_.height_bytes, lowest_.step_ns);
   if (lower) lowest_ = candidate;

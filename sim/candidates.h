@@ -40,8 +40,13 @@ class Candidates {
   /// One walk of the eviction; counts as a try.
   [[nodiscard]] Eviction try_eviction(const EvictionSettings& settings);
 
-  /// The plan carried out; an own bug when check() finds it illegal.
+  /// The plan carried out; an own bug when check() finds it illegal. Unless be_exact() was called,
+  /// the height of a plan that fits may not be the least, and that of a plan whose live bytes are
+  /// above the budget is just those.
   [[nodiscard]] Candidate evaluate(const std::vector<Decision>& decisions);
+
+  /// From now on every height is the least that place() finds.
+  void be_exact();
 
   /// Limits of the request, asked between tries.
   [[nodiscard]] bool stopped(std::int64_t best_step_ns);
@@ -62,6 +67,7 @@ class Candidates {
   std::map<Key, std::pair<std::int64_t, std::int64_t>> known_;  // step, height
   std::int64_t tried_ = 0;
   bool cut_ = false;
+  bool exact_ = true;
   std::chrono::steady_clock::time_point begin_;
   Candidate keep_all_;
   Candidate lowest_;

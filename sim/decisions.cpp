@@ -201,9 +201,9 @@ std::string reason_of(const Trace& source, const Dataflow& flow, const Decision&
   const Position until = flow.position[decision.until.index()];
   const auto next = std::lower_bound(value.uses.begin(), value.uses.end(), until);
   const Position previous = next == value.uses.begin() ? value.producer : *std::prev(next);
-  const std::string idle =
-      fmt::format("{} idle for {} ops", format_bytes(source[decision.buffer].size_bytes),
-                  until - previous - 1);
+  const Position ops = until - previous - 1;
+  const std::string idle = fmt::format(
+      "{} idle for {} op{}", format_bytes(source[decision.buffer].size_bytes), ops, ops == 1 ? "" : "s");
   if (decision.kind == DecisionKind::offload) {
     return fmt::format("moved to the host: {}, fetched before '{}'", idle,
                        decision.fetch_before.valid() ? source[decision.fetch_before].name : "");

@@ -148,23 +148,24 @@ class Packer {
 
   [[nodiscard]] std::int64_t bound() const { return bound_; }
 
-  Layout run() {
+  Layout run(std::int64_t enough_bytes) {
+    const std::int64_t enough = std::max(bound_, enough_bytes);
     Layout best{.offsets = {}, .height = std::numeric_limits<std::int64_t>::max()};
     std::vector<std::size_t> best_order;
     const auto offer = [&](const std::vector<std::size_t>& order, Fit fit) {
+      if (best.height <= enough) return;
       Layout layout = pack(order, fit);
       if (layout.height >= best.height) return;
       best = std::move(layout);
       best_order = order;
     };
-    for (const auto key : {by_size, by_area, by_length, by_begin}) {
-      const std::vector<std::size_t> order = sorted(key);
-      for (const Fit fit : {Fit::first, Fit::best}) {
-        if (best.height > bound_) offer(order, fit);
-      }
+    const auto hopeless = [&] { return enough_bytes > 0 && best.height / 17 > enough / 16; };
+    for (const Fit fit : {Fit::first, Fit::best}) {
+      for (const auto key : {by_size, by_area, by_length, by_begin}) offer(sorted(key), fit);
+      if (hopeless()) break;
     }
     // Whoever stands out at the top goes earlier: a few rounds often reach the bound.
-    for (int round = 0; round < k_rounds && best.height > bound_; ++round) {
+    for (int round = 0; round < k_rounds && best.height > enough && !hopeless(); ++round) {
       std::vector<std::size_t> order = best_order;
       lift_top(order, best, round);
       offer(order, round % 2 == 0 ? Fit::first : Fit::best);
@@ -290,23 +291,25 @@ class Packer {
 
 }  // namespace
 
-std::int64_t place(Trace& trace, Space space) {
+std::int64_t place(Trace& trace, Space space, std::int64_t enough_bytes) {
   const std::vector<Block> blocks = blocks_of(trace, space);
   if (blocks.empty()) return 0;
-  const Layout layout = Packer(blocks).run();
+  const Layout layout = Packer(blocks).run(enough_bytes);
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     trace.buffers[blocks[i].buffer.index()].offset_bytes = layout.offsets[i];
   }
   return layout.height;
 }
 
-std::int64_t place_all(Trace& trace) {
+std::int64_t place_all(Trace& trace, std::int64_t enough_bytes) {
   std::set<Space> spaces;
   for (const Buffer& buffer : trace.buffers) spaces.insert(buffer.space);
   std::int64_t device_height = 0;
   for (const Space& space : spaces) {
-    const std::int64_t height = place(trace, space);
-    if (space == Space{SpaceKind::device, trace.meta.rank}) device_height = height;
+    const bool device = space == Space{SpaceKind::device, trace.meta.rank};
+    const std::int64_t any = enough_bytes > 0 ? std::numeric_limits<std::int64_t>::max() / 2 : 0;
+    const std::int64_t height = place(trace, space, device ? enough_bytes : any);
+    if (device) device_height = height;
   }
   return device_height;
 }

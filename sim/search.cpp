@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 
 #include "sim/bound.h"
 #include "sim/candidates.h"
 #include "sim/methods.h"
-#include "sim/op_table.h"
 #include "traces/error.h"
 
 namespace tidemark {
@@ -135,6 +135,7 @@ class Search {
   /// Bisection of the limit for a few settings, whatever the budget is: so a budget that was named
   /// as the smallest is found again when it is asked for.
   void minimize(const EvictionSettings& start) {
+    candidates_.be_exact();
     const std::vector<EvictionSettings> sweep = eviction_sweep(start);
     const std::int64_t bound = budget_bound(candidates_.source(), request_).bound_bytes;
     for (std::size_t i = 0; i < sweep.size() && i < k_minimized && !stopped(); ++i) {
