@@ -160,7 +160,7 @@ TEST_CASE("every op and buffer is its own origin and has a leaf layer") {
   }
 }
 
-TEST_CASE("the same configuration gives the same program; an invalid one gives none") {
+TEST_CASE("the same configuration gives the same program, an invalid one gives none") {
   CHECK(build_program(textbook()) == build_program(textbook()));
   RunConfig config = textbook();
   config.batch = 0;

@@ -133,7 +133,7 @@ TEST_CASE("optimizer figures that cannot work are refused") {
   }
 }
 
-TEST_CASE("a model in a file gets the name of the file; mistakes are said with it") {
+TEST_CASE("a model in a file gets the name of the file, mistakes are said with it") {
   const auto folder = std::filesystem::temp_directory_path();
   const std::string path = (folder / ("tidemark_config_test.json")).string();
   write_file(path, R"({"family": "mlp", "widths": [4, 2], "batch": 3})");

@@ -62,7 +62,7 @@ TEST_CASE("time is the larger of products and bytes, plus the launch") {
   CHECK(modelled_ns(fast, t, linear) == 8'000'100);
 }
 
-TEST_CASE("a copy takes its bytes over the link once; events take no time") {
+TEST_CASE("a copy takes its bytes over the link once, events take no time") {
   Trace t;
   t.buffers = {buffer("a", {25000}), buffer("host", {25000})};
   CHECK(modelled_ns(round_figures(), t, copy(0, 0, 1, 1)) == 1'000'100);

@@ -162,7 +162,7 @@ TEST_CASE("flops of attention are its two products and the softmax, backward twi
   CHECK(flops(t, backward) == 2 * naive);
 }
 
-TEST_CASE("flops of elementwise ops grow with their output; structural ops have none") {
+TEST_CASE("flops of elementwise ops grow with their output, structural ops have none") {
   Trace t;
   t.buffers = {buffer("x", {10}), buffer("y", {10}), buffer("z", {10})};
   CHECK(flops(t, relu(0, 0, 1, 1)) == 10);

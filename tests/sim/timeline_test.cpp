@@ -106,7 +106,7 @@ TEST_CASE("the step's peak leaves out what only init holds, the run's peak does 
   CHECK(timeline.run_peak.bytes == 100 * 256);
 }
 
-TEST_CASE("each space has its own bytes; views and empty buffers have none") {
+TEST_CASE("each space has its own bytes, views and empty buffers have none") {
   Trace t = drawing();
   t.buffers[1].space = {SpaceKind::host_pinned, 0};
   t.buffers.push_back(granules("empty", 0, Category::input));
