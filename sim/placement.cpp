@@ -153,7 +153,8 @@ class Packer {
     Layout best{.offsets = {}, .height = std::numeric_limits<std::int64_t>::max()};
     std::vector<std::size_t> best_order;
     const auto offer = [&](const std::vector<std::size_t>& order, Fit fit) {
-      if (best.height <= enough) return;
+      const bool tired = work_ > k_most_work && !best.offsets.empty();
+      if (best.height <= enough || tired) return;
       Layout layout = pack(order, fit);
       if (layout.height >= best.height) return;
       best = std::move(layout);
@@ -177,6 +178,7 @@ class Packer {
  private:
   using Key = std::pair<double, double>;  // larger first
   static constexpr int k_rounds = 12;
+  static constexpr std::int64_t k_most_work = 10'000'000;  // meetings of blocks, over all orders
 
   static Key by_size(const Block& b) { return {static_cast<double>(b.bytes), b.area()}; }
   static Key by_area(const Block& b) { return {b.area(), static_cast<double>(b.bytes)}; }
@@ -208,7 +210,7 @@ class Packer {
     return most;
   }
 
-  Layout pack(const std::vector<std::size_t>& order, Fit fit) const {
+  Layout pack(const std::vector<std::size_t>& order, Fit fit) {
     Layout layout{.offsets = std::vector<std::int64_t>(blocks_.size(), 0), .height = 0};
     std::int64_t floor_bytes = 0;
     for (const std::size_t i : long_) {
@@ -219,8 +221,9 @@ class Packer {
     Placed placed(blocks_, length_);
     for (const std::size_t i : order) {
       if (blocks_[i].bytes == 0) continue;
-      layout.offsets[i] =
-          find_gap(placed.meeting(i, layout.offsets), blocks_[i], floor_bytes, fit);
+      const auto& occupied = placed.meeting(i, layout.offsets);
+      work_ += static_cast<std::int64_t>(occupied.size()) + 1;
+      layout.offsets[i] = find_gap(occupied, blocks_[i], floor_bytes, fit);
       layout.height = std::max(layout.height, layout.offsets[i] + blocks_[i].bytes);
       placed.add(i);
     }
@@ -285,6 +288,7 @@ class Packer {
   std::vector<Block> blocks_;
   std::int64_t length_ = 0;
   std::int64_t bound_ = 0;
+  std::int64_t work_ = 0;
   std::vector<std::size_t> long_;   // live for more than half of the axis
   std::vector<std::size_t> short_;
 };
