@@ -12,7 +12,7 @@
 namespace tidemark {
 
 struct ArenaOptions {
-  Space space;
+  Space space{};
   std::int64_t capacity_bytes = 0;
   bool has_memory = true;  // false: counts only, pointers are null (dry)
   bool poison = false;     // fresh and freed bytes are set to 0xFF: NaN as a number, -1 as a token

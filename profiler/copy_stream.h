@@ -36,11 +36,11 @@ struct QueueMark {
 /// One thing to do. A copy when `size_bytes` > 0; a wait when `wait_for` has a stream; else nothing
 /// which still takes its turn and is timed (record_event).
 struct CopyTask {
-  OpId op;
+  OpId op{};
   std::byte* to = nullptr;
   const std::byte* from = nullptr;
   std::int64_t size_bytes = 0;
-  QueueMark wait_for;
+  QueueMark wait_for{};
 };
 
 /// Tasks are done in order. A copy takes at least transfer_ns; the thread sleeps out the rest, so

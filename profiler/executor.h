@@ -28,7 +28,7 @@ struct RunOptions {
   bool digests = true;                   // of weights and optimizer state after each step
   bool check = true;                     // off only to show what an illegal program does
   const std::atomic<bool>* cancel = nullptr;  // looked at before each instruction
-  std::function<void(const StepRecord&)> on_step;
+  std::function<void(const StepRecord&)> on_step{};
 };
 
 struct RunResult {

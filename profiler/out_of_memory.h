@@ -11,7 +11,7 @@ namespace tidemark {
 
 /// What was asked for and what was in the way.
 struct MemoryShortage {
-  Space space;
+  Space space{};
   BufferId buffer;                          // none when the arena was asked directly
   std::int64_t request_bytes = 0;           // as the allocator rounded it
   std::int64_t capacity_bytes = 0;

@@ -79,7 +79,7 @@ void record(const Folder& folder) {
 
 }  // namespace
 
-TEST_CASE("bare tidemark shows the three jobs; every verb has help with an example") {
+TEST_CASE("bare tidemark shows the three jobs, every verb has help with an example") {
   const Folder folder;
   const Result bare = call(folder, "");
   CHECK(bare.code == 0);

@@ -1,7 +1,7 @@
 #include <cmath>
 
-#include "tests/profiler/op_case.h"
 #include "tests/catch.h"
+#include "tests/profiler/op_case.h"
 
 using namespace tidemark;
 using namespace tidemark::test;
@@ -32,7 +32,8 @@ Numbers naive_forward(const Numbers& qkv) {
         double total = 0;
         for (Size s = 0; s <= t; ++s) {
           double sum = 0;
-          for (Size d = 0; d < D; ++d) sum += part_of(qkv, 0, b, t, h, d) * part_of(qkv, 1, b, s, h, d);
+          for (Size d = 0; d < D; ++d)
+            sum += part_of(qkv, 0, b, t, h, d) * part_of(qkv, 1, b, s, h, d);
           score.push_back(std::exp(sum / std::sqrt(double(D))));
           total += score.back();
         }

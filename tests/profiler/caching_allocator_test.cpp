@@ -26,7 +26,9 @@ class Literal {
     const std::int64_t rounded = std::max<std::int64_t>((bytes + 511) / 512, 1) * 512;
     const bool small = rounded <= k_mib;
     std::int64_t segment = 2 * k_mib;
-    if (!small) segment = rounded < 10 * k_mib ? 20 * k_mib : (rounded + 2 * k_mib - 1) / (2 * k_mib) * (2 * k_mib);
+    if (!small)
+      segment =
+          rounded < 10 * k_mib ? 20 * k_mib : (rounded + 2 * k_mib - 1) / (2 * k_mib) * (2 * k_mib);
     int found = best(rounded, small);
     if (found < 0) {
       if (!grow(segment, small)) {
@@ -132,10 +134,10 @@ TEST_CASE("caching allocator: segment sizes and splits follow PyTorch's constant
   std::vector<SegmentChange> changes;
   CachingAllocator allocator(arena, [&](const SegmentChange& c) { changes.push_back(c); });
   CHECK(allocator.allocate(1).size_bytes == 512);
-  CHECK(allocator.allocate(k_mib).size_bytes == k_mib);           // same small segment
-  CHECK(allocator.allocate(k_mib + 1).size_bytes == k_mib + 512); // new 20 MiB segment
-  CHECK(allocator.allocate(11 * k_mib).size_bytes == 11 * k_mib); // the rest of it
-  CHECK(allocator.allocate(21 * k_mib).size_bytes == 22 * k_mib); // own; 1 MiB is not split off
+  CHECK(allocator.allocate(k_mib).size_bytes == k_mib);            // same small segment
+  CHECK(allocator.allocate(k_mib + 1).size_bytes == k_mib + 512);  // new 20 MiB segment
+  CHECK(allocator.allocate(11 * k_mib).size_bytes == 11 * k_mib);  // the rest of it
+  CHECK(allocator.allocate(21 * k_mib).size_bytes == 22 * k_mib);  // own; 1 MiB is not split off
   CHECK(changes == std::vector<SegmentChange>{{true, 0, 2 * k_mib},
                                               {true, 2 * k_mib, 20 * k_mib},
                                               {true, 22 * k_mib, 22 * k_mib}});

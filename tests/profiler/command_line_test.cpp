@@ -146,7 +146,7 @@ TEST_CASE("profile: a run writes a trace that can be read, and --json prints one
   CHECK(json["high_water_bytes"] == trace.arenas.at(0).high_water_bytes);
 }
 
-TEST_CASE("profile: the output is named after the model; --quiet prints nothing") {
+TEST_CASE("profile: the output is named after the model, --quiet prints nothing") {
   const Folder folder;
   write_small_model(folder);
   const Outcome outcome = call(folder, k_small + "--quiet --no-digests");

@@ -1,7 +1,7 @@
 #include <cmath>
 
-#include "tests/profiler/op_case.h"
 #include "tests/catch.h"
+#include "tests/profiler/op_case.h"
 #include "traces/error.h"
 
 using namespace tidemark;
@@ -29,7 +29,8 @@ TEST_CASE("cross entropy equals its definition and does not overflow") {
     Numbers expected_lse;
     for (std::size_t i = 0; i < M; ++i) {
       long double sum = 0;
-      for (std::size_t v = 0; v < V; ++v) sum += std::exp(static_cast<long double>(logits[i * V + v]));
+      for (std::size_t v = 0; v < V; ++v)
+        sum += std::exp(static_cast<long double>(logits[i * V + v]));
       expected_lse.push_back(static_cast<double>(std::log(sum)));
       loss += expected_lse[i] - logits[i * V + static_cast<std::size_t>(c.values("target")[i])];
     }

@@ -86,7 +86,8 @@ TEST_CASE("table: damage is named with its line, what was expected and what was 
   };
   CHECK(load("1,2,0\n1,0\n") == "t.csv: line 2: expected 3 columns, found 2");
   CHECK(load("1,2,0\n1,x,0\n") == "t.csv: line 2: expected numbers separated by commas, found x");
-  CHECK(load("1,,0\n") == "t.csv: line 1: expected numbers separated by commas, found an empty field");
+  CHECK(load("1,,0\n") ==
+        "t.csv: line 1: expected numbers separated by commas, found an empty field");
   CHECK(load("1,nan,0\n") == "t.csv: line 1: expected numbers separated by commas, found nan");
   CHECK(load("1,2,0.5\n") ==
         "t.csv: line 1: expected a class (a whole number from 0) in the last column, found 0.5");
@@ -99,10 +100,12 @@ TEST_CASE("table: damage is named with its line, what was expected and what was 
 TEST_CASE("table: a model with other inputs or fewer classes is refused with the line") {
   const Dataset data = Dataset::table("a,b,c\n1,2,0\n3,4,5\n", "t.csv");
   data.require_fits(table_config({2, 6}), "t.csv");
-  CHECK(error_of([&] { data.require_fits(table_config({3, 6}), "t.csv"); }) ==
-        "t.csv: line 2: expected 3 input columns and a class, found 2 input columns");
-  CHECK(error_of([&] { data.require_fits(table_config({2, 5}), "t.csv"); }) ==
-        "t.csv: line 3: expected a class below 5, found 5");
+  CHECK(error_of([&] {
+          data.require_fits(table_config({3, 6}), "t.csv");
+        }) == "t.csv: line 2: expected 3 input columns and a class, found 2 input columns");
+  CHECK(error_of([&] {
+          data.require_fits(table_config({2, 5}), "t.csv");
+        }) == "t.csv: line 3: expected a class below 5, found 5");
 }
 
 TEST_CASE("the digest of the data tells one text from another") {
@@ -112,7 +115,8 @@ TEST_CASE("the digest of the data tells one text from another") {
 }
 
 TEST_CASE("find_dataset: a file of one's own, a folder of one's own, or a way to get the data") {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / "tidemark_data_test";
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / "tidemark_data_test";
   std::filesystem::create_directories(folder);
   write_file((folder / "own.csv").string(), "1,2,0\n3,4,1\n");
   CHECK(find_dataset(table_config({2, 2}), (folder / "own.csv").string()).rows() == 2);

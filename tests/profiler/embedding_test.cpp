@@ -31,7 +31,7 @@ TEST_CASE("embedding adds the rows of token and position") {
   CHECK(c.run().at("y") == expected);
 }
 
-TEST_CASE("embedding gradient equals finite differences; repeated tokens add up") {
+TEST_CASE("embedding gradient equals finite differences, repeated tokens add up") {
   const Numbers dy = random_numbers(B * T * C, 3);
   OpCase backward(OpKind::embedding_backward);
   backward.reads("dy", {B, T, C}, dy).reads("tokens", {B, T}, k_tokens);

@@ -1,7 +1,7 @@
 #include "profiler/kernels/execute.h"
 
-#include "tests/profiler/op_case.h"
 #include "tests/catch.h"
+#include "tests/profiler/op_case.h"
 
 using namespace tidemark;
 using namespace tidemark::test;
@@ -15,7 +15,9 @@ OpCase add_case(DType dtype) {
   return c;
 }
 
-std::string error_of(OpCase& c) { return kernel_error(c.trace(), c.trace().ops[0]); }
+std::string error_of(OpCase& c) {
+  return kernel_error(c.trace(), c.trace().ops[0]);
+}
 
 }  // namespace
 
@@ -44,7 +46,8 @@ TEST_CASE("kernels do not depend on the address of their operands") {
   for (const std::size_t shift : {4, 8, 20, 64}) {
     CHECK(add_case(DType::f32).run(0, shift) == add_case(DType::f32).run(0, 0));
     OpCase linear(OpKind::linear_forward, DType::f32);
-    linear.reads("x", {9, 65}, random_numbers(9 * 65, 3)).reads("w", {17, 65}, random_numbers(17 * 65, 4));
+    linear.reads("x", {9, 65}, random_numbers(9 * 65, 3))
+        .reads("w", {17, 65}, random_numbers(17 * 65, 4));
     linear.writes("y", {9, 17});
     CHECK(linear.run(0, shift).at("y") == linear.run(0, 0).at("y"));
     OpCase norm(OpKind::layer_norm_forward, DType::f32);

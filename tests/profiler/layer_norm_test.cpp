@@ -1,7 +1,7 @@
 #include <cmath>
 
-#include "tests/profiler/op_case.h"
 #include "tests/catch.h"
+#include "tests/profiler/op_case.h"
 
 using namespace tidemark;
 using namespace tidemark::test;
@@ -15,7 +15,9 @@ OpCase forward_case(DType dtype = DType::f64, double offset = 0) {
   Numbers x = random_numbers(M * C, 1);
   for (double& value : x) value += offset;
   OpCase c(OpKind::layer_norm_forward, dtype);
-  c.reads("x", {M, C}, x).reads("w", {C}, random_numbers(C, 2)).reads("b", {C}, random_numbers(C, 3));
+  c.reads("x", {M, C}, x)
+      .reads("w", {C}, random_numbers(C, 2))
+      .reads("b", {C}, random_numbers(C, 3));
   c.writes("y", {M, C}).writes("mean", {M}).writes("inverse_deviation", {M});
   return c.real("epsilon", k_epsilon);
 }
@@ -53,7 +55,8 @@ OpCase backward_case(const Numbers& dy, const Numbers& residual, const Numbers& 
 
 TEST_CASE("layer norm forward equals the naive loop in both precisions") {
   CHECK(relative_error(forward_case().run().at("y"), naive_forward(forward_case())) < 1e-13);
-  CHECK(relative_error(forward_case(DType::f32).run().at("y"), naive_forward(forward_case())) < 2e-6);
+  CHECK(relative_error(forward_case(DType::f32).run().at("y"), naive_forward(forward_case())) <
+        2e-6);
   // A mean far above the deviation costs accuracy only where the input has none.
   CHECK(relative_error(forward_case(DType::f64, 1e4).run().at("y"),
                        naive_forward(forward_case(DType::f64, 1e4))) < 1e-9);

@@ -1,7 +1,7 @@
 #include <cmath>
 
-#include "tests/profiler/op_case.h"
 #include "tests/catch.h"
+#include "tests/profiler/op_case.h"
 
 using namespace tidemark;
 using namespace tidemark::test;
@@ -18,7 +18,8 @@ Numbers squares(Numbers x) {
 
 OpCase adamw_case(DType dtype = DType::f64) {
   OpCase c(OpKind::adamw_update, dtype);
-  c.updates("w", {k_count}, random_numbers(k_count, 1)).reads("dw", {k_count}, random_numbers(k_count, 2));
+  c.updates("w", {k_count}, random_numbers(k_count, 1))
+      .reads("dw", {k_count}, random_numbers(k_count, 2));
   c.updates("m", {k_count}, random_numbers(k_count, 3));
   c.updates("v", {k_count}, squares(random_numbers(k_count, 4)));
   c.real("learning_rate", k_rate).real("beta1", k_beta1).real("beta2", k_beta2);

@@ -27,6 +27,8 @@ fresh_tree() {
   printf '#include "sim/noun.h"\n#include "profiler/noun.h"\n' >tests/sim/noun_test.cpp
   printf '#!/usr/bin/env bash\n# Does nothing. Exit codes: 0.\nset -euo pipefail\n' >scripts/test
   chmod +x scripts/test
+  printf '| 1 | It holds | `it holds` |\n' >README.md
+  printf 'TEST_CASE("it holds") {}\n' >>tests/sim/noun_test.cpp
 }
 
 # accepts CHECK: the fresh tree passes.
@@ -62,6 +64,7 @@ accepts style.sh
 finds style.sh sim/noun.cpp "// $(printf 'x%.0s' {1..98})" 'longer than 100 characters'
 finds style.sh sim/noun.cpp '// end ' 'trailing space'
 finds style.sh sim/noun.cpp '\tint x;' 'tab'
+finds style.sh tests/sim/noun_test.cpp 'TEST_CASE("one; two") {}' 'a semicolon in the name'
 finds style.sh sim/noun.cpp "$(printf '\\n%.0s' {1..500})" 'expected at most 500'
 finds style.sh sim/verb.h '#pragma once' 'no comment at the top'
 finds style.sh sim/verb.h '// A verb.' 'no #pragma once'
@@ -70,6 +73,12 @@ finds style.sh sim/verb.h '// A verb.\n#pragma once' 'not in a HEADERS list'
 accepts scripts.sh
 finds scripts.sh scripts/test 'if true; do' 'does not parse'
 finds scripts.sh scripts/other '# Exit codes: 0' 'not executable'
+
+accepts readme.sh
+finds readme.sh README.md '| 2 | It also holds | `not tested` |' "the test 'not tested'"
+finds readme.sh README.md '| 2 | It also holds | |' 'invariant 2'
+finds readme.sh README.md 'See [this](docs/gone.md).' 'no file docs/gone.md'
+finds readme.sh README.md 'See `sim/gone.h`.' 'no file sim/gone.h'
 
 accepts no_machine_paths.sh
 finds no_machine_paths.sh sim/noun.cpp "// /ho""me/ada/run.tmk" 'sim/noun.cpp:'
