@@ -42,16 +42,18 @@ std::vector<Block> blocks_of(const Trace& trace, Space space) {
     std::int32_t& block = row[line.buffer().index()];
     if (block < 0) {
       block = static_cast<std::int32_t>(blocks.size());
-      blocks.push_back({line.buffer(), counted_bytes(buffer),
-                        round_up(std::max(buffer.alignment_bytes, k_granule_bytes), k_granule_bytes),
-                        time, std::numeric_limits<std::int64_t>::max()});
+      blocks.push_back(
+          {line.buffer(), counted_bytes(buffer),
+           round_up(std::max(buffer.alignment_bytes, k_granule_bytes), k_granule_bytes), time,
+           std::numeric_limits<std::int64_t>::max()});
     }
     const bool frees = line.kind == InstructionKind::free;
     blocks[static_cast<std::size_t>(block)].end =
         frees ? time : std::numeric_limits<std::int64_t>::max();
   });
   std::int64_t length = 0;
-  each_instruction(trace.program, [&](const Instruction&, std::int64_t time) { length = time + 1; });
+  each_instruction(trace.program,
+                   [&](const Instruction&, std::int64_t time) { length = time + 1; });
   for (Block& block : blocks) block.end = std::min(block.end, length);
   return blocks;
 }
@@ -289,7 +291,7 @@ class Packer {
   std::int64_t length_ = 0;
   std::int64_t bound_ = 0;
   std::int64_t work_ = 0;
-  std::vector<std::size_t> long_;   // live for more than half of the axis
+  std::vector<std::size_t> long_;  // live for more than half of the axis
   std::vector<std::size_t> short_;
 };
 
