@@ -103,7 +103,7 @@ void MainWindow::build_run_dock() {
   dock->setWidget(report_);
   addDockWidget(Qt::BottomDockWidgetArea, dock);
   splitDockWidget(alive_dock_, dock, Qt::Horizontal);
-  resizeDocks({alive_dock_, dock}, {1080, 520}, Qt::Horizontal);
+  resizeDocks({alive_dock_, dock}, {980, 620}, Qt::Horizontal);
   resizeDocks({alive_dock_, dock}, {270, 270}, Qt::Vertical);
 }
 

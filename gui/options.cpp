@@ -8,14 +8,11 @@
 #include <string_view>
 
 #include "sim/units.h"
+#include "sim/version.h"
 #include "traces/error.h"
 
 namespace tidemark {
 namespace {
-
-#ifndef TIDEMARK_VERSION
-#define TIDEMARK_VERSION "0"
-#endif
 
 constexpr const char* k_about =
     "The window of Tidemark: bytes by category over time.\n"
@@ -37,7 +34,7 @@ void add_options(CLI::App& app, ViewOptions& options, Texts& texts) {
   app.add_flag("--one-step", options.one_step, "only the steady step");
   app.add_option("--theme", texts.theme, "light or dark");
   app.add_option("--script", options.script, "carry out commands from a file and end");
-  app.set_version_flag("--version", "tidemark-view " TIDEMARK_VERSION);
+  app.set_version_flag("--version", k_tool);
 }
 
 Theme parse_theme(const std::string& text) {

@@ -30,8 +30,16 @@ std::string escaped(const std::string& text) {
   return out;
 }
 
+/// Names and figures are not broken into lines.
+std::string unbroken(const std::string& text) {
+  std::string out;
+  for (const char c : text) out += c == ' ' ? "&nbsp;" : std::string(1, c);
+  return out;
+}
+
 std::string row(const std::string& name, const std::string& value) {
-  return fmt::format("<tr><td>{}&nbsp;&nbsp;</td><td align=right>{}</td></tr>", name, value);
+  return fmt::format("<tr><td>{}&nbsp;&nbsp;</td><td align=right>{}</td></tr>", unbroken(name),
+                     unbroken(value));
 }
 
 std::string health_text(const Health& health) {
@@ -134,9 +142,7 @@ std::string plan_of(const Trace& trace) {
 
 std::string run_report_html(const ViewState& state) {
   if (!state.run) return "<p>No run is open.</p>";
-  std::string html =
-      "<style>td { white-space: nowrap; }</style>"
-      "<table cellspacing=0><tr><td valign=top>";
+  std::string html = "<table cellspacing=0><tr><td valign=top>";
   html += facts(*state.run);
   if (state.budget_bytes >= 0) {
     const std::int64_t free_bytes = state.budget_bytes - state.run->timeline().peak.bytes;

@@ -14,6 +14,10 @@ struct Tops {
   int width_px = 0;
   std::array<std::vector<int>, k_band_count> row;
   std::array<std::vector<int>, k_band_count> edge;  // row of the edge; -1 = none
+  // Over all columns: above `highest` a band is nowhere, from `lowest` on it or a band below it is
+  // everywhere.
+  std::array<int, k_band_count> highest{};
+  std::array<int, k_band_count> lowest{};
 };
 
 Tops tops_of(const StackScene& scene) {
@@ -31,13 +35,21 @@ Tops tops_of(const StackScene& scene) {
       below = column_tops[k];
     }
   }
+  for (std::size_t k = 0; k < k_band_count && tops.width_px > 0; ++k) {
+    const auto [least, most] = std::minmax_element(tops.row[k].begin(), tops.row[k].end());
+    tops.highest[k] = *least;
+    tops.lowest[k] = *most;
+  }
   return tops;
 }
 
 /// From the highest band down, each covers what lies below its first row. Compare and select over
 /// whole rows without branches, so that the compiler makes vector code of it.
 void fill_row(const Tops& tops, int y, Rgb* row) {
-  for (std::size_t band = k_band_count; band-- > 0;) {
+  std::size_t end = 0;  // bands from here on are covered or not there
+  while (end < k_band_count && tops.lowest[end] > y) ++end;
+  for (std::size_t band = std::min(end + 1, k_band_count); band-- > 0;) {
+    if (tops.highest[band] > y) continue;
     const Rgb fill = band_colour(static_cast<Band>(band));
     const Rgb edge = edge_colour(static_cast<Band>(band));
     const int* first_row = tops.row[band].data();

@@ -3,16 +3,17 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include <algorithm>
 #include <boost/iostreams/device/array.hpp>
 #include <boost/iostreams/filter/gzip.hpp>
 #include <boost/iostreams/filter/lzma.hpp>
-#include <boost/iostreams/filter/zstd.hpp>
 #include <boost/iostreams/filtering_stream.hpp>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 
 #include "traces/binary.h"
 #include "traces/error.h"
@@ -72,6 +73,31 @@ std::string read_raw(const std::string& path, std::int64_t limit_bytes) {
   }
 }
 
+/// With the library itself: the stream filter takes a cut file for a whole one.
+std::string decompress_zstd(const std::string& path, const std::string& raw,
+                            std::int64_t limit_bytes) {
+  const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(),
+                                                                     &ZSTD_freeDCtx);
+  std::string out;
+  std::string chunk(1 << 20, '\0');
+  ZSTD_inBuffer in{raw.data(), raw.size(), 0};
+  std::size_t left = 0;  // 0 at the end of a frame
+  while (in.pos < in.size || left != 0) {
+    const std::size_t before = in.pos;
+    ZSTD_outBuffer to{chunk.data(), chunk.size(), 0};
+    left = ZSTD_decompressStream(context.get(), &to, &in);
+    if (ZSTD_isError(left) != 0U) {
+      unreadable(path, fmt::format("damaged compressed data ({})", ZSTD_getErrorName(left)));
+    }
+    out.append(chunk, 0, to.pos);
+    if (static_cast<std::int64_t>(out.size()) > limit_bytes) {
+      unreadable(path, fmt::format("more than {} bytes after decompression", limit_bytes));
+    }
+    if (in.pos == before && to.pos == 0) unreadable(path, "damaged compressed data (cut off)");
+  }
+  return out;
+}
+
 template <class Filter>
 std::string decompress(const std::string& path, const std::string& raw, std::int64_t limit_bytes) {
   std::string out;
@@ -125,9 +151,7 @@ std::string read_file(const std::string& path, std::int64_t limit_bytes) {
                                         6))) {
     return decompress<io::lzma_decompressor>(path, raw, limit_bytes);
   }
-  if (begins_with(raw, "\x28\xb5\x2f\xfd")) {
-    return decompress<io::zstd_decompressor>(path, raw, limit_bytes);
-  }
+  if (begins_with(raw, "\x28\xb5\x2f\xfd")) return decompress_zstd(path, raw, limit_bytes);
   return raw;
 }
 

@@ -115,5 +115,5 @@ TEST_CASE("help and version are answered on stdout") {
   CHECK(help.out.find("Example:") != std::string::npos);
   const Outcome version = view(folder, {"--version"});
   CHECK(version.exit_code == 0);
-  CHECK(version.out.find("tidemark-view ") == 0);
+  CHECK(version.out.find("tidemark ") == 0);
 }

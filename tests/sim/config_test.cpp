@@ -1,0 +1,149 @@
+// Run configurations: built-in, from files, from JSON; what is wrong is said with its place.
+#include "sim/config.h"
+
+#include <filesystem>
+
+#include "../catch.h"
+#include "traces/error.h"
+#include "traces/file.h"
+
+using namespace tidemark;
+
+namespace {
+
+const std::string k_mlp = R"({"model": {"family": "mlp", "widths": [4, 3, 2]}, "batch": 5})";
+
+void refuses(const std::string& json, const std::string& place, const std::string& expected) {
+  CAPTURE(json.substr(0, 200));
+  CHECK_THROWS_WITH(run_config_from_json(json),
+                    Catch::Contains(place) && Catch::Contains(expected));
+}
+
+std::string with(const std::string& keys) {
+  return k_mlp.substr(0, k_mlp.size() - 1) + ", " + keys + "}";
+}
+
+std::string gpt2(const std::string& keys) {
+  return R"({"batch": 2, "sequence": 8, "model": {"family": "gpt2", "positions": 8, )" + keys +
+         "}}";
+}
+
+}  // namespace
+
+TEST_CASE("every built-in model is valid and survives JSON") {
+  CHECK(builtin_models().size() >= 10);
+  for (const BuiltinModel& m : builtin_models()) {
+    CAPTURE(m.model.name);
+    const RunConfig config = default_run(m.model.name);
+    CHECK_NOTHROW(validate(config));
+    CHECK(run_config_from_json(to_json(config)) == config);
+    CHECK_FALSE(m.about.empty());
+  }
+}
+
+TEST_CASE("every field of a configuration survives JSON") {
+  RunConfig config = default_run("mlp");
+  config.model.mlp.activation = Activation::tanh;
+  config.optimizer = {.kind = Optimizer::sgd,
+                      .learning_rate = 0.25,
+                      .beta1 = 0.5,
+                      .beta2 = 0.75,
+                      .epsilon = 1e-3,
+                      .weight_decay = 0.125};
+  config.batch = 7;
+  config.seed = INT64_MAX;
+  config.dtype = DType::f64;
+  CHECK(run_config_from_json(to_json(config)) == config);
+}
+
+TEST_CASE("what is left out has its default") {
+  const RunConfig config = run_config_from_json(k_mlp);
+  CHECK(config.optimizer == OptimizerConfig{});
+  CHECK(config.seed == 1);
+  CHECK(config.model.mlp.activation == Activation::relu);
+  CHECK(title(config) == ", batch 5, adamw, f32");
+  CHECK(title(default_run("gpt2-tiny")) == "gpt2-tiny, batch 8, sequence 64, adamw, f32");
+}
+
+TEST_CASE("an unknown model is refused with the names that are known") {
+  CHECK_THROWS_WITH(default_run("gtp2"),
+                    Catch::Contains("mlp-tiny") && Catch::Contains("found 'gtp2'"));
+  CHECK_THROWS_AS(default_run(""), InputError);
+}
+
+TEST_CASE("broken JSON, other types and unknown keys are refused") {
+  refuses("{", "run configuration", "JSON");
+  refuses("[]", "run configuration", "a JSON object");
+  refuses("{}", "run configuration", "a key 'model'");
+  refuses(R"({"model": 3})", "model", "a JSON object");
+  refuses(R"({"model": {}})", "model", "a key 'family'");
+  refuses(R"({"model": {"family": "rnn"}})", "family", "one of mlp, gpt2, found 'rnn'");
+  refuses(R"({"model": {"family": ""}})", "family", "one of mlp, gpt2, found ''");
+  refuses(with(R"("bacth": 3)"), "run configuration", "'bacth'");
+  refuses(with(R"("seed": 1.5)"), "seed", "an integer");
+  refuses(with(R"("seed": 9223372036854775808)"), "seed", "an integer of 64 bits");
+  refuses(with(R"("seed": "x")"), "seed", "an integer");
+  refuses(with(R"("dtype": "f8")"), "dtype", "one of f32");
+  refuses(with(R"("dtype": "bf16")"), "--dtype", "f32 or f64");
+  refuses(with(R"("optimizer": {"kind": "lion"})"), "kind", "one of sgd, adamw");
+  refuses(with(R"("optimizer": {"momentum": 1})"), "optimizer", "'momentum'");
+  refuses(with(R"("optimizer": {"beta1": "x"})"), "beta1", "a number");
+  refuses(R"({"model": {"family": "mlp", "widths": 3}})", "widths", "an array of integers");
+  refuses(R"({"model": {"family": "mlp", "widths": [3, "x"]}})", "widths", "an array of integers");
+}
+
+TEST_CASE("keys of the other family are refused, not ignored") {
+  refuses(R"({"model": {"family": "mlp", "widths": [1, 2], "layers": 3}})", "family mlp",
+          "'layers'");
+  refuses(gpt2(R"("activation": "relu")"), "family gpt2", "'activation'");
+}
+
+TEST_CASE("nesting without end is refused and not printed") {
+  refuses(std::string(200000, '['), "run configuration", "8 levels");
+  refuses(R"({"model": {"family": "mlp", "widths": )" + std::string(200000, '['),
+          "run configuration", "8 levels");
+}
+
+TEST_CASE("sizes that cannot be trained are refused with their name") {
+  const auto small = R"("layers": 1, "heads": 2, "channels": 4, "vocabulary": 9)";
+  CHECK_NOTHROW(run_config_from_json(gpt2(small)));
+  refuses(with(R"("sequence": 4)"), "--seq", "none for an mlp");
+  refuses(R"({"batch": 0, "model": {"family": "mlp", "widths": [1, 2]}})", "--batch", "from 1");
+  refuses(R"({"batch": 1, "model": {"family": "mlp", "widths": [4]}})", "model widths", "from 2");
+  refuses(R"({"batch": 1, "model": {"family": "mlp", "widths": [4, 0]}})", "widths[1]", "from 1");
+  refuses(R"({"batch": 1, "model": {"family": "mlp", "widths": [16777216, 16777216]}})",
+          "width x width", "at most");
+  refuses(gpt2(R"("layers": 1, "heads": 3, "channels": 4, "vocabulary": 9)"), "model heads",
+          "a divisor of channels = 4, found 3");
+  refuses(gpt2(R"("layers": 0, "heads": 2, "channels": 4, "vocabulary": 9)"), "model layers", "1");
+  refuses(gpt2(R"("layers": 1, "heads": 2, "channels": 4, "vocabulary": 1)"), "vocabulary", "2");
+  RunConfig config = default_run("gpt2-124M");
+  config.sequence = 1025;
+  CHECK_THROWS_WITH(validate(config), Catch::Contains("--seq: expected a number from 1 to 1024"));
+  config.sequence = 1024;
+  config.batch = 1 << 24;
+  CHECK_THROWS_WITH(validate(config), Catch::Contains("at most 1099511627776 elements"));
+}
+
+TEST_CASE("optimizer figures that cannot work are refused") {
+  for (const char* bad :
+       {R"({"learning_rate": 0})", R"({"learning_rate": -1})", R"({"learning_rate": 1e9})",
+        R"({"beta1": 1})", R"({"beta2": -0.1})", R"({"epsilon": -1})", R"({"weight_decay": -1})"}) {
+    CHECK_THROWS_AS(run_config_from_json(with(std::string(R"("optimizer": )") + bad)), InputError);
+  }
+}
+
+TEST_CASE("a model in a file gets the name of the file; mistakes are said with it") {
+  const auto folder = std::filesystem::temp_directory_path();
+  const std::string path = (folder / ("tidemark_config_test.json")).string();
+  write_file(path, R"({"family": "mlp", "widths": [4, 2], "batch": 3})");
+  const RunConfig config = default_run(path);
+  CHECK(config.model.name == "tidemark_config_test");
+  CHECK(config.batch == 3);
+  write_file(path, R"({"family": "mlp", "widths": [4, 0]})");
+  CHECK_THROWS_WITH(default_run(path),
+                    Catch::Contains("tidemark_config_test.json: model widths[1]"));
+  write_file(path, "{]");
+  CHECK_THROWS_WITH(default_run(path), Catch::Contains("tidemark_config_test.json"));
+  std::filesystem::remove(path);
+}

@@ -1,0 +1,23 @@
+// Random programs, and what they allocate by brute force.
+#pragma once
+
+#include <cstdint>
+
+#include "sim/timeline.h"
+#include "traces/trace.h"
+
+namespace tidemark::test {
+
+/// A legal program of random elementwise ops on random buffers, made with lifetimes.h.
+Trace random_program(std::uint64_t seed);
+
+/// Bytes live after each instruction of init, `steps` bodies and final, by summing over the set of
+/// live buffers anew every time; and the largest of them within the last body.
+struct BruteForce {
+  std::vector<CategoryBytes> after;  // by instruction that changes memory
+  std::int64_t run_peak_bytes = 0;
+  std::int64_t step_peak_bytes = 0;
+};
+BruteForce brute_force(const Trace& trace, Space space, int steps);
+
+}  // namespace tidemark::test
