@@ -8,7 +8,9 @@ namespace {
 
 constexpr StreamId k_compute{0};
 
-Instruction line_of(InstructionKind kind, std::int32_t row) { return {kind, row}; }
+Instruction line_of(InstructionKind kind, std::int32_t row) {
+  return {kind, row};
+}
 
 /// Time of one copy: latency + exact bytes / declared bandwidth; 0 when nothing is declared.
 std::int64_t copy_ns(const Stream& stream, std::int64_t size_bytes) {
@@ -20,9 +22,7 @@ std::int64_t copy_ns(const Stream& stream, std::int64_t size_bytes) {
 }  // namespace
 
 BodyWriter::BodyWriter(const Trace& source, const Dataflow& flow)
-    : flow_(flow),
-      buffer_copies_(source.buffers.size(), 0),
-      op_copies_(source.ops.size(), 0) {
+    : flow_(flow), buffer_copies_(source.buffers.size(), 0), op_copies_(source.ops.size(), 0) {
   out_.meta = source.meta;
   out_.layers = source.layers;
   out_.streams = source.streams;
@@ -164,8 +164,7 @@ void BodyWriter::fetch() {
   Offload& o = offload();
   o.fetched = add_buffer(o.source, "~");
   o.fetched_event = next_event_++;
-  move(stream_of(StreamKind::host_to_device, "host to device"), o.host, o.fetched,
-       o.fetched_event);
+  move(stream_of(StreamKind::host_to_device, "host to device"), o.host, o.fetched, o.fetched_event);
 }
 
 void BodyWriter::arrive() {

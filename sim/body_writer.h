@@ -62,10 +62,10 @@ class BodyWriter {
   const Dataflow& flow_;
   Trace out_;
   std::vector<Line> lines_;
-  std::vector<BufferId> current_;           // by row of the source
-  std::vector<std::int32_t> buffer_copies_; // by row of the source
-  std::vector<std::int32_t> op_copies_;     // by row of the source
-  std::vector<Offload> offloads_;           // by decision
+  std::vector<BufferId> current_;            // by row of the source
+  std::vector<std::int32_t> buffer_copies_;  // by row of the source
+  std::vector<std::int32_t> op_copies_;      // by row of the source
+  std::vector<Offload> offloads_;            // by decision
   std::int64_t next_event_ = 0;
   DecisionId decision_;
   OpId place_;

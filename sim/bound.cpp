@@ -9,7 +9,9 @@
 namespace tidemark {
 namespace {
 
-std::size_t at(Position position) { return static_cast<std::size_t>(position); }
+std::size_t at(Position position) {
+  return static_cast<std::size_t>(position);
+}
 
 struct Allowed {
   bool recompute = true;
@@ -27,8 +29,9 @@ struct Gap {
   bool by_offload = false;
 };
 
-/// A value is needed by the ops that use it, so only the ops between two uses are candidates. Making
-/// it again must happen before an op up to valid_until; moving it must come after its last write.
+/// A value is needed by the ops that use it, so only the ops between two uses are candidates.
+/// Making it again must happen before an op up to valid_until; moving it must come after its last
+/// write.
 std::vector<Gap> gaps_of(const Dataflow& flow, Allowed allowed) {
   std::vector<Gap> gaps;
   for (std::size_t row = 0; row < flow.values.size(); ++row) {
@@ -144,10 +147,10 @@ struct Cover {
     double ns = 0;
     double bytes = 0;
   };
-  std::vector<Item> items;       // one per producer that may run again; least ns per byte first
-  double recompute_bytes = 0;    // their sum
-  double offload_bytes = 0;      // of values that may be moved
-  double padding_bytes = 0;      // by which counted bytes may exceed moved bytes
+  std::vector<Item> items;     // one per producer that may run again; least ns per byte first
+  double recompute_bytes = 0;  // their sum
+  double offload_bytes = 0;    // of values that may be moved
+  double padding_bytes = 0;    // by which counted bytes may exceed moved bytes
 
   /// Least time for `bytes` by recomputation alone when producers may be run in part; < 0: not
   /// possible.
@@ -180,9 +183,8 @@ Cover cover_at(const Dataflow& flow, const std::vector<Gap>& gaps, Position posi
     cover.recompute_bytes += bytes;
   }
   for (const auto& entry : by_producer) cover.items.push_back(entry.second);
-  std::sort(cover.items.begin(), cover.items.end(), [](const auto& a, const auto& b) {
-    return a.ns * b.bytes < b.ns * a.bytes;
-  });
+  std::sort(cover.items.begin(), cover.items.end(),
+            [](const auto& a, const auto& b) { return a.ns * b.bytes < b.ns * a.bytes; });
   return cover;
 }
 
@@ -192,7 +194,7 @@ struct Moment {
   double missing_bytes = 0;  // live bytes of keep-all at t above the budget
   double before_ns = 0;      // ops of the body before t, back to back
   double own_ns = 0;
-  double base_ns = 0;        // all ops of the body, back to back
+  double base_ns = 0;  // all ops of the body, back to back
   double link_bytes_per_ns = 0;
 };
 
@@ -212,11 +214,11 @@ double least_step_ns(const Moment& m) {
   const auto excluded = [&m](double step_ns) {
     const double window =
         std::min(step_ns - (m.base_ns - m.before_ns), step_ns - m.before_ns - m.own_ns);
-    const double moved = m.link_bytes_per_ns <= 0
-                             ? 0
-                             : std::min(m.cover.offload_bytes,
-                                        m.link_bytes_per_ns * std::max(0.0, window) +
-                                            m.cover.padding_bytes);
+    const double moved =
+        m.link_bytes_per_ns <= 0
+            ? 0
+            : std::min(m.cover.offload_bytes,
+                       m.link_bytes_per_ns * std::max(0.0, window) + m.cover.padding_bytes);
     const double again_ns = m.cover.recompute_ns(m.missing_bytes - moved);
     return again_ns < 0 || step_ns < m.base_ns + again_ns;
   };
@@ -247,7 +249,9 @@ std::vector<Position> moments(const std::vector<std::int64_t>& live, std::int64_
 
 }  // namespace
 
-Infeasible budget_bound(const Trace& source) { return budget_bound(source, Allowed{}); }
+Infeasible budget_bound(const Trace& source) {
+  return budget_bound(source, Allowed{});
+}
 
 Infeasible budget_bound(const Trace& source, const SearchRequest& request) {
   return budget_bound(source, allowed_by(request));
@@ -266,13 +270,13 @@ std::int64_t step_bound_ns(const Trace& source, const SearchRequest& request) {
   double best = begin_ns.back();
   for (const Position t : moments(live, request.budget_bytes)) {
     const double own_ns = begin_ns[at(t) + 1] - begin_ns[at(t)];
-    const double least = least_step_ns(
-        {.cover = cover_at(flow, gaps, t),
-         .missing_bytes = static_cast<double>(live[at(t)] - request.budget_bytes),
-         .before_ns = begin_ns[at(t)],
-         .own_ns = own_ns,
-         .base_ns = begin_ns.back(),
-         .link_bytes_per_ns = allowed.offload ? request.link_bytes_per_s / 1e9 : 0});
+    const double least =
+        least_step_ns({.cover = cover_at(flow, gaps, t),
+                       .missing_bytes = static_cast<double>(live[at(t)] - request.budget_bytes),
+                       .before_ns = begin_ns[at(t)],
+                       .own_ns = own_ns,
+                       .base_ns = begin_ns.back(),
+                       .link_bytes_per_ns = allowed.offload ? request.link_bytes_per_s / 1e9 : 0});
     if (least < 0) return -1;
     best = std::max(best, least);
   }

@@ -15,10 +15,10 @@ namespace tidemark {
 /// The same for the kinds of decisions that `request` allows; not below the other.
 [[nodiscard]] Infeasible budget_bound(const Trace& source, const SearchRequest& request);
 
-/// No plan within `budget_bytes` has a shorter step. Covering bound: at each op the live bytes above
-/// the budget must be covered by values that are not kept; each costs at least one more execution of
-/// its producer, or, when offload is allowed, its transfer beyond what the links can carry in a step.
-/// -1 when no plan within the budget exists.
+/// No plan within `budget_bytes` has a shorter step. Covering bound: at each op the live bytes
+/// above the budget must be covered by values that are not kept; each costs at least one more
+/// execution of its producer, or, when offload is allowed, its transfer beyond what the links can
+/// carry in a step. -1 when no plan within the budget exists.
 [[nodiscard]] std::int64_t step_bound_ns(const Trace& source, const SearchRequest& request);
 
 }  // namespace tidemark

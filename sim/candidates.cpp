@@ -10,7 +10,9 @@
 namespace tidemark {
 namespace {
 
-Space device_of(const Trace& trace) { return Space{SpaceKind::device, trace.meta.rank}; }
+Space device_of(const Trace& trace) {
+  return Space{SpaceKind::device, trace.meta.rank};
+}
 
 /// The link of the request, on a stream of its own per direction.
 void declare_link(Trace& trace, StreamKind kind, const SearchRequest& request) {
@@ -78,8 +80,8 @@ Candidate Candidates::evaluate(const std::vector<Decision>& decisions) {
   candidate.step_ns = step_ns;
   candidate.height_bytes = height_bytes;
   if (!exact_ && height_bytes > request_.budget_bytes) return candidate;  // perhaps not its height
-  const bool lower = std::pair(height_bytes, step_ns) <
-                     std::pair(lowest_.height_bytes, lowest_.step_ns);
+  const bool lower =
+      std::pair(height_bytes, step_ns) < std::pair(lowest_.height_bytes, lowest_.step_ns);
   if (lower) lowest_ = candidate;
   return candidate;
 }

@@ -11,7 +11,9 @@
 namespace tidemark {
 namespace {
 
-std::size_t at(Position position) { return static_cast<std::size_t>(position); }
+std::size_t at(Position position) {
+  return static_cast<std::size_t>(position);
+}
 
 /// The rows of one `until`: buffer -> decision, and what of it has been asked for so far.
 struct Group {
@@ -184,7 +186,7 @@ class Order {
   const Trace& source_;
   const Dataflow& flow_;
   std::vector<Decision>& decisions_;
-  std::map<Position, Group> groups_;                         // by position of until
+  std::map<Position, Group> groups_;  // by position of until
   std::map<BufferId, std::vector<Position>> extra_uses_;
   std::vector<AroundOp> around_;
 };
@@ -202,8 +204,9 @@ std::string reason_of(const Trace& source, const Dataflow& flow, const Decision&
   const auto next = std::lower_bound(value.uses.begin(), value.uses.end(), until);
   const Position previous = next == value.uses.begin() ? value.producer : *std::prev(next);
   const Position ops = until - previous - 1;
-  const std::string idle = fmt::format(
-      "{} idle for {} op{}", format_bytes(source[decision.buffer].size_bytes), ops, ops == 1 ? "" : "s");
+  const std::string idle =
+      fmt::format("{} idle for {} op{}", format_bytes(source[decision.buffer].size_bytes), ops,
+                  ops == 1 ? "" : "s");
   if (decision.kind == DecisionKind::offload) {
     return fmt::format("moved to the host: {}, fetched before '{}'", idle,
                        decision.fetch_before.valid() ? source[decision.fetch_before].name : "");

@@ -15,12 +15,12 @@ struct AroundOp {
   std::vector<DecisionId> fetches;
   std::vector<DecisionId> arrivals;
   struct Again {
-    OpId op;                        // to be executed once more
-    DecisionId decision;            // the first that asked for it
+    OpId op;              // to be executed once more
+    DecisionId decision;  // the first that asked for it
     std::vector<BufferId> wanted;
   };
-  std::vector<Again> agains;        // in the order of the source
-  std::vector<DecisionId> stores;   // after the op
+  std::vector<Again> agains;       // in the order of the source
+  std::vector<DecisionId> stores;  // after the op
 };
 
 /// By position of the body. Missing release and fetch points are filled in: released as soon as

@@ -12,20 +12,23 @@ namespace {
 
 constexpr std::int64_t k_impossible = std::numeric_limits<std::int64_t>::max() / 4;
 
-std::size_t at(Position position) { return static_cast<std::size_t>(position); }
+std::size_t at(Position position) {
+  return static_cast<std::size_t>(position);
+}
 
 enum class Where : std::uint8_t { unborn, here, absent, host };
 
-/// What the walk knows of one value. A value that nobody needs any more is absent with need = never.
+/// What the walk knows of one value. A value that nobody needs any more is absent with need =
+/// never.
 struct State {
   Where where = Where::unborn;
-  bool dirty = true;         // `cost_ns` and `valid_until` are to be computed again
-  bool used = false;         // since it was made again
-  Position need = k_never;   // next use, own or by an absent value that is made from it
+  bool dirty = true;        // `cost_ns` and `valid_until` are to be computed again
+  bool used = false;        // since it was made again
+  Position need = k_never;  // next use, own or by an absent value that is made from it
   Position last_touch = -1;
-  Position release = -1;     // on the host: given up before this op
-  Position queued_at = -1;   // on the host: where its fetch counts in the queue
-  std::int32_t pins = 0;     // uses by the current op and its preparations that are still to come
+  Position release = -1;       // on the host: given up before this op
+  Position queued_at = -1;     // on the host: where its fetch counts in the queue
+  std::int32_t pins = 0;       // uses by the current op and its preparations that are still to come
   std::int32_t decision = -1;  // that made this instance
   std::size_t next_use = 0;    // index in Value::uses
   std::size_t slot = 0;        // index in the list of removable values
@@ -353,8 +356,8 @@ class Walk {
       for (const BufferId id : removable_) {
         if (state(id).pins > 0) continue;
         const Choice choice = rate(id);
-        const bool better = choice.score < best.score ||
-                            (choice.score == best.score && id < best.victim);
+        const bool better =
+            choice.score < best.score || (choice.score == best.score && id < best.victim);
         if (better && std::isfinite(choice.score)) best = choice;
       }
       if (!best.victim.valid()) {

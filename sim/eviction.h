@@ -2,8 +2,8 @@
 // would be broken, removes the value that is the cheapest to have back, per byte and per idle time.
 //
 // The next use of every value is known exactly, also through values that are absent themselves.
-// Ancestry: Belady 1966 (evict what is used last), Dynamic Tensor Rematerialization (Kirisame et al.
-// 2021; cost / (size x staleness)), here with the future in place of staleness.
+// Ancestry: Belady 1966 (evict what is used last), Dynamic Tensor Rematerialization (Kirisame et
+// al. 2021; cost / (size x staleness)), here with the future in place of staleness.
 #pragma once
 
 #include <cstdint>
@@ -32,9 +32,9 @@ struct EvictionSettings {
 };
 
 struct Eviction {
-  bool fits = false;                 // else `stuck_at` could not run
-  std::vector<Decision> decisions;   // in the order of the body
-  std::int64_t extra_ns = 0;         // predicted: executions and waits on top of the ops
+  bool fits = false;                // else `stuck_at` could not run
+  std::vector<Decision> decisions;  // in the order of the body
+  std::int64_t extra_ns = 0;        // predicted: executions and waits on top of the ops
   Position stuck_at = -1;
 };
 

@@ -18,7 +18,9 @@ void add_once(std::vector<BufferId>& list, BufferId id) {
   if (!contains(list, id)) list.push_back(id);
 }
 
-Space device_of(const Trace& source) { return Space{SpaceKind::device, source.meta.rank}; }
+Space device_of(const Trace& source) {
+  return Space{SpaceKind::device, source.meta.rank};
+}
 
 /// Marks what the body allocates, and what lives through it.
 void find_owners(const Trace& source, Dataflow& flow) {

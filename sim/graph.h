@@ -18,13 +18,13 @@ inline constexpr Position k_never = std::numeric_limits<Position>::max();
 struct Value {
   bool local = false;    // allocated and freed by the body; else it lives through the whole step
   bool movable = false;  // local, on the device, shares no storage, used by the compute stream only
-  std::int64_t bytes = 0;       // counted (rounded up); 0 for views and other spaces
-  Position producer = -1;       // of the first write in the body
+  std::int64_t bytes = 0;  // counted (rounded up); 0 for views and other spaces
+  Position producer = -1;  // of the first write in the body
   Position last_write = -1;
-  std::int32_t writes = 0;      // ops of the body that write it
-  bool recomputable = false;    // written once, by an op that may run again
-  Position valid_until = -1;    // its producer reads the same inputs before any op up to this one
-  std::vector<Position> uses;   // ascending; the producer is the first
+  std::int32_t writes = 0;     // ops of the body that write it
+  bool recomputable = false;   // written once, by an op that may run again
+  Position valid_until = -1;   // its producer reads the same inputs before any op up to this one
+  std::vector<Position> uses;  // ascending; the producer is the first
 
   [[nodiscard]] Position last_use() const { return uses.empty() ? -1 : uses.back(); }
 };
@@ -39,12 +39,13 @@ struct BodyOp {
 };
 
 struct Dataflow {
-  std::vector<BodyOp> body;             // by position
-  std::vector<Position> position;       // by op row
-  std::vector<Value> values;            // by buffer row
-  std::vector<std::int64_t> begin_ns;   // of each op when the ops run back to back; one more at the end
-  std::vector<BufferId> persistent;     // on the device through the whole body
-  std::int64_t persistent_bytes = 0;    // their sum
+  std::vector<BodyOp> body;        // by position
+  std::vector<Position> position;  // by op row
+  std::vector<Value> values;       // by buffer row
+  std::vector<std::int64_t>
+      begin_ns;  // of each op when the ops run back to back; one more at the end
+  std::vector<BufferId> persistent;   // on the device through the whole body
+  std::int64_t persistent_bytes = 0;  // their sum
 
   [[nodiscard]] const Value& operator[](BufferId id) const { return values[id.index()]; }
   [[nodiscard]] std::int64_t compute_ns() const { return begin_ns.back(); }

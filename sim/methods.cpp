@@ -36,11 +36,11 @@ std::vector<EvictionSettings> eviction_sweep(const EvictionSettings& start) {
   struct Powers {
     double cost, bytes, distance;
   };
-  constexpr Powers k_powers[] = {{1, 1, 0.5},   {1, 1, 0},   {1, 1, 1},    {0.5, 1, 0.5},
-                                 {0.5, 1, 0},   {2, 1, 0},   {2, 1, 1},    {1, 0.5, 0.5},
-                                 {0.5, 1, 1},   {2, 1, 0.5}, {1, 0.5, 0},  {1, 1, 2},
-                                 {0.25, 1, 0},  {0, 1, 0},   {0, 1, 1},    {0.25, 1, 0.5},
-                                 {0.5, 1, 2},   {0, 0, 1},   {1, 0, 1},    {1, 1.5, 0.25}};
+  constexpr Powers k_powers[] = {{1, 1, 0.5},  {1, 1, 0},   {1, 1, 1},   {0.5, 1, 0.5},
+                                 {0.5, 1, 0},  {2, 1, 0},   {2, 1, 1},   {1, 0.5, 0.5},
+                                 {0.5, 1, 1},  {2, 1, 0.5}, {1, 0.5, 0}, {1, 1, 2},
+                                 {0.25, 1, 0}, {0, 1, 0},   {0, 1, 1},   {0.25, 1, 0.5},
+                                 {0.5, 1, 2},  {0, 0, 1},   {1, 0, 1},   {1, 1.5, 0.25}};
   std::vector<EvictionSettings> sweep;
   for (const double price : {0.05, 0.5}) {
     for (const Powers& p : k_powers) {
@@ -72,7 +72,8 @@ std::vector<EvictionSettings> chen_sqrt(const Trace& source, const Dataflow& flo
   std::vector<EvictionSettings> plans;
   for (const std::size_t count : counts) {
     std::set<BufferId> keep;
-    for (std::size_t i = 0; i < count; ++i) keep.insert(cuts[(2 * i + 1) * cuts.size() / (2 * count)]);
+    for (std::size_t i = 0; i < count; ++i)
+      keep.insert(cuts[(2 * i + 1) * cuts.size() / (2 * count)]);
     EvictionSettings settings = start;
     settings.allow_recompute = true;
     settings.allow_offload = false;

@@ -42,16 +42,18 @@ std::vector<Block> blocks_of(const Trace& trace, Space space) {
     std::int32_t& block = row[line.buffer().index()];
     if (block < 0) {
       block = static_cast<std::int32_t>(blocks.size());
-      blocks.push_back({line.buffer(), counted_bytes(buffer),
-                        round_up(std::max(buffer.alignment_bytes, k_granule_bytes), k_granule_bytes),
-                        time, std::numeric_limits<std::int64_t>::max()});
+      blocks.push_back(
+          {line.buffer(), counted_bytes(buffer),
+           round_up(std::max(buffer.alignment_bytes, k_granule_bytes), k_granule_bytes), time,
+           std::numeric_limits<std::int64_t>::max()});
     }
     const bool frees = line.kind == InstructionKind::free;
     blocks[static_cast<std::size_t>(block)].end =
         frees ? time : std::numeric_limits<std::int64_t>::max();
   });
   std::int64_t length = 0;
-  each_instruction(trace.program, [&](const Instruction&, std::int64_t time) { length = time + 1; });
+  each_instruction(trace.program,
+                   [&](const Instruction&, std::int64_t time) { length = time + 1; });
   for (Block& block : blocks) block.end = std::min(block.end, length);
   return blocks;
 }
@@ -153,7 +155,8 @@ class Packer {
     Layout best{.offsets = {}, .height = std::numeric_limits<std::int64_t>::max()};
     std::vector<std::size_t> best_order;
     const auto offer = [&](const std::vector<std::size_t>& order, Fit fit) {
-      if (best.height <= enough) return;
+      const bool tired = work_ > k_most_work && !best.offsets.empty();
+      if (best.height <= enough || tired) return;
       Layout layout = pack(order, fit);
       if (layout.height >= best.height) return;
       best = std::move(layout);
@@ -177,6 +180,7 @@ class Packer {
  private:
   using Key = std::pair<double, double>;  // larger first
   static constexpr int k_rounds = 12;
+  static constexpr std::int64_t k_most_work = 10'000'000;  // meetings of blocks, over all orders
 
   static Key by_size(const Block& b) { return {static_cast<double>(b.bytes), b.area()}; }
   static Key by_area(const Block& b) { return {b.area(), static_cast<double>(b.bytes)}; }
@@ -208,7 +212,7 @@ class Packer {
     return most;
   }
 
-  Layout pack(const std::vector<std::size_t>& order, Fit fit) const {
+  Layout pack(const std::vector<std::size_t>& order, Fit fit) {
     Layout layout{.offsets = std::vector<std::int64_t>(blocks_.size(), 0), .height = 0};
     std::int64_t floor_bytes = 0;
     for (const std::size_t i : long_) {
@@ -219,8 +223,9 @@ class Packer {
     Placed placed(blocks_, length_);
     for (const std::size_t i : order) {
       if (blocks_[i].bytes == 0) continue;
-      layout.offsets[i] =
-          find_gap(placed.meeting(i, layout.offsets), blocks_[i], floor_bytes, fit);
+      const auto& occupied = placed.meeting(i, layout.offsets);
+      work_ += static_cast<std::int64_t>(occupied.size()) + 1;
+      layout.offsets[i] = find_gap(occupied, blocks_[i], floor_bytes, fit);
       layout.height = std::max(layout.height, layout.offsets[i] + blocks_[i].bytes);
       placed.add(i);
     }
@@ -285,7 +290,8 @@ class Packer {
   std::vector<Block> blocks_;
   std::int64_t length_ = 0;
   std::int64_t bound_ = 0;
-  std::vector<std::size_t> long_;   // live for more than half of the axis
+  std::int64_t work_ = 0;
+  std::vector<std::size_t> long_;  // live for more than half of the axis
   std::vector<std::size_t> short_;
 };
 

@@ -1,5 +1,5 @@
-// Plans for built-in models over budgets and methods: how much slower the step gets, how far that is
-// from the proven bound, and how long the search takes.
+// Plans for built-in models over budgets and methods: how much slower the step gets, how far that
+// is from the proven bound, and how long the search takes.
 //   bench_planner [--json]        exit 1 when a plan is not valid
 #include <chrono>
 #include <cstdio>
@@ -55,12 +55,11 @@ std::vector<Row> measure_all() {
         SearchRequest request;
         request.method = method;
         request.budget_bytes = peak_bytes * percent / 100;
-        request.allow_offload = std::string_view(method) != "greedy" &&
-                                std::string_view(method) != "chen-sqrt";
+        request.allow_offload =
+            std::string_view(method) != "greedy" && std::string_view(method) != "chen-sqrt";
         request.link_bytes_per_s = device.host_link_bytes_per_s;
         request.link_latency_ns = device.launch_ns;
-        const std::string name =
-            std::string(model) + " " + std::to_string(percent) + "% " + method;
+        const std::string name = std::string(model) + " " + std::to_string(percent) + "% " + method;
         rows.push_back(measure(source, name, request));
       }
     }
@@ -89,8 +88,11 @@ void print_json(const std::vector<Row>& rows) {
   nlohmann::json out;
   out["rows"] = nlohmann::json::array();
   for (const Row& row : rows) {
-    nlohmann::json entry{{"name", row.name},   {"seconds", row.seconds}, {"feasible", row.feasible},
-                         {"valid", row.valid}, {"ideal", row.ideal}};
+    nlohmann::json entry{{"name", row.name},
+                         {"seconds", row.seconds},
+                         {"feasible", row.feasible},
+                         {"valid", row.valid},
+                         {"ideal", row.ideal}};
     if (row.feasible) entry["cost"] = row.cost;
     entry[row.feasible ? "bound" : "bound_bytes"] = row.bound;
     out["rows"].push_back(std::move(entry));

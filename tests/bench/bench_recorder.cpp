@@ -81,10 +81,10 @@ int bench(bool as_json) {
                     {"bytes_per_event", f.bytes_per_event},
                     {"overhead_ratio", f.overhead_ratio}});
     if (!as_json) {
-      fmt::print("{:<12} step {:8.3f} ms  {:6} events  {:5.1f} ns/event  {:5.2f} B/event  "
-                 "overhead {:.3f} %\n",
-                 f.name, f.seconds * 1e3, f.events, event_ns, f.bytes_per_event,
-                 100 * f.overhead_ratio);
+      fmt::print(
+          "{:<12} step {:8.3f} ms  {:6} events  {:5.1f} ns/event  {:5.2f} B/event  "
+          "overhead {:.3f} %\n",
+          f.name, f.seconds * 1e3, f.events, event_ns, f.bytes_per_event, 100 * f.overhead_ratio);
     }
   }
   const nlohmann::ordered_json json{{"ns_per_event", event_ns},

@@ -174,7 +174,8 @@ class Machine {
     }
     std::uint64_t only_input = 0;
     for (const Operand& operand : op.operands) {
-      if (!live_[operand.buffer.index()] && computes(op)) error("used when not allocated", operand.buffer);
+      if (!live_[operand.buffer.index()] && computes(op))
+        error("used when not allocated", operand.buffer);
       if (operand.reads < 0) continue;
       only_input = read(operand.buffer);
       hash = mix(mix(hash, operand.role), only_input);
@@ -190,8 +191,8 @@ class Machine {
   const Trace& trace_;
   std::vector<bool> live_;
   std::vector<Cell> cells_;
-  std::map<Space, std::vector<std::uint64_t>> memory_;   // stamp per granule
-  std::map<Space, std::vector<std::uint64_t>> owners_;   // buffer row + 1 per granule, 0 = free
+  std::map<Space, std::vector<std::uint64_t>> memory_;  // stamp per granule
+  std::map<Space, std::vector<std::uint64_t>> owners_;  // buffer row + 1 per granule, 0 = free
   std::map<Space, std::int64_t> bytes_;
   std::uint64_t poison_ = 0;
   std::uint64_t stamp_ = 0;

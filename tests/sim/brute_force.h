@@ -16,8 +16,8 @@ namespace tidemark {
 enum class CopyTime : std::uint8_t { earliest, latest };
 
 struct Verdict {
-  std::vector<std::uint64_t> contents;   // of the buffers that live through the body, at its end
-  std::vector<std::uint64_t> reported;   // what report_loss read, in order
+  std::vector<std::uint64_t> contents;  // of the buffers that live through the body, at its end
+  std::vector<std::uint64_t> reported;  // what report_loss read, in order
   std::map<Space, std::int64_t> peak_bytes;  // of the last step
   std::vector<std::string> errors;
   /// Same results for the reader of the run.

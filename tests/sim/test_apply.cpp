@@ -16,8 +16,9 @@ using namespace tidemark;
 
 namespace {
 
-constexpr const char* k_chain = "x=load a=gelu:x b=gelu:a c=gelu:b loss:c "
-                                "e=gelu_backward:c,b d=gelu_backward:e,a update:d";
+constexpr const char* k_chain =
+    "x=load a=gelu:x b=gelu:a c=gelu:b loss:c "
+    "e=gelu_backward:c,b d=gelu_backward:e,a update:d";
 
 Decision recompute(const Trace& t, const char* buffer, const char* until) {
   Decision d;
@@ -70,9 +71,8 @@ TEST_CASE("apply: a value is made again before its use, and its inputs with it")
   CHECK(find_operand(planned[op_named(planned, "op_d")], "x")->buffer ==
         buffer_named(planned, "a~1"));
   CHECK(replay(planned).step_ns == replay(t).step_ns + 20000);
-  CHECK(planned.decisions[0].reason ==
-        "evicted: " + format_bytes(1024) + " idle for 1 op, costs " + format_ns(10000) +
-            " to make again");
+  CHECK(planned.decisions[0].reason == "evicted: " + format_bytes(1024) + " idle for 1 op, costs " +
+                                           format_ns(10000) + " to make again");
 }
 
 TEST_CASE("apply: outputs that nobody wants live for the clone only") {
@@ -90,8 +90,9 @@ TEST_CASE("apply: outputs that nobody wants live for the clone only") {
         if (operand.writes < 0 || uses > 1) continue;
         const Instruction end{InstructionKind::free, operand.buffer.value};
         const auto& body = planned.program.body;
-        const auto stop = std::find_if(body.begin() + static_cast<std::ptrdiff_t>(i) + 1, body.end(),
-                                       [](const Instruction& n) { return n.kind == InstructionKind::run; });
+        const auto stop =
+            std::find_if(body.begin() + static_cast<std::ptrdiff_t>(i) + 1, body.end(),
+                         [](const Instruction& n) { return n.kind == InstructionKind::run; });
         CHECK(std::find(body.begin() + static_cast<std::ptrdiff_t>(i), stop, end) != stop);
       }
     }
@@ -163,7 +164,8 @@ TEST_CASE("apply: mutated plans are caught by the checker, and where it matters 
 }
 
 TEST_CASE("apply: what cannot apply is refused with its reason") {
-  const Trace t = tiny("x=load a=gelu:x b=scale:a loss:b e=gelu_backward:b,a update:e c=gelu:b loss:c");
+  const Trace t =
+      tiny("x=load a=gelu:x b=scale:a loss:b e=gelu_backward:b,a update:e c=gelu:b loss:c");
   const auto message = [&](std::vector<Decision> plan) -> std::string {
     try {
       static_cast<void>(apply_plan(t, plan));

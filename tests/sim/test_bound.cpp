@@ -26,9 +26,12 @@ std::vector<Outcome> outcomes(const Trace& source) {
 }
 
 constexpr const char* k_tiny_programs[] = {
-    "x=load a=gelu:x@30 b=gelu:a@10 c=gelu:b@20 loss:c e=gelu_backward:c,b d=gelu_backward:e,a update:d",
-    "x=load a=gelu:x@5 b=add:a,x@50 c=gelu:b@5 loss:c e=gelu_backward:c,b d=gelu_backward:e,a update:d",
-    "x=load a=gelu:x b=scale:a@3 c=add:a,b@9 loss:c e=gelu_backward:c,b d=gelu_backward:e,a update:d",
+    "x=load a=gelu:x@30 b=gelu:a@10 c=gelu:b@20 loss:c e=gelu_backward:c,b d=gelu_backward:e,a "
+    "update:d",
+    "x=load a=gelu:x@5 b=add:a,x@50 c=gelu:b@5 loss:c e=gelu_backward:c,b d=gelu_backward:e,a "
+    "update:d",
+    "x=load a=gelu:x b=scale:a@3 c=add:a,b@9 loss:c e=gelu_backward:c,b d=gelu_backward:e,a "
+    "update:d",
 };
 
 SearchRequest only_recompute(std::int64_t budget_bytes) {
@@ -76,7 +79,8 @@ TEST_CASE("bounds: random plans with offload do not beat them either") {
 
 TEST_CASE("budget bound: names the op and its buffers") {
   // While d runs: c, b, d, the weight and the probe; a may be elsewhere.
-  const Trace t = tiny("x=load a=gelu:x b=gelu:a c=gelu:b loss:c d=gelu_backward:c,b e=gelu_backward:d,a update:e");
+  const Trace t = tiny(
+      "x=load a=gelu:x b=gelu:a c=gelu:b loss:c d=gelu_backward:c,b e=gelu_backward:d,a update:e");
   const Infeasible bound = budget_bound(t);
   CHECK(t[bound.binding_op].name == "op_d");
   CHECK(bound.bound_bytes == 5 * 1024);

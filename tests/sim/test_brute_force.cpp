@@ -31,7 +31,8 @@ TEST_CASE("brute force: an early free changes what is computed") {
   const Verdict truth = brute_force(trace, CopyTime::latest);
   auto& body = trace.program.body;
   const BufferId a = buffer_named(trace, "a");
-  const auto free = std::find(body.begin(), body.end(), Instruction{InstructionKind::free, a.value});
+  const auto free =
+      std::find(body.begin(), body.end(), Instruction{InstructionKind::free, a.value});
   REQUIRE(free != body.end());
   std::rotate(std::prev(free, 2), free, std::next(free));  // before the op that reads it
   CHECK_FALSE(judged_equal(trace, truth));

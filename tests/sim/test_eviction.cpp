@@ -47,8 +47,9 @@ TEST_CASE("eviction: nothing leaves when everything fits") {
 
 TEST_CASE("eviction: the cheap value leaves, not the dear one") {
   // Forward needs x a b c at once; a costs 90 us to have back, b 1 us.
-  const Trace t = tiny("x=load a=gelu:x@90 b=gelu:a@1 c=gelu:b f=gelu:c loss:f e=gelu_backward:f,c "
-                       "g=gelu_backward:e,b h=gelu_backward:g,a i=gelu_backward:h,x update:i");
+  const Trace t = tiny(
+      "x=load a=gelu:x@90 b=gelu:a@1 c=gelu:b f=gelu:c loss:f e=gelu_backward:f,c "
+      "g=gelu_backward:e,b h=gelu_backward:g,a i=gelu_backward:h,x update:i");
   const Dataflow flow = dataflow_of(t);
   const Eviction result = evict(flow, limited(peak_of(flow) - 1024));
   REQUIRE(result.fits);
@@ -106,8 +107,9 @@ TEST_CASE("eviction: says where it got stuck") {
 }
 
 TEST_CASE("prefetch: a fetch is issued as early as its copy needs and the room allows") {
-  const Trace t = tiny("x=load a=gelu:x b=gelu:a c=gelu:b f=gelu:c g=gelu:f loss:g "
-                       "h=gelu_backward:g,a update:h");
+  const Trace t = tiny(
+      "x=load a=gelu:x b=gelu:a c=gelu:b f=gelu:c g=gelu:f loss:g "
+      "h=gelu_backward:g,a update:h");
   const Dataflow flow = dataflow_of(t);
   Decision d;
   d.kind = DecisionKind::offload;

@@ -22,7 +22,8 @@ std::vector<std::string> names(const Trace& trace, const std::vector<BufferId>& 
 
 TEST_CASE("dataflow: uses, producers and what may run again") {
   //            0      1        2         3      4                     5        6
-  const Trace t = tiny("x=load a=gelu:x b=scale:a loss:b d=gelu_backward:b,a update:d e=scale:a loss:e");
+  const Trace t =
+      tiny("x=load a=gelu:x b=scale:a loss:b d=gelu_backward:b,a update:d e=scale:a loss:e");
   const Dataflow flow = dataflow_of(t);
   const Value& a = flow[buffer_named(t, "a")];
   CHECK(a.uses == std::vector<Position>{1, 2, 4, 6});
@@ -36,8 +37,7 @@ TEST_CASE("dataflow: uses, producers and what may run again") {
   CHECK(x.movable);
   CHECK_FALSE(x.recomputable);  // the batch comes from outside
   CHECK_FALSE(flow[buffer_named(t, "w")].local);
-  CHECK(flow.persistent ==
-        std::vector<BufferId>{buffer_named(t, "w"), buffer_named(t, "probe")});
+  CHECK(flow.persistent == std::vector<BufferId>{buffer_named(t, "w"), buffer_named(t, "probe")});
 }
 
 TEST_CASE("dataflow: keep-all bytes are those of the replay") {

@@ -59,7 +59,8 @@ TEST_CASE("plan text: errors name the file, the line, what is expected and found
   const Trace t = tiny("x=load a=gelu:x b=gelu:a loss:b d=gelu_backward:b,a update:d");
   CHECK(error_of(t, "\nmelt a until op_d") ==
         "plan.txt: line 2: expected 'recompute' or 'offload', found melt");
-  CHECK(error_of(t, "recompute") == "plan.txt: line 1: expected a buffer, found the end of the line");
+  CHECK(error_of(t, "recompute") ==
+        "plan.txt: line 1: expected a buffer, found the end of the line");
   CHECK(error_of(t, "recompute a") ==
         "plan.txt: line 1: expected until OP, found the end of the line");
   CHECK(error_of(t, "recompute a until") ==
@@ -70,5 +71,6 @@ TEST_CASE("plan text: errors name the file, the line, what is expected and found
         "plan.txt: line 1: expected the name or #row of a op, found '#99999'");
   CHECK(error_of(t, "recompute a release op_d").find("expected until, found 'release'") !=
         std::string::npos);
-  CHECK(error_of(t, "recompute a until op_d\nrecompute x until op_a").starts_with("plan.txt: line 2:"));
+  CHECK(error_of(t, "recompute a until op_d\nrecompute x until op_a")
+            .starts_with("plan.txt: line 2:"));
 }

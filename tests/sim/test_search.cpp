@@ -36,7 +36,9 @@ Trace transformer() {
   return t;
 }
 
-std::int64_t peak_of(const Trace& t) { return replay(t).peak.bytes; }
+std::int64_t peak_of(const Trace& t) {
+  return replay(t).peak.bytes;
+}
 
 }  // namespace
 
@@ -64,10 +66,12 @@ TEST_CASE("search: every plan fits, is legal, computes the same and is not below
 }
 
 TEST_CASE("search: greedy finds the optimum of tiny programs at every budget") {
-  for (const char* drawing :
-       {"x=load a=gelu:x@30 b=gelu:a@10 c=gelu:b@20 loss:c e=gelu_backward:c,b d=gelu_backward:e,a update:d",
-        "x=load a=gelu:x@5 b=add:a,x@50 c=gelu:b@7 loss:c e=gelu_backward:c,b d=gelu_backward:e,a update:d",
-        "x=load a=gelu:x@9 b=gelu:a@8 c=add:b,a@7 loss:c e=gelu_backward:c,c d=gelu_backward:e,a update:d"}) {
+  for (const char* drawing : {"x=load a=gelu:x@30 b=gelu:a@10 c=gelu:b@20 loss:c "
+                              "e=gelu_backward:c,b d=gelu_backward:e,a update:d",
+                              "x=load a=gelu:x@5 b=add:a,x@50 c=gelu:b@7 loss:c "
+                              "e=gelu_backward:c,b d=gelu_backward:e,a update:d",
+                              "x=load a=gelu:x@9 b=gelu:a@8 c=add:b,a@7 loss:c e=gelu_backward:c,c "
+                              "d=gelu_backward:e,a update:d"}) {
     const Trace t = tiny(drawing);
     std::vector<std::pair<std::int64_t, std::int64_t>> all;  // height, step
     for (const auto& plan : all_recompute_plans(t)) {

@@ -46,8 +46,7 @@ Word parse(std::string text) {
 
 class Drawing {
  public:
-  explicit Drawing(std::int64_t value_bytes)
-      : elements_(value_bytes / 4), builder_(1, DType::f32) {
+  explicit Drawing(std::int64_t value_bytes) : elements_(value_bytes / 4), builder_(1, DType::f32) {
     layer_ = builder_.layer("layer", "drawn");
     weight_ = builder_.parameter(layer_, "w", {1, elements_}, 0, 1);
     probe_ = builder_.parameter(layer_, "probe", {1, elements_}, 0, 0);
@@ -65,7 +64,8 @@ class Drawing {
     const BufferId out = word.name.empty() ? BufferId{} : values_[word.name];
     if (word.op == "load") {
       const BufferId target = builder_.value("target", Category::input, {1}, DType::i32);
-      builder_.run(OpKind::load_batch, name, {{"x", out}, {"target", target}}, {per_step("cursor", 0, 1)});
+      builder_.run(OpKind::load_batch, name, {{"x", out}, {"target", target}},
+                   {per_step("cursor", 0, 1)});
     } else if (word.op == "gelu") {
       builder_.run(OpKind::gelu_forward, name, {{"x", in(0)}, {"y", out}});
     } else if (word.op == "add") {
@@ -146,7 +146,8 @@ class Growth {
     builder_.at(layer_, Phase::forward);
     const BufferId x = value(k_widths[0]);
     const BufferId target = builder_.value("target", Category::input, {k_rows}, DType::i32);
-    builder_.run(OpKind::load_batch, "load", {{"x", x}, {"target", target}}, {per_step("cursor", 0, 1)});
+    builder_.run(OpKind::load_batch, "load", {{"x", x}, {"target", target}},
+                 {per_step("cursor", 0, 1)});
   }
 
   Trace grow(int ops) {
@@ -180,7 +181,8 @@ class Growth {
 
   /// Mostly recent values, sometimes any.
   BufferId pick() {
-    const std::size_t window = below(3) == 0 ? open_.size() : std::min<std::size_t>(open_.size(), 4);
+    const std::size_t window =
+        below(3) == 0 ? open_.size() : std::min<std::size_t>(open_.size(), 4);
     return open_[open_.size() - 1 - below(window)];
   }
 
@@ -199,7 +201,8 @@ class Growth {
         const BufferId y = value(k_widths[below(3)]);
         const Parameter w = builder_.parameter(layer_, fresh("m"), {width_[y], width}, 0.1, 0);
         builder_.at(layer_, Phase::forward);
-        builder_.run(OpKind::linear_forward, fresh("linear"), {{"x", x}, {"w", w.weight}, {"y", y}});
+        builder_.run(OpKind::linear_forward, fresh("linear"),
+                     {{"x", x}, {"w", w.weight}, {"y", y}});
         break;
       }
       case 1: {
@@ -207,8 +210,12 @@ class Growth {
         const BufferId mean = builder_.value(fresh("mean"), Category::activation, {k_rows});
         const BufferId deviation = builder_.value(fresh("inv"), Category::activation, {k_rows});
         builder_.run(OpKind::layer_norm_forward, fresh("norm"),
-                     {{"x", x}, {"w", weights_[width].weight}, {"b", shifts_[width].weight},
-                      {"y", y}, {"mean", mean}, {"inverse_deviation", deviation}},
+                     {{"x", x},
+                      {"w", weights_[width].weight},
+                      {"b", shifts_[width].weight},
+                      {"y", y},
+                      {"mean", mean},
+                      {"inverse_deviation", deviation}},
                      {real("epsilon", 1e-5)});
         norms_.push_back({x, mean, deviation});
         break;
@@ -236,9 +243,14 @@ class Growth {
       const Parameter& b = shifts_[width_[norm.x]];
       written_.insert({width_[norm.x], true});
       builder_.run(OpKind::layer_norm_backward, fresh("norm_backward"),
-                   {{"dy", gradient}, {"x", norm.x}, {"w", w.weight}, {"mean", norm.mean},
-                    {"inverse_deviation", norm.deviation}, {"dx", value(width_[norm.x])},
-                    {"dw", w.gradient}, {"db", b.gradient}});
+                   {{"dy", gradient},
+                    {"x", norm.x},
+                    {"w", w.weight},
+                    {"mean", norm.mean},
+                    {"inverse_deviation", norm.deviation},
+                    {"dx", value(width_[norm.x])},
+                    {"dw", w.gradient},
+                    {"db", b.gradient}});
       return;
     }
     const BufferId x = pick(width);
@@ -292,7 +304,9 @@ bool applies(const Trace& source, const std::vector<Decision>& decisions) {
 
 }  // namespace
 
-Trace random_program(std::uint64_t seed, int ops) { return Growth(seed).grow(ops); }
+Trace random_program(std::uint64_t seed, int ops) {
+  return Growth(seed).grow(ops);
+}
 
 BufferId buffer_named(const Trace& trace, const std::string& name) {
   return BufferId{row_named(trace.buffers, name)};

@@ -11,8 +11,8 @@ namespace tidemark {
 
 /// A program written as "NAME=OP:INPUTS*KIB@US" words, e.g.
 ///   "x=load a=gelu:x b=add:a,x d=gelu_backward:b,a update:d"
-/// load: the batch; gelu, add, scale (x + weight) in forward; gelu_backward:dy,x and what follows in
-/// backward; update:d changes the weight by d (the optimizer); loss:y adds y to a persistent
+/// load: the batch; gelu, add, scale (x + weight) in forward; gelu_backward:dy,x and what follows
+/// in backward; update:d changes the weight by d (the optimizer); loss:y adds y to a persistent
 /// buffer `probe`, so that it is seen. Every value has
 /// `value_bytes`; every op takes `US` microseconds, 10 when nothing is said.
 [[nodiscard]] Trace tiny(const std::string& drawing, std::int64_t value_bytes = 1024);
