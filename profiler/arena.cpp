@@ -42,8 +42,8 @@ void Arena::allocate_at(std::int64_t offset_bytes, std::int64_t size_bytes) {
   if (offset_bytes > options_.capacity_bytes - size) throw shortage(size);
   const auto next = blocks_.lower_bound(offset_bytes);
   const bool meets_next = next != blocks_.end() && next->first < offset_bytes + size;
-  const bool meets_previous = next != blocks_.begin() &&
-                              std::prev(next)->first + std::prev(next)->second > offset_bytes;
+  const bool meets_previous =
+      next != blocks_.begin() && std::prev(next)->first + std::prev(next)->second > offset_bytes;
   if (meets_next || meets_previous) {
     throw std::logic_error("arena: block at offset " + std::to_string(offset_bytes) +
                            " overlaps a live block");

@@ -61,11 +61,13 @@ CachingAllocator::Pieces::iterator CachingAllocator::add_segment(std::int64_t se
   reserved_bytes_ += segment_bytes;
   if (on_segment_) on_segment_({true, offset, segment_bytes});
   free_set(is_small).emplace(segment_bytes, offset);
-  return pieces_.emplace(offset, Piece{.size_bytes = segment_bytes,
-                                       .segment_bytes = segment_bytes,
-                                       .is_last = true,
-                                       .is_small = is_small,
-                                       .is_free = true}).first;
+  return pieces_
+      .emplace(offset, Piece{.size_bytes = segment_bytes,
+                             .segment_bytes = segment_bytes,
+                             .is_last = true,
+                             .is_small = is_small,
+                             .is_free = true})
+      .first;
 }
 
 /// The low part stays `piece`; the rest becomes a free piece after it.

@@ -65,13 +65,13 @@ class CachingAllocator {
  private:
   struct Piece {
     std::int64_t size_bytes = 0;
-    std::int64_t segment_bytes = 0;   // > 0: first of its segment, which has this size
-    bool is_last = false;             // of its segment
-    bool is_small = false;            // pool
+    std::int64_t segment_bytes = 0;  // > 0: first of its segment, which has this size
+    bool is_last = false;            // of its segment
+    bool is_small = false;           // pool
     bool is_free = false;
   };
-  using Pieces = std::map<std::int64_t, Piece>;                    // by offset
-  using FreeSet = std::set<std::pair<std::int64_t, std::int64_t>>; // size, offset
+  using Pieces = std::map<std::int64_t, Piece>;                     // by offset
+  using FreeSet = std::set<std::pair<std::int64_t, std::int64_t>>;  // size, offset
 
   FreeSet& free_set(bool is_small) { return is_small ? small_free_ : large_free_; }
   Pieces::iterator find_or_grow(std::int64_t rounded_bytes, bool is_small);

@@ -91,8 +91,8 @@ RunConfig config_of(const CLI::App& app, const Flags& f) {
   if (app.count("--seed") > 0) config.seed = f.seed;
   if (app.count("--dtype") > 0) config.dtype = named<DType>("--dtype", f.dtype);
   if (!std::isfinite(config.optimizer.learning_rate) || config.optimizer.learning_rate <= 0) {
-    throw InputError({{}, "--lr", "a number above 0",
-                      std::to_string(config.optimizer.learning_rate)});
+    throw InputError(
+        {{}, "--lr", "a number above 0", std::to_string(config.optimizer.learning_rate)});
   }
   validate(config);
   return config;
@@ -106,8 +106,8 @@ BackendKind backend_of(const std::string& name) {
 
 /// A planned trace brings its own configuration.
 void require_free_of_model_flags(const CLI::App& app) {
-  for (const char* flag : {"MODEL", "--model", "--batch", "--seq", "--optimizer", "--lr", "--seed",
-                           "--dtype"}) {
+  for (const char* flag :
+       {"MODEL", "--model", "--batch", "--seq", "--optimizer", "--lr", "--seed", "--dtype"}) {
     if (app.count(flag) == 0) continue;
     throw InputError(std::string(flag) + " and --schedule exclude each other");
   }
@@ -115,8 +115,8 @@ void require_free_of_model_flags(const CLI::App& app) {
 
 RunOptions run_options(const Flags& f) {
   if (f.steps < 1 || f.steps > k_most_steps) {
-    throw InputError({{}, "--steps", "1 to " + std::to_string(k_most_steps),
-                      std::to_string(f.steps)});
+    throw InputError(
+        {{}, "--steps", "1 to " + std::to_string(k_most_steps), std::to_string(f.steps)});
   }
   RunOptions run;
   run.backend = backend_of(f.backend);

@@ -15,7 +15,7 @@ struct CommandLine {
   std::string schedule;  // planned trace to execute; empty = build the program of `config`
   std::string data;      // file; empty = the default of the model family
   std::string output;
-  std::string command;   // as typed, for META
+  std::string command;          // as typed, for META
   double link_bytes_per_s = 0;  // > 0 replaces what the streams declare
   RunOptions run;               // without data, cancel and on_step
   bool steps_given = false;

@@ -100,8 +100,9 @@ Dataset Dataset::table(const std::string& content, const std::string& file) {
     const auto columns = static_cast<std::int64_t>(row.size()) - 1;
     if (data.labels_.empty()) data.columns_ = columns;
     if (columns < 1 || columns != data.columns_) {
-      throw line_error(file, line, std::to_string(std::max<std::int64_t>(data.columns_, 1) + 1) +
-                       " columns", std::to_string(row.size()));
+      throw line_error(file, line,
+                       std::to_string(std::max<std::int64_t>(data.columns_, 1) + 1) + " columns",
+                       std::to_string(row.size()));
     }
     const double label = row.back();
     if (label < 0 || label > 1e9 || label != std::floor(label)) {
@@ -163,7 +164,9 @@ void Dataset::load_samples(const BatchRequest& request, double* x, std::int32_t*
 void Dataset::require_text_fits(const RunConfig& config, const std::string& file) const {
   const auto bytes = static_cast<std::int64_t>(bytes_.size());
   if (bytes < config.sequence + 1) {
-    throw InputError({file, {}, "at least " + std::to_string(config.sequence + 1) + " bytes",
+    throw InputError({file,
+                      {},
+                      "at least " + std::to_string(config.sequence + 1) + " bytes",
                       std::to_string(bytes)});
   }
   const std::int64_t vocabulary = config.model.gpt2.vocabulary;
@@ -186,8 +189,7 @@ void Dataset::require_table_fits(const RunConfig& config, const std::string& fil
   }
   for (std::size_t i = 0; i < labels_.size(); ++i) {
     if (labels_[i] < widths.back()) continue;
-    throw line_error(file, line_of_row_[i],
-                     "a class below " + std::to_string(widths.back()),
+    throw line_error(file, line_of_row_[i], "a class below " + std::to_string(widths.back()),
                      std::to_string(labels_[i]));
   }
 }
@@ -195,7 +197,9 @@ void Dataset::require_table_fits(const RunConfig& config, const std::string& fil
 void Dataset::require_fits(const RunConfig& config, const std::string& file) const {
   const bool wants_text = config.model.family == ModelFamily::gpt2;
   if (wants_text != is_text_) {
-    throw InputError({file, {}, wants_text ? "text" : "a table of labelled samples",
+    throw InputError({file,
+                      {},
+                      wants_text ? "text" : "a table of labelled samples",
                       is_text_ ? "text" : "a table"});
   }
   is_text_ ? require_text_fits(config, file) : require_table_fits(config, file);

@@ -49,11 +49,11 @@ class Dataset {
   void require_table_fits(const RunConfig& config, const std::string& file) const;
 
   bool is_text_ = true;
-  std::string bytes_;                     // text
-  std::int64_t columns_ = 0;              // table: inputs per row, without the class
-  std::vector<double> values_;            // table: rows x columns
-  std::vector<std::int32_t> labels_;      // table: one per row
-  std::vector<std::int64_t> line_of_row_; // table: where it came from, for errors
+  std::string bytes_;                      // text
+  std::int64_t columns_ = 0;               // table: inputs per row, without the class
+  std::vector<double> values_;             // table: rows x columns
+  std::vector<std::int32_t> labels_;       // table: one per row
+  std::vector<std::int64_t> line_of_row_;  // table: where it came from, for errors
   std::string digest_;
 };
 

@@ -12,8 +12,7 @@ namespace {
 class DryBackend : public Backend {
  public:
   DryBackend(const Workplace& place, const Device& device)
-      : place_(place),
-        ready_ns_(std::max<std::size_t>(place.trace.streams.size(), 1), 0) {
+      : place_(place), ready_ns_(std::max<std::size_t>(place.trace.streams.size(), 1), 0) {
     for (const Op& op : place.trace.ops) durations_ns_.push_back(duration_ns(device, op));
   }
 

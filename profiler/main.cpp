@@ -23,7 +23,9 @@ namespace {
 std::atomic<bool> cancelled{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "it is set by a signal handler");
 
-void on_interrupt(int) { cancelled = true; }
+void on_interrupt(int) {
+  cancelled = true;
+}
 
 /// The program to execute, with META that rebuilds the run.
 Trace program_of(CommandLine& line) {

@@ -22,8 +22,8 @@ ProgramMemory::ProgramMemory(const Trace& trace, const MemoryOptions& options, R
   }
   for (auto& [space, room] : rooms_) {
     if (room->is_placed || space.kind != SpaceKind::device) continue;
-    room->caching = std::make_unique<CachingAllocator>(
-        room->arena, [this](const SegmentChange& change) {
+    room->caching =
+        std::make_unique<CachingAllocator>(room->arena, [this](const SegmentChange& change) {
           recorder_.segment(change.allocated ? EventKind::segment_alloc : EventKind::segment_free,
                             change.offset_bytes, change.size_bytes);
         });

@@ -12,12 +12,12 @@ namespace tidemark {
 /// What was asked for and what was in the way.
 struct MemoryShortage {
   Space space{};
-  BufferId buffer;                          // none when the arena was asked directly
-  std::int64_t request_bytes = 0;           // as the allocator rounded it
+  BufferId buffer;                 // none when the arena was asked directly
+  std::int64_t request_bytes = 0;  // as the allocator rounded it
   std::int64_t capacity_bytes = 0;
-  std::int64_t live_bytes = 0;              // set aside in the arena, cached segments included
-  std::int64_t largest_hole_bytes = 0;      // most that one more block could have
-  CategoryBytes live_by_category{};         // sums to live_bytes when the buffers are known
+  std::int64_t live_bytes = 0;          // set aside in the arena, cached segments included
+  std::int64_t largest_hole_bytes = 0;  // most that one more block could have
+  CategoryBytes live_by_category{};     // sums to live_bytes when the buffers are known
   bool operator==(const MemoryShortage&) const = default;
 };
 

@@ -13,7 +13,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Space device_space(const Trace& trace) { return {SpaceKind::device, trace.meta.rank}; }
+Space device_space(const Trace& trace) {
+  return {SpaceKind::device, trace.meta.rank};
+}
 
 /// Categories that hold something, most bytes first, ties in the order of the enumeration.
 std::vector<Category> used_categories(const CategoryBytes& bytes) {

@@ -11,11 +11,11 @@ namespace tidemark {
 
 /// The figures of one recorded run.
 struct RunSummary {
-  std::int64_t peak_bytes = 0;  // of a steady step on the device
-  CategoryBytes by_category{};  // at that peak; sums to it
+  std::int64_t peak_bytes = 0;        // of a steady step on the device
+  CategoryBytes by_category{};        // at that peak; sums to it
   std::int64_t high_water_bytes = 0;  // of the device arena
   std::int64_t capacity_bytes = 0;
-  std::int64_t step_ns = 0;           // median of the steady steps, by the run's own clock
+  std::int64_t step_ns = 0;  // median of the steady steps, by the run's own clock
   std::int64_t steps = 0;
   bool has_loss = false;
   double first_loss = 0;

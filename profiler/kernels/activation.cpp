@@ -19,33 +19,47 @@ TIDEMARK_INLINE T gelu_sigmoid(T x) {
 
 struct Sigmoid {
   template <class T>
-  TIDEMARK_INLINE static T apply(T x) { return sigmoid(x); }
+  TIDEMARK_INLINE static T apply(T x) {
+    return sigmoid(x);
+  }
 };
 struct Tanh {
   template <class T>
-  TIDEMARK_INLINE static T apply(T x) { return hyperbolic_tangent(x); }
+  TIDEMARK_INLINE static T apply(T x) {
+    return hyperbolic_tangent(x);
+  }
 };
 struct Relu {
   template <class T>
-  TIDEMARK_INLINE static T apply(T x) { return x < T{0} ? T{0} : x; }
+  TIDEMARK_INLINE static T apply(T x) {
+    return x < T{0} ? T{0} : x;
+  }
 };
 struct Gelu {
   template <class T>
-  TIDEMARK_INLINE static T apply(T x) { return x * gelu_sigmoid(x); }
+  TIDEMARK_INLINE static T apply(T x) {
+    return x * gelu_sigmoid(x);
+  }
 };
 
 // Factor on dy; `saved` is y, for GELU it is x.
 struct SigmoidSlope {
   template <class T>
-  TIDEMARK_INLINE static T apply(T dy, T y) { return dy * y * (T{1} - y); }
+  TIDEMARK_INLINE static T apply(T dy, T y) {
+    return dy * y * (T{1} - y);
+  }
 };
 struct TanhSlope {
   template <class T>
-  TIDEMARK_INLINE static T apply(T dy, T y) { return dy * (T{1} - y * y); }
+  TIDEMARK_INLINE static T apply(T dy, T y) {
+    return dy * (T{1} - y * y);
+  }
 };
 struct ReluSlope {
   template <class T>
-  TIDEMARK_INLINE static T apply(T dy, T y) { return y > T{0} ? dy : T{0} * y; }
+  TIDEMARK_INLINE static T apply(T dy, T y) {
+    return y > T{0} ? dy : T{0} * y;
+  }
 };
 struct GeluSlope {
   template <class T>
@@ -57,7 +71,9 @@ struct GeluSlope {
 };
 struct Sum {
   template <class T>
-  TIDEMARK_INLINE static T apply(T a, T b) { return a + b; }
+  TIDEMARK_INLINE static T apply(T a, T b) {
+    return a + b;
+  }
 };
 
 template <class Function, class T>
@@ -83,17 +99,40 @@ void backward(const KernelCall& call, std::string_view saved) {
 
 }  // namespace
 
-template <class T> void sigmoid_forward(const KernelCall& call) { forward<Sigmoid, T>(call); }
-template <class T> void tanh_forward(const KernelCall& call) { forward<Tanh, T>(call); }
-template <class T> void relu_forward(const KernelCall& call) { forward<Relu, T>(call); }
-template <class T> void gelu_forward(const KernelCall& call) { forward<Gelu, T>(call); }
-template <class T> void sigmoid_backward(const KernelCall& call) {
+template <class T>
+void sigmoid_forward(const KernelCall& call) {
+  forward<Sigmoid, T>(call);
+}
+template <class T>
+void tanh_forward(const KernelCall& call) {
+  forward<Tanh, T>(call);
+}
+template <class T>
+void relu_forward(const KernelCall& call) {
+  forward<Relu, T>(call);
+}
+template <class T>
+void gelu_forward(const KernelCall& call) {
+  forward<Gelu, T>(call);
+}
+template <class T>
+void sigmoid_backward(const KernelCall& call) {
   backward<SigmoidSlope, T>(call, "y");
 }
-template <class T> void tanh_backward(const KernelCall& call) { backward<TanhSlope, T>(call, "y"); }
-template <class T> void relu_backward(const KernelCall& call) { backward<ReluSlope, T>(call, "y"); }
-template <class T> void gelu_backward(const KernelCall& call) { backward<GeluSlope, T>(call, "x"); }
-template <class T> void add(const KernelCall& call) {
+template <class T>
+void tanh_backward(const KernelCall& call) {
+  backward<TanhSlope, T>(call, "y");
+}
+template <class T>
+void relu_backward(const KernelCall& call) {
+  backward<ReluSlope, T>(call, "y");
+}
+template <class T>
+void gelu_backward(const KernelCall& call) {
+  backward<GeluSlope, T>(call, "x");
+}
+template <class T>
+void add(const KernelCall& call) {
   map<Sum>(call.pointer<const T>("a"), call.pointer<const T>("b"), call.pointer<T>("y"),
            call.elements("y"));
 }

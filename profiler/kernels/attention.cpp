@@ -81,12 +81,27 @@ void attention_forward(const KernelCall& call) {
       const T* q = call.pointer<const T>("qkv") + heads.qkv_offset(b, h);
       T* p = call.pointer<T>("probabilities") + heads.p_offset(b, h);
       T* y = call.pointer<T>("y") + heads.y_offset(b, h);
-      multiply(MatrixProduct<T>{.m = t, .n = t, .k = d, .a = q, .a_stride = 3 * c,
-                                .b = q + c, .b_stride = 3 * c, .b_transposed = true,
-                                .c = p, .c_stride = t, .alpha = heads.scale<T>()});
+      multiply(MatrixProduct<T>{.m = t,
+                                .n = t,
+                                .k = d,
+                                .a = q,
+                                .a_stride = 3 * c,
+                                .b = q + c,
+                                .b_stride = 3 * c,
+                                .b_transposed = true,
+                                .c = p,
+                                .c_stride = t,
+                                .alpha = heads.scale<T>()});
       causal_softmax(p, t);
-      multiply(MatrixProduct<T>{.m = t, .n = d, .k = t, .a = p, .a_stride = t,
-                                .b = q + 2 * c, .b_stride = 3 * c, .c = y, .c_stride = c});
+      multiply(MatrixProduct<T>{.m = t,
+                                .n = d,
+                                .k = t,
+                                .a = p,
+                                .a_stride = t,
+                                .b = q + 2 * c,
+                                .b_stride = 3 * c,
+                                .c = y,
+                                .c_stride = c});
     }
   }
 }
@@ -104,18 +119,46 @@ void attention_backward(const KernelCall& call) {
       const T* p = call.pointer<const T>("probabilities") + heads.p_offset(b, h);
       const T* dy = call.pointer<const T>("dy") + heads.y_offset(b, h);
       T* dq = call.pointer<T>("dqkv") + heads.qkv_offset(b, h);
-      multiply(MatrixProduct<T>{.m = t, .n = d, .k = t, .a = p, .a_stride = t,
-                                .a_transposed = true, .b = dy, .b_stride = c,
-                                .c = dq + 2 * c, .c_stride = 3 * c});
-      multiply(MatrixProduct<T>{.m = t, .n = t, .k = d, .a = dy, .a_stride = c,
-                                .b = q + 2 * c, .b_stride = 3 * c, .b_transposed = true,
-                                .c = ds, .c_stride = t});
+      multiply(MatrixProduct<T>{.m = t,
+                                .n = d,
+                                .k = t,
+                                .a = p,
+                                .a_stride = t,
+                                .a_transposed = true,
+                                .b = dy,
+                                .b_stride = c,
+                                .c = dq + 2 * c,
+                                .c_stride = 3 * c});
+      multiply(MatrixProduct<T>{.m = t,
+                                .n = t,
+                                .k = d,
+                                .a = dy,
+                                .a_stride = c,
+                                .b = q + 2 * c,
+                                .b_stride = 3 * c,
+                                .b_transposed = true,
+                                .c = ds,
+                                .c_stride = t});
       causal_softmax_backward(p, ds, t, heads.scale<T>());
-      multiply(MatrixProduct<T>{.m = t, .n = d, .k = t, .a = ds, .a_stride = t,
-                                .b = q + c, .b_stride = 3 * c, .c = dq, .c_stride = 3 * c});
-      multiply(MatrixProduct<T>{.m = t, .n = d, .k = t, .a = ds, .a_stride = t,
-                                .a_transposed = true, .b = q, .b_stride = 3 * c,
-                                .c = dq + c, .c_stride = 3 * c});
+      multiply(MatrixProduct<T>{.m = t,
+                                .n = d,
+                                .k = t,
+                                .a = ds,
+                                .a_stride = t,
+                                .b = q + c,
+                                .b_stride = 3 * c,
+                                .c = dq,
+                                .c_stride = 3 * c});
+      multiply(MatrixProduct<T>{.m = t,
+                                .n = d,
+                                .k = t,
+                                .a = ds,
+                                .a_stride = t,
+                                .a_transposed = true,
+                                .b = q,
+                                .b_stride = 3 * c,
+                                .c = dq + c,
+                                .c_stride = 3 * c});
     }
   }
 }

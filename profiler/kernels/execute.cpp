@@ -15,36 +15,64 @@ template <class T>
 Kernel kernel_of(OpKind kind) {
   using enum OpKind;
   switch (kind) {
-    case load_batch: return kernels::load_batch<T>;
-    case fill: return kernels::fill<T>;
-    case random_normal: return kernels::random_normal<T>;
-    case linear_forward: return kernels::linear_forward<T>;
-    case linear_backward_data: return kernels::linear_backward_data<T>;
-    case linear_backward_weight: return kernels::linear_backward_weight<T>;
-    case sigmoid_forward: return kernels::sigmoid_forward<T>;
-    case sigmoid_backward: return kernels::sigmoid_backward<T>;
-    case tanh_forward: return kernels::tanh_forward<T>;
-    case tanh_backward: return kernels::tanh_backward<T>;
-    case relu_forward: return kernels::relu_forward<T>;
-    case relu_backward: return kernels::relu_backward<T>;
-    case gelu_forward: return kernels::gelu_forward<T>;
-    case gelu_backward: return kernels::gelu_backward<T>;
-    case softmax_cross_entropy_forward: return kernels::softmax_cross_entropy_forward<T>;
-    case softmax_cross_entropy_backward: return kernels::softmax_cross_entropy_backward<T>;
-    case embedding_forward: return kernels::embedding_forward<T>;
-    case embedding_backward: return kernels::embedding_backward<T>;
-    case layer_norm_forward: return kernels::layer_norm_forward<T>;
-    case layer_norm_backward: return kernels::layer_norm_backward<T>;
-    case attention_forward: return kernels::attention_forward<T>;
-    case attention_backward: return kernels::attention_backward<T>;
-    case add: return kernels::add<T>;
-    case sgd_update: return kernels::sgd_update<T>;
-    case adamw_update: return kernels::adamw_update<T>;
-    default: return nullptr;
+    case load_batch:
+      return kernels::load_batch<T>;
+    case fill:
+      return kernels::fill<T>;
+    case random_normal:
+      return kernels::random_normal<T>;
+    case linear_forward:
+      return kernels::linear_forward<T>;
+    case linear_backward_data:
+      return kernels::linear_backward_data<T>;
+    case linear_backward_weight:
+      return kernels::linear_backward_weight<T>;
+    case sigmoid_forward:
+      return kernels::sigmoid_forward<T>;
+    case sigmoid_backward:
+      return kernels::sigmoid_backward<T>;
+    case tanh_forward:
+      return kernels::tanh_forward<T>;
+    case tanh_backward:
+      return kernels::tanh_backward<T>;
+    case relu_forward:
+      return kernels::relu_forward<T>;
+    case relu_backward:
+      return kernels::relu_backward<T>;
+    case gelu_forward:
+      return kernels::gelu_forward<T>;
+    case gelu_backward:
+      return kernels::gelu_backward<T>;
+    case softmax_cross_entropy_forward:
+      return kernels::softmax_cross_entropy_forward<T>;
+    case softmax_cross_entropy_backward:
+      return kernels::softmax_cross_entropy_backward<T>;
+    case embedding_forward:
+      return kernels::embedding_forward<T>;
+    case embedding_backward:
+      return kernels::embedding_backward<T>;
+    case layer_norm_forward:
+      return kernels::layer_norm_forward<T>;
+    case layer_norm_backward:
+      return kernels::layer_norm_backward<T>;
+    case attention_forward:
+      return kernels::attention_forward<T>;
+    case attention_backward:
+      return kernels::attention_backward<T>;
+    case add:
+      return kernels::add<T>;
+    case sgd_update:
+      return kernels::sgd_update<T>;
+    case adamw_update:
+      return kernels::adamw_update<T>;
+    default:
+      return nullptr;
   }
 }
 
-bool holds_indices(std::string_view role) { return role == "tokens" || role == "target"; }
+bool holds_indices(std::string_view role) {
+  return role == "tokens" || role == "target";
+}
 
 /// The dtype that selects the kernel: of the first operand that is not an index.
 DType floating_type(const Trace& trace, const Op& op) {

@@ -19,9 +19,9 @@ class Dataset;
 struct KernelCall {
   const Trace& trace;
   const Op& op;
-  std::int64_t step = 0;                  // 0-based, for attributes that are expressions of it
-  std::span<std::byte* const> pointers;   // one per row of op.operands
-  const Dataset* data = nullptr;          // only load_batch needs it
+  std::int64_t step = 0;                 // 0-based, for attributes that are expressions of it
+  std::span<std::byte* const> pointers;  // one per row of op.operands
+  const Dataset* data = nullptr;         // only load_batch needs it
 
   /// Row of `role` in op.operands; -1 when the operand is absent.
   [[nodiscard]] std::ptrdiff_t row(std::string_view role) const {

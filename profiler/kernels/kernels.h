@@ -8,44 +8,69 @@
 namespace tidemark::kernels {
 
 // linear.cpp: y[M,N] = x[M,K] w[N,K]^T + b[N]
-template <class T> void linear_forward(const KernelCall& call);
-template <class T> void linear_backward_data(const KernelCall& call);
-template <class T> void linear_backward_weight(const KernelCall& call);
+template <class T>
+void linear_forward(const KernelCall& call);
+template <class T>
+void linear_backward_data(const KernelCall& call);
+template <class T>
+void linear_backward_weight(const KernelCall& call);
 
 // activation.cpp: element by element; GELU is GPT-2's tanh form
-template <class T> void sigmoid_forward(const KernelCall& call);
-template <class T> void sigmoid_backward(const KernelCall& call);
-template <class T> void tanh_forward(const KernelCall& call);
-template <class T> void tanh_backward(const KernelCall& call);
-template <class T> void relu_forward(const KernelCall& call);
-template <class T> void relu_backward(const KernelCall& call);
-template <class T> void gelu_forward(const KernelCall& call);
-template <class T> void gelu_backward(const KernelCall& call);
-template <class T> void add(const KernelCall& call);
+template <class T>
+void sigmoid_forward(const KernelCall& call);
+template <class T>
+void sigmoid_backward(const KernelCall& call);
+template <class T>
+void tanh_forward(const KernelCall& call);
+template <class T>
+void tanh_backward(const KernelCall& call);
+template <class T>
+void relu_forward(const KernelCall& call);
+template <class T>
+void relu_backward(const KernelCall& call);
+template <class T>
+void gelu_forward(const KernelCall& call);
+template <class T>
+void gelu_backward(const KernelCall& call);
+template <class T>
+void add(const KernelCall& call);
 
 // cross_entropy.cpp: loss = mean over M of (log_sum_exp - logit of the target)
-template <class T> void softmax_cross_entropy_forward(const KernelCall& call);
-template <class T> void softmax_cross_entropy_backward(const KernelCall& call);
+template <class T>
+void softmax_cross_entropy_forward(const KernelCall& call);
+template <class T>
+void softmax_cross_entropy_backward(const KernelCall& call);
 
 // embedding.cpp: y[b,t] = wte[token] + wpe[t]
-template <class T> void embedding_forward(const KernelCall& call);
-template <class T> void embedding_backward(const KernelCall& call);
+template <class T>
+void embedding_forward(const KernelCall& call);
+template <class T>
+void embedding_backward(const KernelCall& call);
 
 // layer_norm.cpp: y = (x - mean) * inverse_deviation * w + b, over C
-template <class T> void layer_norm_forward(const KernelCall& call);
-template <class T> void layer_norm_backward(const KernelCall& call);
+template <class T>
+void layer_norm_forward(const KernelCall& call);
+template <class T>
+void layer_norm_backward(const KernelCall& call);
 
 // attention.cpp: causal, probabilities saved
-template <class T> void attention_forward(const KernelCall& call);
-template <class T> void attention_backward(const KernelCall& call);
+template <class T>
+void attention_forward(const KernelCall& call);
+template <class T>
+void attention_backward(const KernelCall& call);
 
 // optimizer.cpp
-template <class T> void sgd_update(const KernelCall& call);
-template <class T> void adamw_update(const KernelCall& call);
+template <class T>
+void sgd_update(const KernelCall& call);
+template <class T>
+void adamw_update(const KernelCall& call);
 
 // source.cpp: where values come from
-template <class T> void fill(const KernelCall& call);
-template <class T> void random_normal(const KernelCall& call);
-template <class T> void load_batch(const KernelCall& call);
+template <class T>
+void fill(const KernelCall& call);
+template <class T>
+void random_normal(const KernelCall& call);
+template <class T>
+void load_batch(const KernelCall& call);
 
 }  // namespace tidemark::kernels

@@ -28,10 +28,17 @@ void linear_forward(const KernelCall& call) {
   const T* b = call.pointer<T>("b");
   // The bias is what the product is added to.
   for (std::int64_t i = 0; b != nullptr && i < m; ++i) std::copy_n(b, n, y + i * n);
-  multiply(MatrixProduct<T>{.m = m, .n = n, .k = k,
-                            .a = call.pointer<T>("x"), .a_stride = k,
-                            .b = call.pointer<T>("w"), .b_stride = k, .b_transposed = true,
-                            .c = y, .c_stride = n, .beta = b == nullptr ? T{0} : T{1}});
+  multiply(MatrixProduct<T>{.m = m,
+                            .n = n,
+                            .k = k,
+                            .a = call.pointer<T>("x"),
+                            .a_stride = k,
+                            .b = call.pointer<T>("w"),
+                            .b_stride = k,
+                            .b_transposed = true,
+                            .c = y,
+                            .c_stride = n,
+                            .beta = b == nullptr ? T{0} : T{1}});
 }
 
 /// dx[M,K] = dy[M,N] w[N,K]
@@ -39,10 +46,15 @@ template <class T>
 void linear_backward_data(const KernelCall& call) {
   const std::int64_t n = call.columns("dy");
   const std::int64_t k = call.columns("w");
-  multiply(MatrixProduct<T>{.m = call.rows("dy"), .n = k, .k = n,
-                            .a = call.pointer<T>("dy"), .a_stride = n,
-                            .b = call.pointer<T>("w"), .b_stride = k,
-                            .c = call.pointer<T>("dx"), .c_stride = k});
+  multiply(MatrixProduct<T>{.m = call.rows("dy"),
+                            .n = k,
+                            .k = n,
+                            .a = call.pointer<T>("dy"),
+                            .a_stride = n,
+                            .b = call.pointer<T>("w"),
+                            .b_stride = k,
+                            .c = call.pointer<T>("dx"),
+                            .c_stride = k});
 }
 
 /// dw[N,K] (+)= dy[M,N]^T x[M,K]; db[N] (+)= column sums of dy
@@ -52,10 +64,16 @@ void linear_backward_weight(const KernelCall& call) {
   const std::int64_t n = call.columns("dy");
   const std::int64_t k = call.columns("x");
   const T* dy = call.pointer<T>("dy");
-  multiply(MatrixProduct<T>{.m = n, .n = k, .k = m,
-                            .a = dy, .a_stride = n, .a_transposed = true,
-                            .b = call.pointer<T>("x"), .b_stride = k,
-                            .c = call.pointer<T>("dw"), .c_stride = k,
+  multiply(MatrixProduct<T>{.m = n,
+                            .n = k,
+                            .k = m,
+                            .a = dy,
+                            .a_stride = n,
+                            .a_transposed = true,
+                            .b = call.pointer<T>("x"),
+                            .b_stride = k,
+                            .c = call.pointer<T>("dw"),
+                            .c_stride = k,
                             .beta = call.accumulates("dw") ? T{1} : T{0}});
   T* db = call.pointer<T>("db");
   if (db == nullptr) return;

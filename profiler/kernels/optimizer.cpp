@@ -19,8 +19,8 @@ struct AdamWStep {
   T* m;
   T* v;
   std::int64_t count;
-  T keep;                 // 1 - learning_rate * weight_decay
-  T rate;                 // learning_rate / (1 - beta1^t)
+  T keep;  // 1 - learning_rate * weight_decay
+  T rate;  // learning_rate / (1 - beta1^t)
   T beta1, beta2;
   T inverse_correction2;  // 1 / (1 - beta2^t)
   T epsilon;

@@ -17,7 +17,9 @@ std::uint64_t mix(std::uint64_t x) {
 }
 
 /// In (0, 1], from the upper 53 bits.
-double unit(std::uint64_t bits) { return (static_cast<double>(bits >> 11) + 1) * 0x1p-53; }
+double unit(std::uint64_t bits) {
+  return (static_cast<double>(bits >> 11) + 1) * 0x1p-53;
+}
 
 }  // namespace
 

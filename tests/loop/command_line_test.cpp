@@ -211,11 +211,11 @@ TEST_CASE("an existing output is replaced only by a complete one") {
 
 TEST_CASE("estimate says whether a model fits a device, and writes a trace that can be planned") {
   const Folder folder;
-  const Json large = Json::parse(
-      call(folder, "estimate gpt2-1558M --batch 8 --device rtx4090-24g --json").out);
+  const Json large =
+      Json::parse(call(folder, "estimate gpt2-1558M --batch 8 --device rtx4090-24g --json").out);
   CHECK(large["fits"] == false);
-  const Result small = call(
-      folder, "estimate gpt2-124M --batch 1 --seq 128 --device h100-80g -o dry.tmk --json");
+  const Result small =
+      call(folder, "estimate gpt2-124M --batch 1 --seq 128 --device h100-80g -o dry.tmk --json");
   CHECK(small.code == 0);
   CHECK(Json::parse(small.out)["fits"] == true);
   const Result plan = call(folder, "plan dry.tmk --budget 90% --nodes 20 --json");

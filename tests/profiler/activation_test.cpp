@@ -1,7 +1,7 @@
 #include <cmath>
 
-#include "tests/profiler/op_case.h"
 #include "tests/catch.h"
+#include "tests/profiler/op_case.h"
 
 using namespace tidemark;
 using namespace tidemark::test;

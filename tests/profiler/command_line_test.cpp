@@ -262,9 +262,10 @@ TEST_CASE("profile: --help shows an example, --version the version") {
 }
 
 TEST_CASE("command line: flags change the configuration of the model") {
-  const char* arguments[] = {"profile", "gpt2-tiny", "--batch",   "3",   "--seq", "16",  "--lr",
-                             "0.5",     "--seed",    "9",         "--optimizer", "sgd", "--dtype",
-                             "f64",     "--device-memory", "1MiB", "--steps", "2"};
+  const char* arguments[] = {"profile",     "gpt2-tiny", "--batch", "3",      "--seq",
+                             "16",          "--lr",      "0.5",     "--seed", "9",
+                             "--optimizer", "sgd",       "--dtype", "f64",    "--device-memory",
+                             "1MiB",        "--steps",   "2"};
   const std::optional<CommandLine> line =
       parse_command_line(static_cast<int>(std::size(arguments)), arguments);
   REQUIRE(line.has_value());

@@ -1,5 +1,5 @@
-#include "tests/profiler/op_case.h"
 #include "tests/catch.h"
+#include "tests/profiler/op_case.h"
 #include "traces/error.h"
 
 using namespace tidemark;

@@ -26,12 +26,14 @@ struct Bench {
   Recorder recorder{clock, 64};
 
   ProgramMemory memory(std::int64_t device_bytes, std::int64_t host_bytes = 4096) {
-    return {trace, {.device_bytes = device_bytes, .host_bytes = host_bytes, .poison = true},
-            recorder};
+    return {
+        trace, {.device_bytes = device_bytes, .host_bytes = host_bytes, .poison = true}, recorder};
   }
 };
 
-BufferId row(std::size_t i) { return BufferId{i}; }
+BufferId row(std::size_t i) {
+  return BufferId{i};
+}
 
 }  // namespace
 

@@ -36,8 +36,8 @@ class OpenProgram {
       std::memcpy(memory_.pointer(id), values.data(), values.size() * sizeof(double));
     }
     for (const Instruction& line : trace_.program.body) {
-      const bool update = line.kind == InstructionKind::run &&
-                          trace_[line.op()].kind == OpKind::sgd_update;
+      const bool update =
+          line.kind == InstructionKind::run && trace_[line.op()].kind == OpKind::sgd_update;
       if (update && gradients != nullptr) {
         const Op& op = trace_[line.op()];
         (*gradients)[op.operands[0].buffer] = load(op.operands[1].buffer);

@@ -66,8 +66,8 @@ TEST_CASE("summary JSON has the same figures") {
 
 TEST_CASE("a shortage is explained with request, holder, hole and the command that helps") {
   const Dataset data = small_text();
-  const RunResult result = execute(build_program(small_gpt2()),
-                                   {.device_memory_bytes = 40 * 1024, .data = &data});
+  const RunResult result =
+      execute(build_program(small_gpt2()), {.device_memory_bytes = 40 * 1024, .data = &data});
   REQUIRE(result.shortage.has_value());
   const std::string text = shortage_text(result.trace, *result.shortage, "run.tmk");
   const Buffer& buffer = result.trace[result.shortage->buffer];

@@ -1,8 +1,8 @@
 #include <cmath>
 
-#include "tests/profiler/op_case.h"
 #include "profiler/dataset.h"
 #include "tests/catch.h"
+#include "tests/profiler/op_case.h"
 
 using namespace tidemark;
 using namespace tidemark::test;
