@@ -116,7 +116,7 @@ class Search {
     for (int round = 0; round < k_fit_rounds && high - low > k_granule_bytes; ++round) {
       std::int64_t room = 0;  // of the placement under the budget
       if (draft.eviction.fits) {
-        if (2 * best_extra_ns() / 3 < draft.eviction.extra_ns && best_) return;
+        if (best_ && 2 * best_extra_ns() / 3 < draft.eviction.extra_ns) return;
         const Candidate candidate = candidates_.evaluate(draft.eviction.decisions);
         if (offer(candidate)) best_settings_ = draft.settings;
         room = request_.budget_bytes - candidate.height_bytes;

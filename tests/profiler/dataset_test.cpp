@@ -48,7 +48,10 @@ TEST_CASE("text: windows follow each other, targets are shifted by one, the end 
         std::vector<std::int32_t>{'d', 'e', 'f', 'a', 'b', 'c'});
   CHECK(std::vector<std::int32_t>(target, target + 6) ==
         std::vector<std::int32_t>{'e', 'f', 'g', 'b', 'c', 'd'});
-  data.load_tokens({.first = 0, .count = 1, .width = 8}, x, x);
+  std::int32_t all[8], shifted[8];  // the longest window that the text has
+  data.load_tokens({.first = 0, .count = 1, .width = 8}, all, shifted);
+  CHECK(all[7] == 'h');
+  CHECK(shifted[7] == 255);
 }
 
 TEST_CASE("text: bytes above 127 are tokens above 127") {
