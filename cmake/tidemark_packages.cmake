@@ -16,6 +16,18 @@ pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(openblas REQUIRED IMPORTED_TARGET openblas)
 find_package(ZLIB REQUIRED)
 
+# By header and library: the package's own configuration also asks for OpenCL, which no code needs.
+find_path(TIDEMARK_ONEDNN_INCLUDE oneapi/dnnl/dnnl.hpp)
+find_library(TIDEMARK_ONEDNN_LIBRARY dnnl)
+set(TIDEMARK_WITH_ONEDNN OFF)
+if(TIDEMARK_ONEDNN_INCLUDE AND TIDEMARK_ONEDNN_LIBRARY)
+  set(TIDEMARK_WITH_ONEDNN ON)
+  add_library(tidemark_onednn INTERFACE)
+  target_include_directories(tidemark_onednn SYSTEM INTERFACE "${TIDEMARK_ONEDNN_INCLUDE}")
+  target_link_libraries(tidemark_onednn INTERFACE "${TIDEMARK_ONEDNN_LIBRARY}" ${CMAKE_DL_LIBS})
+endif()
+add_feature_info(onednn TIDEMARK_WITH_ONEDNN "faster matrix products, needs libdnnl-dev")
+
 set(TIDEMARK_WITH_GUI OFF)
 if(NOT TIDEMARK_GUI STREQUAL "OFF")
   find_package(Qt6 6.4 QUIET COMPONENTS Widgets Test)

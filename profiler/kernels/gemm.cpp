@@ -2,7 +2,11 @@
 
 #include <cblas.h>
 
+#include <algorithm>
+#include <sstream>
 #include <type_traits>
+
+#include "profiler/kernels/gemm_onednn.h"
 
 namespace tidemark::kernels {
 namespace {
@@ -16,21 +20,47 @@ void use_one_thread() {
   static_cast<void>(done);
 }
 
-}  // namespace
-
 template <class T>
-void multiply(const MatrixProduct<T>& p) {
+void multiply_with_openblas(const MatrixProduct<T>& p) {
   use_one_thread();
   const auto side = [](std::int64_t value) { return static_cast<blasint>(value); };
   const CBLAS_TRANSPOSE a = p.a_transposed ? CblasTrans : CblasNoTrans;
   const CBLAS_TRANSPOSE b = p.b_transposed ? CblasTrans : CblasNoTrans;
+  // The bias is what the product is added to.
+  for (std::int64_t i = 0; p.bias != nullptr && i < p.m; ++i) {
+    std::copy_n(p.bias, p.n, p.c + i * p.c_stride);
+  }
+  const T beta = p.bias != nullptr ? T{1} : p.beta;
   if constexpr (std::is_same_v<T, float>) {
     cblas_sgemm(CblasRowMajor, a, b, side(p.m), side(p.n), side(p.k), p.alpha, p.a,
-                side(p.a_stride), p.b, side(p.b_stride), p.beta, p.c, side(p.c_stride));
+                side(p.a_stride), p.b, side(p.b_stride), beta, p.c, side(p.c_stride));
   } else {
     cblas_dgemm(CblasRowMajor, a, b, side(p.m), side(p.n), side(p.k), p.alpha, p.a,
-                side(p.a_stride), p.b, side(p.b_stride), p.beta, p.c, side(p.c_stride));
+                side(p.a_stride), p.b, side(p.b_stride), beta, p.c, side(p.c_stride));
   }
+}
+
+/// "OpenBLAS 0.3.21 NO_AFFINITY ..." without what follows the version.
+std::string openblas_version() {
+  std::istringstream words(openblas_get_config());
+  std::string name, version;
+  words >> name >> version;
+  return name + " " + version;
+}
+
+}  // namespace
+
+template <class T>
+void multiply(const MatrixProduct<T>& p) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (onednn::multiply(p)) return;
+  }
+  multiply_with_openblas(p);
+}
+
+std::string matrix_library() {
+  const std::string first = onednn::version();
+  return first.empty() ? openblas_version() : first + " + " + openblas_version();
 }
 
 template void multiply<float>(const MatrixProduct<float>&);

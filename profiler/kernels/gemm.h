@@ -1,12 +1,14 @@
-// The one seam to a matrix product library (OpenBLAS, one thread, row-major).
+// The one seam to matrix product libraries. Row-major, one thread, and the same bits for the same
+// operands wherever they lie.
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace tidemark::kernels {
 
-/// c[m,n] = alpha * op(a)[m,k] * op(b)[k,n] + beta * c. A `stride` is the distance between the rows
-/// of a matrix as it is stored, in elements. With beta 0, c is not read.
+/// c[m,n] = alpha * op(a)[m,k] * op(b)[k,n] + beta * c + bias. A `stride` is the distance between
+/// the rows of a matrix as it is stored, in elements. With beta 0, c is not read.
 template <class T>
 struct MatrixProduct {
   std::int64_t m = 0, n = 0, k = 0;
@@ -20,9 +22,13 @@ struct MatrixProduct {
   std::int64_t c_stride = 0;
   T alpha = 1;
   T beta = 0;
+  const T* bias = nullptr;  // [n], added to every row; only with beta 0; null: none
 };
 
 template <class T>
 void multiply(const MatrixProduct<T>& product);
+
+/// What multiplies f32 matrices, for a record: "oneDNN 2.6.3 + OpenBLAS 0.3.21".
+[[nodiscard]] std::string matrix_library();
 
 }  // namespace tidemark::kernels

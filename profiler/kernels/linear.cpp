@@ -24,10 +24,6 @@ void linear_forward(const KernelCall& call) {
   const std::int64_t m = call.rows("x");
   const std::int64_t k = call.columns("x");
   const std::int64_t n = call.rows("w");
-  T* y = call.pointer<T>("y");
-  const T* b = call.pointer<T>("b");
-  // The bias is what the product is added to.
-  for (std::int64_t i = 0; b != nullptr && i < m; ++i) std::copy_n(b, n, y + i * n);
   multiply(MatrixProduct<T>{.m = m,
                             .n = n,
                             .k = k,
@@ -36,9 +32,9 @@ void linear_forward(const KernelCall& call) {
                             .b = call.pointer<T>("w"),
                             .b_stride = k,
                             .b_transposed = true,
-                            .c = y,
+                            .c = call.pointer<T>("y"),
                             .c_stride = n,
-                            .beta = b == nullptr ? T{0} : T{1}});
+                            .bias = call.pointer<const T>("b")});
 }
 
 /// dx[M,K] = dy[M,N] w[N,K]
