@@ -28,7 +28,10 @@ class Order {
 
   std::vector<AroundOp> run() {
     for (std::size_t row = 0; row < decisions_.size(); ++row) collect(DecisionId{row});
-    for (auto& [until, group] : groups_) spread(until, group);
+    // Backward: what is made again early is needed by what later groups have asked for.
+    for (auto group = groups_.rbegin(); group != groups_.rend(); ++group) {
+      spread(group->first, group->second);
+    }
     for (std::size_t row = 0; row < flow_.values.size(); ++row) {
       const std::vector<Position>& uses = flow_.values[row].uses;
       auto& extra = extra_uses_[BufferId{row}];
@@ -78,13 +81,27 @@ class Order {
     }
   }
 
-  /// Finds N(until): operands, then inputs and co-outputs of what is executed again.
+  /// True when an op or a clone after `position` needs the buffer.
+  bool needed_after(BufferId buffer, Position position) const {
+    if (flow_[buffer].last_use() > position) return true;
+    const auto extra = extra_uses_.find(buffer);
+    if (extra == extra_uses_.end()) return false;
+    return std::any_of(extra->second.begin(), extra->second.end(),
+                       [position](Position use) { return use > position; });
+  }
+
+  /// Finds N(until): operands, what is made again here for later, then inputs and co-outputs of
+  /// what is executed again.
   void spread(Position until, Group& group) {
     std::map<BufferId, bool> seen;
     const auto need = [&](BufferId buffer) {
       if (seen.emplace(buffer, true).second) group.needed.push_back(buffer);
     };
     for (const BufferId buffer : flow_.body[at(until)].touches) need(buffer);
+    for (const auto& [buffer, id] : group.decisions) {
+      const bool again = (*this)[id].kind == DecisionKind::recompute;
+      if (again && needed_after(buffer, until)) need(buffer);
+    }
     for (std::size_t i = 0; i < group.needed.size(); ++i) {
       const BufferId buffer = group.needed[i];
       const auto decision = group.decisions.find(buffer);

@@ -26,7 +26,8 @@ struct AroundOp {
 /// By position of the body. Missing release and fetch points are filled in: released as soon as
 /// possible, fetched at the last moment. Throws InputError that names the decision.
 /// A buffer may be made again for op o when it is an operand of o, an input of a producer that is
-/// executed again for o, or another output of such a producer.
+/// executed again for o, or another output of such a producer; or when somebody needs it after o:
+/// it may come back early, while the inputs of its producer are there.
 [[nodiscard]] std::vector<AroundOp> order_decisions(const Trace& source, const Dataflow& flow,
                                                     std::vector<Decision>& decisions);
 

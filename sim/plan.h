@@ -27,7 +27,8 @@ namespace tidemark {
 ///
 /// A buffer is needed by op o when it is an operand of o or an input of a producer that is executed
 /// again for o. Each decision names a gap between two such needs by its end. Another output of a
-/// producer that is executed again for o may be named as well: it is kept from there on.
+/// producer that is executed again for o may be named as well, and a value that is needed later may
+/// be made again before o although nobody needs it there: it is kept from there on.
 /// Throws InputError when a decision cannot apply (unknown rows, not recomputable, no such gap).
 [[nodiscard]] Trace apply_plan(const Trace& source, const std::vector<Decision>& decisions);
 
