@@ -1,8 +1,9 @@
 // Time and peak of one training step beside PyTorch and beside the bare matrix products: one
 // thread, CPU time, the steps of the two interleaved (ours, PyTorch's, ours, ...).
-//   bench_trainer [MODEL ...] [--steps N] [--python PROGRAM] [--kinds] [--json]
-// PROGRAM runs tests/bench/pytorch_step.py; without PyTorch its columns are absent. --kinds: where
-// the time of our step goes. Exit code 1 when a result is not valid.
+//   bench_trainer [MODEL ...] [--steps N] [--python PROGRAM] [--bf16] [--kinds] [--json]
+// PROGRAM runs tests/bench/pytorch_step.py; without PyTorch its columns are absent. --bf16: both
+// sides multiply in bf16. --kinds: where the time of our step goes. Exit code 1 when a result is
+// not valid.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@ struct Request {
   std::string python = "/usr/bin/python3";
   std::vector<std::string> python_flags;
   std::int64_t steps = 0;  // 0: by model
+  bool bf16 = false;
   bool kinds = false;
   bool json = false;
 };
@@ -119,10 +121,12 @@ Json times_by_kind(const Trace& trace) {
 
 /// Our steps, each followed by one of PyTorch's, without the first pair: caches are cold then.
 Json measure(const Contender& contender, const Request& request) {
-  const RunConfig& config = contender.config;
+  RunConfig config = contender.config;
+  if (request.bf16) config.precision = Precision::bf16;
   const std::string file = config_file(config);
   std::vector<std::string> command{request.python, TIDEMARK_PYTORCH_STEP, file, "--serve"};
   command.insert(command.end(), request.python_flags.begin(), request.python_flags.end());
+  if (request.bf16) command.emplace_back("--bf16");
   PyTorchProcess pytorch(command);
   const Dataset data = data_of(config);
   std::vector<double> ours, theirs, ratios;
@@ -216,6 +220,7 @@ int main(int argc, char** argv) {
   app.add_option("--steps", request.steps, "steps of each side (default by model)");
   app.add_option("--python", request.python, "Python that has PyTorch")->capture_default_str();
   app.add_option("--python-flag", request.python_flags, "handed to pytorch_step.py: --composite");
+  app.add_flag("--bf16", request.bf16, "--precision bf16 here, autocast there");
   app.add_flag("--kinds", request.kinds, "where the time of our step goes");
   app.add_flag("--json", request.json, "one JSON object");
   CLI11_PARSE(app, argc, argv);
