@@ -83,6 +83,7 @@ int run(int argc, char** argv) {
   add_show(app, exit_code);
   add_plan(app, exit_code);
   add_diff(app, exit_code);
+  add_pack(app, exit_code);
   add_estimate(app, exit_code);
   add_lists(app, exit_code);
   app.add_subcommand("profile", "run the reference trainer and record; or execute a planned trace");
