@@ -1,15 +1,29 @@
 #include "sim/placement.h"
 
 #include <algorithm>
+#include <cassert>
 #include <limits>
+#include <map>
 #include <set>
-#include <stdexcept>
-#include <string>
 #include <utility>
 #include <vector>
 
 namespace tidemark {
 namespace {
+
+/// A buffer as a rectangle: memory up, instructions right. init, body and final are one axis; a
+/// buffer that is allocated several times spans from its first allocation to its last free.
+struct Block {
+  BufferId buffer;
+  std::int64_t bytes = 0;
+  std::int64_t alignment_bytes = k_granule_bytes;
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+
+  [[nodiscard]] double area() const {
+    return static_cast<double>(bytes) * static_cast<double>(end - begin);
+  }
+};
 
 template <class Visit>
 void each_instruction(const Program& program, Visit visit) {
@@ -19,76 +33,278 @@ void each_instruction(const Program& program, Visit visit) {
   }
 }
 
-class ProblemBuilder {
- public:
-  ProblemBuilder(const Trace& trace, Space space)
-      : trace_(trace), space_(space), row_(trace.buffers.size(), -1) {}
-
-  /// `bytes` less than 0: as many as the buffer counts.
-  void add(BufferId id, bool frees, std::int64_t time, std::int64_t bytes = -1) {
-    length_ = time + 1;
-    const Buffer& buffer = trace_[id];
-    if (buffer.space != space_) return;
-    std::int32_t& row = row_[id.index()];
-    if (row < 0) {
-      row = static_cast<std::int32_t>(problem_.blocks.size());
-      problem_.buffers.push_back(id);
-      problem_.blocks.push_back(
-          {.size_bytes = 0,
-           .begin = time,
-           .end = k_never,
-           .alignment_bytes =
-               round_up(std::max(buffer.alignment_bytes, k_granule_bytes), k_granule_bytes)});
+std::vector<Block> blocks_of(const Trace& trace, Space space) {
+  std::vector<std::int32_t> row(trace.buffers.size(), -1);
+  std::vector<Block> blocks;
+  each_instruction(trace.program, [&](const Instruction& line, std::int64_t time) {
+    if (line.kind == InstructionKind::run || trace[line.buffer()].space != space) return;
+    const Buffer& buffer = trace[line.buffer()];
+    std::int32_t& block = row[line.buffer().index()];
+    if (block < 0) {
+      block = static_cast<std::int32_t>(blocks.size());
+      blocks.push_back(
+          {line.buffer(), counted_bytes(buffer),
+           round_up(std::max(buffer.alignment_bytes, k_granule_bytes), k_granule_bytes), time,
+           std::numeric_limits<std::int64_t>::max()});
     }
-    PackBlock& block = problem_.blocks[static_cast<std::size_t>(row)];
-    block.size_bytes = std::max(block.size_bytes, bytes < 0 ? counted_bytes(buffer) : bytes);
-    block.end = frees ? time : k_never;
+    const bool frees = line.kind == InstructionKind::free;
+    blocks[static_cast<std::size_t>(block)].end =
+        frees ? time : std::numeric_limits<std::int64_t>::max();
+  });
+  std::int64_t length = 0;
+  each_instruction(trace.program,
+                   [&](const Instruction&, std::int64_t time) { length = time + 1; });
+  for (Block& block : blocks) block.end = std::min(block.end, length);
+  return blocks;
+}
+
+/// Placed blocks by time: the axis is cut into slices, a query looks only at slices that it meets.
+class Placed {
+ public:
+  Placed(const std::vector<Block>& blocks, std::int64_t length)
+      : blocks_(blocks),
+        slice_length_(std::max<std::int64_t>(1, length / k_slices)),
+        slices_(static_cast<std::size_t>(length / slice_length_ + 1)),
+        seen_(blocks.size(), -1) {}
+
+  void add(std::size_t block) {
+    const auto [first, last] = range(block);
+    for (std::size_t s = first; s <= last; ++s) slices_[s].push_back(block);
   }
 
-  SpaceProblem take() {
-    for (PackBlock& block : problem_.blocks) block.end = std::min(block.end, length_);
-    return std::move(problem_);
+  /// Occupied [begin, end) offsets of blocks that live at some time with `block`, by begin.
+  const std::vector<std::pair<std::int64_t, std::int64_t>>& meeting(
+      std::size_t block, const std::vector<std::int64_t>& offsets) {
+    found_.clear();
+    const Block& b = blocks_[block];
+    const auto [first, last] = range(block);
+    for (std::size_t s = first; s <= last; ++s) {
+      for (const std::size_t other : slices_[s]) {
+        const Block& o = blocks_[other];
+        if (o.begin >= b.end || b.begin >= o.end) continue;
+        if (std::exchange(seen_[other], query_) == query_) continue;
+        found_.emplace_back(offsets[other], offsets[other] + o.bytes);
+      }
+    }
+    ++query_;
+    std::sort(found_.begin(), found_.end());
+    return found_;
   }
 
  private:
-  static constexpr std::int64_t k_never = std::numeric_limits<std::int64_t>::max();
+  static constexpr std::int64_t k_slices = 256;
 
-  const Trace& trace_;
-  Space space_;
-  std::vector<std::int32_t> row_;  // by buffer
-  SpaceProblem problem_;
+  std::pair<std::size_t, std::size_t> range(std::size_t block) const {
+    const Block& b = blocks_[block];
+    return {static_cast<std::size_t>(b.begin / slice_length_),
+            static_cast<std::size_t>(std::max(b.begin, b.end - 1) / slice_length_)};
+  }
+
+  const std::vector<Block>& blocks_;
+  std::int64_t slice_length_;
+  std::vector<std::vector<std::size_t>> slices_;
+  std::vector<std::int64_t> seen_;
+  std::int64_t query_ = 0;
+  std::vector<std::pair<std::int64_t, std::int64_t>> found_;
+};
+
+enum class Fit : std::uint8_t { first, best };
+
+/// Lowest (first) or tightest (best) gap above `floor` that holds the block.
+std::int64_t find_gap(const std::vector<std::pair<std::int64_t, std::int64_t>>& occupied,
+                      const Block& block, std::int64_t floor_bytes, Fit fit) {
+  std::int64_t at = round_up(floor_bytes, block.alignment_bytes);
+  std::int64_t best = -1;
+  std::int64_t best_gap = std::numeric_limits<std::int64_t>::max();
+  for (const auto& [begin, end] : occupied) {
+    const std::int64_t gap = begin - at;
+    if (gap >= block.bytes && gap < best_gap) {
+      best = at;
+      best_gap = gap;
+      if (fit == Fit::first) return best;
+    }
+    at = std::max(at, round_up(end, block.alignment_bytes));
+  }
+  return best >= 0 ? best : at;
+}
+
+struct Layout {
+  std::vector<std::int64_t> offsets;  // by block
+  std::int64_t height = 0;
+};
+
+class Packer {
+ public:
+  explicit Packer(std::vector<Block> blocks) : blocks_(std::move(blocks)) {
+    for (const Block& b : blocks_) length_ = std::max(length_, b.end);
+    bound_ = max_live();
+    // What lives nearly always would be in everyone's way: it goes to the bottom, once and for all.
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      const bool spans = blocks_[i].end - blocks_[i].begin > length_ / 2;
+      (spans ? long_ : short_).push_back(i);
+    }
+    std::stable_sort(long_.begin(), long_.end(), [this](std::size_t a, std::size_t b) {
+      return blocks_[a].alignment_bytes > blocks_[b].alignment_bytes;
+    });
+  }
+
+  [[nodiscard]] std::int64_t bound() const { return bound_; }
+
+  Layout run(std::int64_t enough_bytes) {
+    const std::int64_t enough = std::max(bound_, enough_bytes);
+    Layout best{.offsets = {}, .height = std::numeric_limits<std::int64_t>::max()};
+    std::vector<std::size_t> best_order;
+    const auto offer = [&](const std::vector<std::size_t>& order, Fit fit) {
+      const bool tired = work_ > k_most_work && !best.offsets.empty();
+      if (best.height <= enough || tired) return;
+      Layout layout = pack(order, fit);
+      if (layout.height >= best.height) return;
+      best = std::move(layout);
+      best_order = order;
+    };
+    const auto hopeless = [&] { return enough_bytes > 0 && best.height / 17 > enough / 16; };
+    for (const Fit fit : {Fit::first, Fit::best}) {
+      for (const auto key : {by_size, by_area, by_length, by_begin}) offer(sorted(key), fit);
+      if (hopeless()) break;
+    }
+    // Whoever stands out at the top goes earlier: a few rounds often reach the bound.
+    for (int round = 0; round < k_rounds && best.height > enough && !hopeless(); ++round) {
+      std::vector<std::size_t> order = best_order;
+      lift_top(order, best, round);
+      offer(order, round % 2 == 0 ? Fit::first : Fit::best);
+    }
+    assert(legal(best));
+    return legal(best) ? best : stacked();
+  }
+
+ private:
+  using Key = std::pair<double, double>;  // larger first
+  static constexpr int k_rounds = 12;
+  static constexpr std::int64_t k_most_work = 10'000'000;  // meetings of blocks, over all orders
+
+  static Key by_size(const Block& b) { return {static_cast<double>(b.bytes), b.area()}; }
+  static Key by_area(const Block& b) { return {b.area(), static_cast<double>(b.bytes)}; }
+  static Key by_length(const Block& b) {
+    return {static_cast<double>(b.end - b.begin), static_cast<double>(b.bytes)};
+  }
+  static Key by_begin(const Block& b) {
+    return {-static_cast<double>(b.begin), static_cast<double>(b.bytes)};
+  }
+
+  template <class KeyOf>
+  std::vector<std::size_t> sorted(KeyOf key) const {
+    std::vector<std::size_t> order = short_;
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return key(blocks_[a]) > key(blocks_[b]);
+    });
+    return order;
+  }
+
+  std::int64_t max_live() const {
+    std::vector<std::int64_t> change(static_cast<std::size_t>(length_) + 1, 0);
+    for (const Block& b : blocks_) {
+      change[static_cast<std::size_t>(b.begin)] += b.bytes;
+      change[static_cast<std::size_t>(b.end)] -= b.bytes;
+    }
+    std::int64_t live = 0;
+    std::int64_t most = 0;
+    for (const std::int64_t c : change) most = std::max(most, live += c);
+    return most;
+  }
+
+  Layout pack(const std::vector<std::size_t>& order, Fit fit) {
+    Layout layout{.offsets = std::vector<std::int64_t>(blocks_.size(), 0), .height = 0};
+    std::int64_t floor_bytes = 0;
+    for (const std::size_t i : long_) {
+      layout.offsets[i] = round_up(floor_bytes, blocks_[i].alignment_bytes);
+      floor_bytes = layout.offsets[i] + blocks_[i].bytes;
+    }
+    layout.height = floor_bytes;
+    Placed placed(blocks_, length_);
+    for (const std::size_t i : order) {
+      if (blocks_[i].bytes == 0) continue;
+      const auto& occupied = placed.meeting(i, layout.offsets);
+      work_ += static_cast<std::int64_t>(occupied.size()) + 1;
+      layout.offsets[i] = find_gap(occupied, blocks_[i], floor_bytes, fit);
+      layout.height = std::max(layout.height, layout.offsets[i] + blocks_[i].bytes);
+      placed.add(i);
+    }
+    return layout;
+  }
+
+  /// Moves the blocks that end highest to the front, one more in every round.
+  void lift_top(std::vector<std::size_t>& order, const Layout& layout, int round) const {
+    const auto end_of = [&](std::size_t i) { return layout.offsets[i] + blocks_[i].bytes; };
+    std::vector<std::size_t> top = short_;
+    std::stable_sort(top.begin(), top.end(),
+                     [&](std::size_t a, std::size_t b) { return end_of(a) > end_of(b); });
+    top.resize(std::min<std::size_t>(top.size(), static_cast<std::size_t>(round) + 1));
+    std::stable_partition(order.begin(), order.end(), [&top](std::size_t i) {
+      return std::find(top.begin(), top.end(), i) != top.end();
+    });
+  }
+
+  /// Own judge of the result: walks through time with the occupied offsets.
+  bool legal(const Layout& layout) const {
+    struct Change {
+      std::int64_t time;
+      bool begins;
+      std::size_t block;
+    };
+    std::vector<Change> changes;
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      if (blocks_[i].bytes == 0 || blocks_[i].begin == blocks_[i].end) continue;
+      changes.push_back({blocks_[i].begin, true, i});
+      changes.push_back({blocks_[i].end, false, i});
+    }
+    std::stable_sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) {
+      return std::pair(a.time, a.begins) < std::pair(b.time, b.begins);
+    });
+    std::map<std::int64_t, std::int64_t> live;  // begin -> end
+    for (const Change& c : changes) {
+      const std::int64_t begin = layout.offsets[c.block];
+      const std::int64_t end = begin + blocks_[c.block].bytes;
+      if (!c.begins) {
+        live.erase(begin);
+        continue;
+      }
+      const auto next = live.lower_bound(begin);
+      if (next != live.end() && next->first < end) return false;
+      if (next != live.begin() && std::prev(next)->second > begin) return false;
+      if (begin % blocks_[c.block].alignment_bytes != 0 || end > layout.height) return false;
+      live.emplace(begin, end);
+    }
+    return true;
+  }
+
+  /// One above the other: always legal. Only reached if packing were wrong.
+  Layout stacked() const {
+    Layout layout{.offsets = std::vector<std::int64_t>(blocks_.size(), 0), .height = 0};
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      layout.offsets[i] = round_up(layout.height, blocks_[i].alignment_bytes);
+      layout.height = layout.offsets[i] + blocks_[i].bytes;
+    }
+    return layout;
+  }
+
+  std::vector<Block> blocks_;
   std::int64_t length_ = 0;
+  std::int64_t bound_ = 0;
+  std::int64_t work_ = 0;
+  std::vector<std::size_t> long_;  // live for more than half of the axis
+  std::vector<std::size_t> short_;
 };
 
 }  // namespace
 
-SpaceProblem pack_problem_of(const Trace& trace, Space space) {
-  ProblemBuilder builder(trace, space);
-  each_instruction(trace.program, [&builder](const Instruction& line, std::int64_t time) {
-    if (line.kind == InstructionKind::run) return;
-    builder.add(line.buffer(), line.kind == InstructionKind::free, time);
-  });
-  if (!trace.program.body.empty()) return builder.take();
-  std::int64_t time = 0;
-  for (const Event& e : trace.events) {
-    if ((e.kind != EventKind::alloc && e.kind != EventKind::free) || e.index < 0) continue;
-    const bool frees = e.kind == EventKind::free;
-    builder.add(BufferId(static_cast<std::size_t>(e.index)), frees, time++,
-                frees ? 0 : e.size_bytes);
-  }
-  return builder.take();
-}
-
 std::int64_t place(Trace& trace, Space space, std::int64_t enough_bytes) {
-  const SpaceProblem problem = pack_problem_of(trace, space);
-  const Packing packing = pack_greedily(problem.blocks, enough_bytes);
-  if (const std::string error = packing_error(problem.blocks, packing); !error.empty()) {
-    throw std::logic_error("placement: " + error);
+  const std::vector<Block> blocks = blocks_of(trace, space);
+  if (blocks.empty()) return 0;
+  const Layout layout = Packer(blocks).run(enough_bytes);
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    trace.buffers[blocks[i].buffer.index()].offset_bytes = layout.offsets[i];
   }
-  for (std::size_t i = 0; i < problem.buffers.size(); ++i) {
-    trace.buffers[problem.buffers[i].index()].offset_bytes = packing.offset_bytes[i];
-  }
-  return packing.height_bytes;
+  return layout.height;
 }
 
 std::int64_t place_all(Trace& trace, std::int64_t enough_bytes) {
@@ -114,7 +330,7 @@ std::int64_t placement_height(const Trace& trace, Space space) {
 }
 
 std::int64_t placement_bound(const Trace& trace, Space space) {
-  return pack_bound(pack_problem_of(trace, space).blocks);
+  return Packer(blocks_of(trace, space)).bound();
 }
 
 }  // namespace tidemark

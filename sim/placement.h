@@ -2,23 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
-#include "sim/pack.h"
 #include "traces/trace.h"
 
 namespace tidemark {
-
-/// The buffers of a space as a packing problem, and who they are.
-struct SpaceProblem {
-  std::vector<BufferId> buffers;
-  PackProblem blocks;
-};
-
-/// Owning buffers of `space`; time is the instructions of the program, or, in a trace without one,
-/// its recorded events. A buffer that is allocated several times spans from its first allocation to
-/// its last free.
-[[nodiscard]] SpaceProblem pack_problem_of(const Trace& trace, Space space);
 
 /// Gives every owning buffer of `space` an offset so that buffers that live at the same time do not
 /// overlap, init and final included, and returns the height: the bytes an arena must have.

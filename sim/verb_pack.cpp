@@ -8,7 +8,7 @@
 
 #include "sim/exit_code.h"
 #include "sim/pack_csv.h"
-#include "sim/placement.h"
+#include "sim/pack_trace.h"
 #include "sim/table.h"
 #include "sim/units.h"
 #include "sim/verbs.h"
