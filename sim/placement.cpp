@@ -155,7 +155,8 @@ class Packer {
     Layout best{.offsets = {}, .height = std::numeric_limits<std::int64_t>::max()};
     std::vector<std::size_t> best_order;
     const auto offer = [&](const std::vector<std::size_t>& order, Fit fit) {
-      const bool tired = work_ > k_most_work && !best.offsets.empty();
+      const std::int64_t most = enough_bytes > 0 ? k_most_work / 8 : k_most_work;
+      const bool tired = work_ > most && !best.offsets.empty();
       if (best.height <= enough || tired) return;
       Layout layout = pack(order, fit);
       if (layout.height >= best.height) return;
