@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <thread>
 
@@ -35,8 +34,11 @@ class Lane {
       cost += task.ops[at(op)].cost_ns;
       bytes += task.ops[at(op)].output_bytes;
     }
-    mean_cost_ = static_cast<double>(cost) / static_cast<double>(std::max<std::size_t>(1, movable_.size()));
-    price_ = static_cast<double>(cost) / static_cast<double>(std::max<std::int64_t>(1, bytes));
+    mean_cost_ =
+        static_cast<double>(cost) / static_cast<double>(std::max<std::size_t>(1, movable_.size()));
+    first_price_ = static_cast<double>(std::max<std::int64_t>(1, cost)) /
+                   static_cast<double>(std::max<std::int64_t>(1, bytes));
+    price_ = first_price_;
     note();
   }
 
@@ -45,14 +47,22 @@ class Lane {
   [[nodiscard]] const std::vector<Moment>& best() const { return best_; }
   [[nodiscard]] const ScheduleState& state() const { return state_; }
 
-  /// `heat`: 1 at the begin of a cooling, 0 at its end.
-  void run(std::int64_t moves, double hot, double cold) {
+  /// Cheaper within the limit; else less above it.
+  [[nodiscard]] bool better_than(const Lane& other) const {
+    if (best_fits_ != other.best_fits_) return best_fits_;
+    return best_fits_ ? best_cost_ns_ < other.best_cost_ns_ : best_excess_ < other.best_excess_;
+  }
+
+  /// One cooling from `hot` to `cold` mean costs of an op.
+  template <class Stop>
+  void run(std::int64_t moves, double hot, double cold, const Stop& stop) {
     for (std::int64_t i = 0; i < moves && !movable_.empty(); ++i) {
+      if (i % 4096 == 0 && stop()) return;
       if (i % 64 == 0) {
         const double t = static_cast<double>(i) / static_cast<double>(moves);
         temperature_ = mean_cost_ * hot * std::pow(cold / hot, t);
-        price_ *= state_.excess_bytes() > 0 ? 1.02 : 0.98;
-        price_ = std::clamp(price_, least_price(), 1e6 * least_price() + 1);
+        price_ *= state_.excess_bytes() > 0 ? k_price_step : 1 / k_price_step;
+        price_ = std::clamp(price_, 1e-3 * first_price_, 1e6 * first_price_);
       }
       step();
     }
@@ -68,8 +78,6 @@ class Lane {
   }
 
  private:
-  double least_price() const { return 1e-6; }
-
   double energy() const {
     return static_cast<double>(state_.cost_ns()) +
            price_ * static_cast<double>(state_.excess_bytes());
@@ -207,7 +215,7 @@ class Lane {
       const Position producer = task_.values[static_cast<std::size_t>(id)].producer;
       if (producer < 0 || !state_.can_insert(stage, producer)) continue;
       if (state_.end_for(id, stage) > self) continue;
-      if (random_.below(8) < again_share_) make_again(stage, producer);
+      if (random_.below(8) < k_again_share) make_again(stage, producer);
     }
     if (state_.can_insert(stage, op)) insert(stage, op);
     prune_same(stage, op);
@@ -245,6 +253,9 @@ class Lane {
     if (state_.is_useless(target, op)) erase_chain(target, op);
   }
 
+  static constexpr double k_price_step = 1.002;    // per 64 moves
+  static constexpr std::size_t k_again_share = 6;  // of 8 inputs that are gone: made again too
+
   struct Change {
     Moment when;
     bool inserted;
@@ -255,10 +266,10 @@ class Lane {
   Random random_;
   std::vector<Position> movable_;
   std::vector<Change> journal_;
-  std::size_t again_share_ = 6;
   int depth_ = 0;
   double mean_cost_ = 0;
   double temperature_ = 1;
+  double first_price_ = 1;
   double price_ = 1;  // of a byte above the limit at one execution
   bool best_fits_ = false;
   std::int64_t best_cost_ns_ = std::numeric_limits<std::int64_t>::max();
@@ -266,35 +277,71 @@ class Lane {
   std::vector<Moment> best_;
 };
 
+/// A limit on the clock, asked by both lanes.
+struct Timer {
+  std::chrono::steady_clock::time_point begin;
+  double limit_s = 0;
+  [[nodiscard]] bool over() const {
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+    return limit_s > 0 && spent.count() > limit_s;
+  }
+};
+
+constexpr std::int64_t k_lanes = 2;
+constexpr std::int64_t k_first_round = 20000;  // moves per lane; each round has four times as many
+constexpr std::int64_t k_longest_round = 4000000;
+constexpr double k_hot = 2;  // in mean costs of an op
+constexpr double k_cold = 0.01;
+
+/// One cooling of every lane, side by side. The clock is looked at now and then; without a limit
+/// nothing depends on it.
+void cool_together(std::vector<Lane>& lanes, std::int64_t moves, const Timer& timer) {
+  const auto cool = [moves, &timer](Lane& lane) {
+    lane.run(moves, k_hot, k_cold, [&timer] { return timer.over(); });
+  };
+  std::thread second([&] { cool(lanes[1]); });
+  cool(lanes[0]);
+  second.join();
+}
+
+const Lane& best_of(const std::vector<Lane>& lanes) {
+  return lanes[1].better_than(lanes[0]) ? lanes[1] : lanes[0];
+}
+
+bool ended(const Lane& best, const AnnealRequest& request) {
+  return best.fits() && best.best_cost_ns() <= request.bound_ns;
+}
+
 }  // namespace
 
 AnnealResult anneal(const Dataflow& flow, const AnnealRequest& request) {
   const auto begin = std::chrono::steady_clock::now();
   const ScheduleTask task = task_of(flow);
   std::vector<Lane> lanes;
-  for (std::int64_t i = 0; i < 2; ++i) {
-    lanes.emplace_back(task, request.limit_bytes, request.start, request.seed * 2 + i);
+  for (std::int64_t i = 0; i < k_lanes; ++i) {
+    lanes.emplace_back(task, request.limit_bytes, request.start, k_lanes * request.seed + i);
   }
   AnnealResult result;
-  const std::int64_t round = getenv("ROUND") ? atol(getenv("ROUND")) : 200000; const double hot = getenv("HOT") ? atof(getenv("HOT")) : 0.5, cold = getenv("COLD") ? atof(getenv("COLD")) : 0.002;
-  while (result.nodes < request.nodes && !result.cut) {
-    const std::int64_t moves = std::min(round, (request.nodes - result.nodes + 1) / 2);
-    std::thread second([&] { lanes[1].run(moves, hot, cold); });
-    lanes[0].run(moves, hot, cold);
-    second.join();
-    result.nodes += 2 * moves;
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
-    if (request.time_limit_s > 0 && spent.count() > request.time_limit_s) result.cut = true;
-    const Lane& best = lanes[1].fits() && lanes[1].best_cost_ns() < lanes[0].best_cost_ns() ? lanes[1] : lanes[0];
-    if (request.progress && !request.progress(result.nodes, best.best_cost_ns())) result.cut = true;
+  std::int64_t moves = k_first_round;
+  while (result.nodes < request.nodes && !result.cut && !ended(best_of(lanes), request)) {
+    const std::int64_t left = (request.nodes - result.nodes + k_lanes - 1) / k_lanes;
+    moves = std::min(moves, left);
+    const Timer timer{begin, request.time_limit_s};
+    cool_together(lanes, moves, timer);
+    result.nodes += k_lanes * moves;
+    result.cut = timer.over();
+    const Lane& best = best_of(lanes);
+    const std::int64_t cost_ns = best.fits() ? best.best_cost_ns() : -1;
+    if (request.progress && !request.progress(result.nodes, cost_ns)) result.cut = true;
     const std::vector<Moment> from = best.best();
     for (Lane& lane : lanes) lane.adopt(from);
+    moves = std::min(moves * 4, k_longest_round);
   }
-  const Lane& best = lanes[1].fits() && lanes[1].best_cost_ns() < lanes[0].best_cost_ns() ? lanes[1] : lanes[0];
+  const Lane& best = best_of(lanes);
   result.fits = best.fits();
+  result.cost_ns = best.best_cost_ns();
   result.schedule = keep_all_schedule(flow);
   for (const Moment m : best.best()) result.schedule.again[at(stage_of(m))].push_back(op_of(m));
-  result.cost_ns = best.best_cost_ns();
   return result;
 }
 

@@ -169,9 +169,9 @@ void ScheduleState::insert(Position stage, Position op) {
   const auto index = std::lower_bound(added_.begin(), added_.end(), self) - added_.begin();
   const auto i = static_cast<std::size_t>(index);
   const bool added_next = i < added_.size() && stage_of(added_[i]) == stage;
-  const std::int64_t across =
-      added_next ? added_live_[i] - task_->ops[at(op_of(added_[i]))].output_bytes
-                 : live_[at(stage)] - task_->ops[at(stage)].begin_bytes;
+  const std::int64_t across = added_next
+                                  ? added_live_[i] - task_->ops[at(op_of(added_[i]))].output_bytes
+                                  : live_[at(stage)] - task_->ops[at(stage)].begin_bytes;
   added_.insert(added_.begin() + index, self);
   added_live_.insert(added_live_.begin() + index, across + own_bytes);
   excess_bytes_ += excess(added_live_[i]);

@@ -26,9 +26,9 @@ struct ScheduleTask {
   };
   struct Value {
     std::int64_t bytes = 0;
-    Position producer = -1;  // flexible; else -1
-    Position begin = -1;     // first touch in the source
-    Position last = -1;      // last touch in the source
+    Position producer = -1;         // flexible; else -1
+    Position begin = -1;            // first touch in the source
+    Position last = -1;             // last touch in the source
     std::vector<Position> readers;  // ascending
   };
   std::vector<Op> ops;
