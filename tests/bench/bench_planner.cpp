@@ -1,17 +1,23 @@
 // The planner, measured. A table, or with --json one object with `rows`; exit 1 when a result is
 // not valid.
 //   bench_planner                 built-in models, budgets and methods
+//   bench_planner checkmate DIR [--seconds N] [--budget B]   solved instances of Checkmate
 //   bench_planner graphs DIR...   PipeDream and dnn-partitioning graphs: every method at 30 to 90 %
 //   bench_planner scale           a transformer of 10,000 ops: first plan, good plan, sweep
 //   bench_planner joint           recompute and offload together against either alone
 #include <cstdio>
 #include <exception>
+#include <string_view>
 
+#include "tests/bench/bench_checkmate.h"
 #include "tests/bench/bench_rows.h"
 
 using namespace tidemark::bench;
 
 int main(int count, char** arguments) {
+  if (count > 1 && std::string_view(arguments[1]) == "checkmate") {
+    return bench_checkmate({arguments + 2, arguments + count});
+  }
   std::vector<std::string> words;
   bool json = false;
   for (int i = 1; i < count; ++i) {
@@ -32,8 +38,10 @@ int main(int count, char** arguments) {
     } else if (mode == "joint") {
       outcome = joint(json);
     } else {
-      std::fputs("usage: bench_planner [models | graphs DIR... | scale | joint] [--json]\n",
-                 stderr);
+      std::fputs(
+          "usage: bench_planner [models | checkmate DIR | graphs DIR... | scale | joint] "
+          "[--json]\n",
+          stderr);
       return 2;
     }
     if (json) std::puts(Json{{"rows", outcome.rows}}.dump(2).c_str());
