@@ -200,13 +200,17 @@ class Lane {
     return found;
   }
 
+  /// Half of the time one while something is made again: a value may also be absent just then.
+  Moment some_moment() {
+    if (!state_.added().empty() && random_.below(2) == 0) return some_added();
+    const auto stage = static_cast<Position>(random_.below(task_.ops.size()));
+    return moment(stage, stage);
+  }
+
   /// Removes a value between two of its uses.
   void drop_some() {
     Moment when = random_.below(4) != 0 ? state_.over_limit(random_.next()) : -1;
-    if (when < 0) {
-      const auto stage = static_cast<Position>(random_.below(task_.ops.size()));
-      when = moment(stage, stage);
-    }
+    if (when < 0) when = some_moment();
     const Position op = some_live_at(when);
     if (op < 0) return;
     const Position next = next_use(op, when);
