@@ -10,29 +10,13 @@
 #include "sim/baselines.h"
 #include "sim/bound.h"
 #include "sim/candidates.h"
+#include "sim/engine.h"
 #include "sim/methods.h"
+#include "sim/random.h"
 #include "traces/error.h"
 
 namespace tidemark {
 namespace {
-
-/// splitmix64 (Steele et al. 2014): the same numbers everywhere.
-class Random {
- public:
-  explicit Random(std::int64_t seed) : state_(static_cast<std::uint64_t>(seed)) {}
-  std::uint64_t next() {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15U);
-    z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
-    return z ^ (z >> 31U);
-  }
-  std::size_t below(std::size_t count) { return static_cast<std::size_t>(next() % count); }
-  /// In [0, 1).
-  double unit() { return static_cast<double>(next() >> 11U) * 0x1.0p-53; }
-
- private:
-  std::uint64_t state_;
-};
 
 /// One eviction that was walked, with what it predicts.
 struct Draft {
@@ -69,6 +53,7 @@ class Search {
     for (const Baseline& baseline : baselines()) {
       if (baseline.name == method || (all && ops <= baseline.most_ops)) try_baseline(baseline);
     }
+    if (all || method == "anneal") anneal_schedules(all);
     return best_;
   }
 
@@ -119,6 +104,35 @@ class Search {
       wish.limit_bytes =
           std::min(plan.figures.peak_bytes - 1,
                    wish.limit_bytes - (candidate.height_bytes - candidates_.budget_bytes()));
+    }
+  }
+
+  /// Local search over schedules (sim/engine.h), from the best plan on when that only recomputes.
+  /// It limits live bytes; the limit moves down until the placement fits too.
+  void anneal_schedules(bool all) {
+    if (!request_.allow_recompute || stopped()) return;
+    if (!all) evict_by("greedy", true, false);
+    method_ = "anneal";
+    const Dataflow& flow = candidates_.flow();
+    const auto ops = static_cast<std::int64_t>(flow.body.size());
+    EngineRequest wish;
+    wish.limit_bytes = candidates_.budget_bytes();
+    wish.nodes = candidates_.nodes() * std::clamp<std::int64_t>(k_move_work / (ops + 1), 100, 4000);
+    wish.seed = request_.seed;
+    wish.time_limit_s = request_.time_limit_s / 2;
+    wish.progress = [this](const EngineProgress&) { return !stopped(); };
+    const auto recomputes = [](const Decision& d) { return d.kind == DecisionKind::recompute; };
+    if (best_ && std::all_of(best_->decisions.begin(), best_->decisions.end(), recomputes)) {
+      wish.start = schedule_of(flow, best_->decisions);
+    }
+    for (int round = 0; round < k_fit_rounds && !stopped(); ++round) {
+      const EngineResult result = run_engine(flow, wish);
+      if (!result.fits) return;
+      const Candidate candidate = candidates_.evaluate(decisions_of(flow, result.schedule));
+      if (offer(candidate) || candidate.height_bytes <= candidates_.budget_bytes()) return;
+      wish.limit_bytes -= candidate.height_bytes - candidates_.budget_bytes();
+      wish.start = result.schedule;
+      wish.nodes /= 2;
     }
   }
 
@@ -245,6 +259,7 @@ class Search {
     return movable_[random_.below(movable_.size())];
   }
 
+  static constexpr std::int64_t k_move_work = 1000000;  // moves of one op's body per node
   static constexpr std::size_t k_carried_out = 10;
   static constexpr int k_fit_rounds = 6;
   static constexpr std::size_t k_minimized = 4;
@@ -287,6 +302,7 @@ const std::vector<SearchMethod>& search_methods() {
         {"auto", "the best of all, recompute and offload together"},
         {"keep-all", "no decisions: only the placement"},
         {"greedy", "recompute: offline eviction with exact next use, swept over its weights"},
+        {"anneal", "recompute: local search over schedules, started by greedy"},
         {"offload", "the same eviction with copies to the host as the only way out"},
         {"joint", "the same eviction with both ways out"},
     };
