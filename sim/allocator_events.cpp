@@ -81,6 +81,15 @@ std::vector<RestoredSegment> start_segments(const Trace& trace, const std::vecto
                    .is_expandable = is_map});
   }
   std::ranges::stable_sort(out, {}, &RestoredSegment::address);
+  std::int64_t end = 0;  // what overlaps or lies below 0 is not believed
+  std::erase_if(out, [&end](const RestoredSegment& s) {
+    constexpr std::int64_t k_most = std::int64_t{1} << 60;
+    if (s.address < end || s.address > k_most || s.size_bytes <= 0 || s.size_bytes > k_most) {
+      return true;
+    }
+    end = s.address + s.size_bytes;
+    return false;
+  });
   const auto segment_of = [&out](std::int64_t address) {
     const auto after = std::ranges::upper_bound(out, address, {}, &RestoredSegment::address);
     return after == out.begin() ? out.end() : std::prev(after);

@@ -60,7 +60,11 @@ class RecordedDevice final : public DeviceMemory {
     on_growth_(bytes, stream);
     if (!pending.empty() && pending.front().kind == EventKind::segment_alloc) {
       const Event e = pop();
-      if (e.size_bytes == bytes && e.stream == stream) return e.address_bytes;
+      const bool fits = e.size_bytes == bytes && e.stream == stream && e.address_bytes >= 0;
+      if (fits && is_free(e.address_bytes, bytes)) {
+        hold(e.address_bytes, bytes);
+        return e.address_bytes;
+      }
     } else if (refuses) {
       return -1;
     }
@@ -68,10 +72,11 @@ class RecordedDevice final : public DeviceMemory {
     return elsewhere(bytes);
   }
   void give_back(std::int64_t address, std::int64_t bytes, std::int32_t) override {
+    held_.erase(address);
     expect(EventKind::segment_free, address, bytes);
   }
   std::int64_t take_range(std::int64_t bytes, std::int32_t) override {
-    if (!pending.empty() && pending.front().kind == EventKind::segment_map) {
+    if (!pending.empty() && pending.front().address_bytes >= 0 && pending.front().kind == EventKind::segment_map) {
       return pending.front().address_bytes;
     }
     return refuses ? -1 : elsewhere(bytes);
@@ -86,6 +91,9 @@ class RecordedDevice final : public DeviceMemory {
     expect(EventKind::segment_unmap, address, bytes);
   }
   [[nodiscard]] std::int64_t capacity_bytes() const override { return 0; }
+
+  /// A segment that is held: what overlaps it is not believed.
+  void hold(std::int64_t address, std::int64_t bytes) { held_[address] = bytes; }
 
   /// What the recording did and the model did not.
   void close() {
@@ -113,7 +121,16 @@ class RecordedDevice final : public DeviceMemory {
     return address;
   }
 
+  [[nodiscard]] bool is_free(std::int64_t address, std::int64_t bytes) const {
+    const auto after = held_.upper_bound(address);
+    if (after != held_.end() && after->first - address < bytes) return false;
+    if (after == held_.begin()) return true;
+    const auto before = std::prev(after);
+    return address - before->first >= before->second;
+  }
+
   OnGrowth on_growth_;
+  std::map<std::int64_t, std::int64_t> held_;  // size by address
   std::int64_t next_ = std::int64_t{1} << 61;  // beyond every recorded address
 };
 
@@ -177,6 +194,7 @@ class Replayer {
     std::vector<RestoredSegment> segments = start_segments(trace_, events_);
     if (!options_.follow_recording) move_to_own_addresses(segments);
     auto& model = dynamic_cast<PyTorchAllocator&>(*model_);
+    for (const RestoredSegment& s : segments) recorded_.hold(s.address, s.size_bytes);
     const std::vector<BlockHandle> handles = model.restore(segments);
     std::size_t next = 0;
     for (const RestoredSegment& s : segments) {
@@ -295,6 +313,7 @@ class Replayer {
   void allocate(const Event& e) {
     const auto row = static_cast<std::size_t>(e.index);
     current_ = e;
+    if (handles_[row] != k_no_block) return;  // it lives already: a damaged trace
     const BlockHandle handle =
         model_->allocate({trace_.buffers[row].size_bytes, e.stream, e.pool / 2});
     ++out_.allocations;
@@ -322,8 +341,10 @@ class Replayer {
 
   void request_free(const Event& e) {
     const BlockHandle handle = handles_[static_cast<std::size_t>(e.index)];
-    if (handle == k_no_block) return;
-    model_->record_stream(handle, k_other_stream);
+    if (handle == k_no_block || requested_[static_cast<std::size_t>(e.index)]) return;
+    // Any stream but its own: the trace says when it is done.
+    model_->record_stream(handle, 63);
+    model_->record_stream(handle, 62);
     model_->free(handle);
     requested_[static_cast<std::size_t>(e.index)] = true;
   }
@@ -397,8 +418,6 @@ class Replayer {
       }
     }
   }
-
-  static constexpr std::int32_t k_other_stream = 63;
 
   const Trace& trace_;
   const ReplayOptions& options_;

@@ -51,10 +51,11 @@ class FreeBlocks {
     summary_ |= std::uint64_t{1} << bin / 64;
   }
 
-  /// The entry must be there.
+  /// Does nothing when the entry is not there.
   void erase(std::int64_t size_bytes, std::int64_t address) {
     const std::size_t bin = bin_of(size_bytes);
-    erase({bin, lower(bins_[bin], size_bytes, address)});
+    const std::size_t at = lower(bins_[bin], size_bytes, address);
+    if (at < bins_[bin].size()) erase(Place{bin, at});
   }
 
   void erase(const Place& place) {

@@ -26,11 +26,13 @@ std::int64_t PyTorchAllocator::page_bytes(const Block& block) const {
   return caches_[index(block.cache)]->is_small() ? k_small_page_bytes : conf_.large_segment_bytes;
 }
 
+/// The nearest begin of a range below the block: how far a recorded range reaches is not known.
 std::int64_t PyTorchAllocator::range_base(const Block& block) const {
+  std::int64_t nearest = -1;
   for (const auto& [base, bytes] : ranges_) {
-    if (block.address >= base && block.address < base + bytes) return base;
+    if (block.address >= base) nearest = std::max(nearest, base);
   }
-  return block.address;
+  return nearest < 0 ? block.address : nearest;
 }
 
 void PyTorchAllocator::insert_unmapped(std::int32_t row) {
