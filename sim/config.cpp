@@ -279,6 +279,9 @@ void validate(const RunConfig& config) {
   if (config.dtype != DType::f32 && config.dtype != DType::f64) {
     bad("--dtype", "f32 or f64", std::string(to_string(config.dtype)));
   }
+  if (config.precision == Precision::bf16 && config.dtype != DType::f32) {
+    bad("--precision bf16", "dtype f32", std::string(to_string(config.dtype)));
+  }
   validate_optimizer(config.optimizer);
 }
 
@@ -295,13 +298,15 @@ std::string to_json(const RunConfig& config) {
               {"batch", config.batch},
               {"sequence", config.sequence},
               {"seed", config.seed},
-              {"dtype", to_string(config.dtype)}}
+              {"dtype", to_string(config.dtype)},
+              {"precision", to_string(config.precision)}}
       .dump();
 }
 
 RunConfig run_config_from_json(const std::string& text) {
   const Json j = parse(text, "run configuration");
-  only_keys(j, "run configuration", {"model", "optimizer", "batch", "sequence", "seed", "dtype"});
+  only_keys(j, "run configuration",
+            {"model", "optimizer", "batch", "sequence", "seed", "dtype", "precision"});
   RunConfig config;
   if (!j.contains("model")) bad("run configuration", "a key 'model'", "none");
   config.model = model_from(j["model"], {});
@@ -320,6 +325,7 @@ RunConfig run_config_from_json(const std::string& text) {
   get(j, "sequence", config.sequence);
   get(j, "seed", config.seed);
   get(j, "dtype", config.dtype);
+  get(j, "precision", config.precision);
   validate(config);
   return config;
 }
@@ -327,7 +333,8 @@ RunConfig run_config_from_json(const std::string& text) {
 std::string title(const RunConfig& config) {
   std::string out = fmt::format("{}, batch {}", config.model.name, config.batch);
   if (config.sequence > 0) out += fmt::format(", sequence {}", config.sequence);
-  return out + fmt::format(", {}, {}", to_string(config.optimizer.kind), to_string(config.dtype));
+  out += fmt::format(", {}, {}", to_string(config.optimizer.kind), to_string(config.dtype));
+  return config.precision == Precision::bf16 ? out + " with bf16 products" : out;
 }
 
 }  // namespace tidemark

@@ -13,6 +13,9 @@ namespace tidemark {
 enum class Activation : std::uint8_t { sigmoid, tanh, relu, gelu };
 enum class ModelFamily : std::uint8_t { mlp, gpt2 };
 enum class Optimizer : std::uint8_t { sgd, adamw };
+/// What linear layers multiply: values as they are, or rounded to bfloat16 with sums in f32.
+/// Weights, activations, gradients and optimizer state stay as the dtype says.
+enum class Precision : std::uint8_t { full, bf16 };
 
 template <>
 struct EnumNames<Activation> {
@@ -29,6 +32,11 @@ template <>
 struct EnumNames<Optimizer> {
   static constexpr std::string_view k_type = "optimizer";
   static constexpr auto k_names = std::to_array<std::string_view>({"sgd", "adamw"});
+};
+template <>
+struct EnumNames<Precision> {
+  static constexpr std::string_view k_type = "precision";
+  static constexpr auto k_names = std::to_array<std::string_view>({"full", "bf16"});
 };
 
 /// The textbook network: `widths` are the neurons per layer, input first, classes last.
@@ -72,7 +80,8 @@ struct RunConfig {
   std::int64_t batch = 0;     // sequences or samples per step
   std::int64_t sequence = 0;  // tokens per sequence; 0 for the MLP
   std::int64_t seed = 1;
-  DType dtype = DType::f32;  // f32 or f64
+  DType dtype = DType::f32;               // f32 or f64
+  Precision precision = Precision::full;  // bf16 only with f32
   bool operator==(const RunConfig&) const = default;
 };
 
