@@ -28,6 +28,8 @@ Arena::Arena(const ArenaOptions& options) : options_(options) {
                       .found = std::to_string(options_.capacity_bytes) + " bytes"});
   }
   begin_ = static_cast<std::byte*>(memory);
+  // Fewer misses of the address cache; where the system has no huge pages nothing is lost.
+  madvise(memory, static_cast<std::size_t>(options_.capacity_bytes), MADV_HUGEPAGE);
 }
 
 Arena::~Arena() {

@@ -21,7 +21,8 @@ constexpr const char* k_footer =
 
 /// Flags as typed; sizes and names are understood later, so that errors are ours.
 struct Flags {
-  std::string model, model_file, optimizer, dtype, data, backend = "auto", device = "h100-80g";
+  std::string model, model_file, optimizer, dtype, precision, data, backend = "auto",
+                                                                    device = "h100-80g";
   std::string device_memory, host_memory, schedule, link_bandwidth, output;
   std::int64_t batch = 0, sequence = 0, steps = 5, seed = 1;
   std::string attention;
@@ -43,6 +44,8 @@ void declare_model(CLI::App& app, Flags& f) {
   app.add_option("--attention", f.attention, "composite (saves probabilities) or flash");
   app.add_option("--seed", f.seed, "of the initial weights");
   app.add_option("--dtype", f.dtype, "f32 or f64");
+  app.add_option("--precision", f.precision,
+                 "full, or bf16: linear layers multiply in bf16 and add in f32");
 }
 
 void declare_run(CLI::App& app, Flags& f) {
@@ -103,6 +106,9 @@ RunConfig config_of(const CLI::App& app, const Flags& f) {
   }
   if (app.count("--seed") > 0) config.seed = f.seed;
   if (app.count("--dtype") > 0) config.dtype = named<DType>("--dtype", f.dtype);
+  if (app.count("--precision") > 0) {
+    config.precision = named<Precision>("--precision", f.precision);
+  }
   if (!std::isfinite(config.optimizer.learning_rate) || config.optimizer.learning_rate <= 0) {
     throw InputError(
         {{}, "--lr", "a number above 0", std::to_string(config.optimizer.learning_rate)});
@@ -119,8 +125,9 @@ BackendKind backend_of(const std::string& name) {
 
 /// A planned trace brings its own configuration.
 void require_free_of_model_flags(const CLI::App& app) {
-  for (const char* flag : {"MODEL", "--model", "--batch", "--seq", "--optimizer", "--lr", "--clip",
-                           "--accumulate", "--dropout", "--attention", "--seed", "--dtype"}) {
+  for (const char* flag :
+       {"MODEL", "--model", "--batch", "--seq", "--optimizer", "--lr", "--clip", "--accumulate",
+        "--dropout", "--attention", "--seed", "--dtype", "--precision"}) {
     if (app.count(flag) == 0) continue;
     throw InputError(std::string(flag) + " and --schedule exclude each other");
   }

@@ -382,7 +382,7 @@ void build_gpt2(ProgramBuilder& p, const RunConfig& config) {
 
 Trace build_program(const RunConfig& config) {
   validate(config);
-  ProgramBuilder p(config.seed, config.dtype);
+  ProgramBuilder p(config.seed, config.dtype, config.precision == Precision::bf16);
   switch (config.model.family) {
     case ModelFamily::mlp:
       build_mlp(p, config);

@@ -395,6 +395,9 @@ void validate(const RunConfig& config) {
   if (config.dtype != DType::f32 && config.dtype != DType::f64) {
     bad("--dtype", "f32 or f64", std::string(to_string(config.dtype)));
   }
+  if (config.precision == Precision::bf16 && config.dtype != DType::f32) {
+    bad("--precision bf16", "dtype f32", std::string(to_string(config.dtype)));
+  }
   validate_optimizer(config.optimizer);
 }
 
@@ -416,7 +419,8 @@ std::string to_json(const RunConfig& config) {
               {"dtype", to_string(config.dtype)},
               {"accumulation", config.accumulation},
               {"dropout", config.dropout},
-              {"attention", to_string(config.attention)}}
+              {"attention", to_string(config.attention)},
+              {"precision", to_string(config.precision)}}
       .dump();
 }
 
@@ -424,7 +428,7 @@ RunConfig run_config_from_json(const std::string& text) {
   const Json j = parse(text, "run configuration");
   only_keys(j, "run configuration",
             {"model", "optimizer", "batch", "sequence", "seed", "dtype", "accumulation", "dropout",
-             "attention"});
+             "attention", "precision"});
   RunConfig config;
   if (!j.contains("model")) bad("run configuration", "a key 'model'", "none");
   config.model = model_from(j["model"], {});
@@ -449,6 +453,7 @@ RunConfig run_config_from_json(const std::string& text) {
   get(j, "accumulation", config.accumulation);
   get(j, "dropout", config.dropout);
   get(j, "attention", config.attention);
+  get(j, "precision", config.precision);
   validate(config);
   return config;
 }
@@ -461,7 +466,8 @@ std::string title(const RunConfig& config) {
   if (config.attention != AttentionLowering::composite) {
     out += fmt::format(", {} attention", to_string(config.attention));
   }
-  return out + fmt::format(", {}, {}", to_string(config.optimizer.kind), to_string(config.dtype));
+  out += fmt::format(", {}, {}", to_string(config.optimizer.kind), to_string(config.dtype));
+  return config.precision == Precision::bf16 ? out + " with bf16 products" : out;
 }
 
 }  // namespace tidemark

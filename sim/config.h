@@ -15,6 +15,9 @@ enum class ModelFamily : std::uint8_t { mlp, gpt2, lenet, resnet };
 enum class Optimizer : std::uint8_t { sgd, adamw, momentum, adam };
 /// What attention keeps for backward: all probabilities, or one log-sum-exp per row.
 enum class AttentionLowering : std::uint8_t { composite, flash };
+/// What linear layers multiply: values as they are, or rounded to bfloat16 with sums in f32.
+/// Weights, activations, gradients and optimizer state stay as the dtype says.
+enum class Precision : std::uint8_t { full, bf16 };
 
 template <>
 struct EnumNames<Activation> {
@@ -38,6 +41,11 @@ template <>
 struct EnumNames<AttentionLowering> {
   static constexpr std::string_view k_type = "attention";
   static constexpr auto k_names = std::to_array<std::string_view>({"composite", "flash"});
+};
+template <>
+struct EnumNames<Precision> {
+  static constexpr std::string_view k_type = "precision";
+  static constexpr auto k_names = std::to_array<std::string_view>({"full", "bf16"});
 };
 
 /// The textbook network: `widths` are the neurons per layer, input first, classes last.
@@ -101,6 +109,7 @@ struct RunConfig {
   std::int64_t accumulation = 1;  // micro-batches per step; divides batch
   double dropout = 0;  // after hidden activations (MLP), embedding and residual branches (GPT-2)
   AttentionLowering attention = AttentionLowering::composite;
+  Precision precision = Precision::full;  // bf16 only with f32
   bool operator==(const RunConfig&) const = default;
 };
 

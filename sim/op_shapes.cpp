@@ -73,6 +73,15 @@ Trouble embedding_shape(const Trace& trace, const Op& op, std::string_view grid,
        want_matrix(trace, op, positions, row_count(buffer_of(trace, op, positions)), channels)});
 }
 
+/// Holds both factors of a product, rounded; the result and the sums stay f32.
+Trouble bf16_factors(const Trace& trace, const Op& op, std::string_view a, std::string_view b) {
+  if (!has(op, "bf16_factors")) return {};
+  if (buffer_of(trace, op, a).dtype != DType::f32) return trouble(trace, op, a, "f32");
+  return want_elements(
+      trace, op, "bf16_factors",
+      element_count(buffer_of(trace, op, a)) + element_count(buffer_of(trace, op, b)));
+}
+
 /// Row of groups that the op names; none when it is not one, or the rank is not in it.
 Trouble group_error(const Trace& trace, const Op& op) {
   const std::int64_t row = integer_at(op, "group", 0, -1);
@@ -139,6 +148,10 @@ std::string content(const Trace& trace, const Op& op) {
       if (b.dtype == DType::i32 || (operand.role == "x" && is_floating(b.dtype))) continue;
       return trouble(trace, op, operand.role, "i32");
     }
+    if (operand.role == "bf16_factors") {
+      if (b.dtype == DType::bf16) continue;
+      return trouble(trace, op, operand.role, "bf16");
+    }
     if (!is_floating(b.dtype)) return trouble(trace, op, operand.role, "a floating-point type");
     if (first == nullptr) first = &b;
     if (b.dtype != first->dtype) {
@@ -176,20 +189,22 @@ Trouble linear_forward(const Trace& trace, const Op& op) {
   const Buffer& w = buffer_of(trace, op, "w");
   return first_of({want_matrix(trace, op, "w", row_count(w), column_count(x)),
                    want_matrix(trace, op, "y", row_count(x), row_count(w)),
-                   want_elements(trace, op, "b", row_count(w))});
+                   want_elements(trace, op, "b", row_count(w)), bf16_factors(trace, op, "x", "w")});
 }
 Trouble linear_backward_data(const Trace& trace, const Op& op) {
   const Buffer& dy = buffer_of(trace, op, "dy");
   const Buffer& w = buffer_of(trace, op, "w");
   return first_of({want_matrix(trace, op, "w", column_count(dy), column_count(w)),
-                   want_matrix(trace, op, "dx", row_count(dy), column_count(w))});
+                   want_matrix(trace, op, "dx", row_count(dy), column_count(w)),
+                   bf16_factors(trace, op, "dy", "w")});
 }
 Trouble linear_backward_weight(const Trace& trace, const Op& op) {
   const Buffer& dy = buffer_of(trace, op, "dy");
   const Buffer& x = buffer_of(trace, op, "x");
   return first_of({want_matrix(trace, op, "x", row_count(dy), column_count(x)),
                    want_matrix(trace, op, "dw", column_count(dy), column_count(x)),
-                   want_elements(trace, op, "db", column_count(dy))});
+                   want_elements(trace, op, "db", column_count(dy)),
+                   bf16_factors(trace, op, "dy", "x")});
 }
 Trouble cross_entropy(const Trace& trace, const Op& op) {
   const std::int64_t rows = row_count(buffer_of(trace, op, "logits"));

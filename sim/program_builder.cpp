@@ -106,15 +106,27 @@ BufferId ProgramBuilder::state(BufferId weight, const std::string& suffix) {
   return id;
 }
 
+std::vector<Use> ProgramBuilder::with_bf16_factors(const std::string& name, std::vector<Use> uses) {
+  // Of every linear kind the first two operands are the factors.
+  const std::int64_t elements =
+      element_count(trace_[uses[0].second]) + element_count(trace_[uses[1].second]);
+  uses.emplace_back("bf16_factors",
+                    value(name + ".bf16_factors", Category::workspace, {elements}, DType::bf16));
+  return uses;
+}
+
 OpId ProgramBuilder::run(OpKind kind, const std::string& name, const std::vector<Use>& uses,
                          std::vector<Attribute> attributes) {
+  const bool linear = kind == OpKind::linear_forward || kind == OpKind::linear_backward_data ||
+                      kind == OpKind::linear_backward_weight;
   Op op;
   op.name = micro_batch_ > 0 ? name + "@" + std::to_string(micro_batch_) : name;
   op.micro_batch = micro_batch_;
   op.kind = kind;
   op.layer = layer_;
   op.phase = phase_;
-  for (const auto& [role, buffer] : uses) op.operands.push_back({role, buffer, -1, -1});
+  const std::vector<Use> all = linear && bf16_products_ ? with_bf16_factors(name, uses) : uses;
+  for (const auto& [role, buffer] : all) op.operands.push_back({role, buffer, -1, -1});
   op.attributes = std::move(attributes);
   const OpId id{trace_.ops.size()};
   op.origin = id;

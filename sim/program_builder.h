@@ -26,7 +26,9 @@ struct Parameter {
 class ProgramBuilder {
  public:
   /// `dtype` of weights, values and states unless said otherwise.
-  ProgramBuilder(std::int64_t seed, DType dtype) : seed_(seed), dtype_(dtype) {
+  /// With `bf16_products` every linear op gets the buffer for its rounded factors.
+  ProgramBuilder(std::int64_t seed, DType dtype, bool bf16_products = false)
+      : seed_(seed), dtype_(dtype), bf16_products_(bf16_products) {
     trace_.streams.push_back({.name = "compute"});
   }
 
@@ -76,6 +78,9 @@ class ProgramBuilder {
   [[nodiscard]] Trace finish();
 
  private:
+  /// The uses of a linear op and the buffer for its rounded factors.
+  std::vector<Use> with_bf16_factors(const std::string& name, std::vector<Use> uses);
+
   BufferId persistent(LayerId layer, const std::string& name, Category category,
                       std::vector<std::int64_t> shape);
 
@@ -88,6 +93,7 @@ class ProgramBuilder {
   std::int32_t micro_batch_ = 0;
   std::int64_t seed_;
   DType dtype_;
+  bool bf16_products_;
 };
 
 }  // namespace tidemark

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "profiler/kernels/gemm.h"
 #include "profiler/kernels/kernels.h"
 
 namespace tidemark {
@@ -130,7 +131,8 @@ std::string dtype_error(const Trace& trace, const Op& op) {
     const Buffer& buffer = trace[operand.buffer];
     const bool tokens_in = op.kind == OpKind::load_batch && operand.role == "x";
     const bool index = holds_indices(operand.role) || (tokens_in && buffer.dtype == DType::i32);
-    const DType fits = index ? DType::i32 : wanted;
+    const bool factors = operand.role == "bf16_factors";
+    const DType fits = index ? DType::i32 : factors ? DType::bf16 : wanted;
     if (buffer.dtype != fits) {
       return operand.role + " is " + std::string(to_string(buffer.dtype)) + ", expected " +
              std::string(to_string(fits));
@@ -154,7 +156,11 @@ std::string kernel_error(const Trace& trace, const Op& op) {
   if (op.kind != OpKind::report_loss && kernel_of<float>(op.kind) == nullptr) {
     return "kind " + std::string(to_string(op.kind)) + " has no CPU kernel";
   }
-  return dtype_error(trace, op);
+  if (std::string error = dtype_error(trace, op); !error.empty()) return error;
+  if (find_operand(op, "bf16_factors") == nullptr) return {};
+  if (floating_type(trace, op) != DType::f32) return "bf16_factors of an op that is not f32";
+  const std::string error = kernels::bfloat16_error();
+  return error.empty() ? error : "precision bf16: " + error;
 }
 
 void execute_kernel(const KernelCall& call) {

@@ -50,12 +50,21 @@ std::string openblas_version() {
 
 }  // namespace
 
-template <class T>
-void multiply(const MatrixProduct<T>& p) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (onednn::multiply(p)) return;
+template <class T, class Factor>
+void multiply(const MatrixProduct<T, Factor>& p) {
+  if constexpr (std::is_same_v<Factor, BFloat16>) {
+    onednn::multiply_bfloat16(p);
+  } else {
+    if constexpr (std::is_same_v<T, float>) {
+      if (onednn::multiply(p)) return;
+    }
+    multiply_with_openblas(p);
   }
-  multiply_with_openblas(p);
+}
+
+std::string bfloat16_error() {
+  static const std::string error = onednn::bfloat16_error();
+  return error;
 }
 
 std::string matrix_library() {
@@ -63,7 +72,8 @@ std::string matrix_library() {
   return first.empty() ? openblas_version() : first + " + " + openblas_version();
 }
 
-template void multiply<float>(const MatrixProduct<float>&);
-template void multiply<double>(const MatrixProduct<double>&);
+template void multiply(const MatrixProduct<float>&);
+template void multiply(const MatrixProduct<double>&);
+template void multiply(const MatrixProduct<float, BFloat16>&);
 
 }  // namespace tidemark::kernels

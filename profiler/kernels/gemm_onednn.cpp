@@ -6,11 +6,11 @@
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <stdexcept>
-#include <tuple>
+#include <type_traits>
 
 // Two entries of oneDNN are used, each where it was the faster one on AVX-512 (2.6.3, one thread):
 // the matmul primitive for x w^T, with the bias in the same pass, and its sgemm for the other
-// layouts. Products with a short side or of little work go to OpenBLAS.
+// layouts. Products with a short side or of little work go to OpenBLAS. bfloat16 is always matmul.
 
 namespace tidemark::kernels::onednn {
 namespace {
@@ -36,52 +36,72 @@ Library& library() {
   return one;
 }
 
-/// x[m,k] w[n,k]^T + bias, by sizes; made once per thread.
+/// A matmul primitive by sizes and layout; made once per thread.
 struct Matmul {
-  dnnl::memory::desc x, w, y, bias;
+  dnnl::memory::desc a, b, c, bias;
   dnnl::matmul run;
 };
 
 struct MatmulKey {
-  std::int64_t m, n, k, x_stride, w_stride, y_stride;
-  bool bias;
+  std::int64_t m, n, k, a_stride, b_stride, c_stride;
+  bool a_transposed, b_transposed, adds, bias;
   auto operator<=>(const MatmulKey&) const = default;
 };
 
-Matmul make_matmul(const MatmulKey& key) {
+Matmul make_matmul(const MatmulKey& key, dnnl::memory::data_type factor) {
   using Desc = dnnl::memory::desc;
   using Dims = dnnl::memory::dims;
   constexpr auto f32 = dnnl::memory::data_type::f32;
+  const auto strides = [](std::int64_t stride, bool transposed) {
+    return transposed ? Dims{1, stride} : Dims{stride, 1};
+  };
   Matmul made;
-  made.x = Desc(Dims{key.m, key.k}, f32, Dims{key.x_stride, 1});
-  made.w = Desc(Dims{key.k, key.n}, f32, Dims{1, key.w_stride});
-  made.y = Desc(Dims{key.m, key.n}, f32, Dims{key.y_stride, 1});
+  made.a = Desc(Dims{key.m, key.k}, factor, strides(key.a_stride, key.a_transposed));
+  made.b = Desc(Dims{key.k, key.n}, factor, strides(key.b_stride, key.b_transposed));
+  made.c = Desc(Dims{key.m, key.n}, f32, strides(key.c_stride, false));
   if (key.bias) made.bias = Desc(Dims{1, key.n}, f32, Dims{key.n, 1});
+  dnnl::post_ops after;
+  if (key.adds) after.append_sum(1.0F);
+  dnnl::primitive_attr attributes;
+  attributes.set_post_ops(after);
   const dnnl::engine& engine = library().engine;
-#if DNNL_VERSION_MAJOR >= 3
   using Primitive = dnnl::matmul::primitive_desc;
-  made.run = dnnl::matmul(key.bias ? Primitive(engine, made.x, made.w, made.bias, made.y)
-                                   : Primitive(engine, made.x, made.w, made.y));
+#if DNNL_VERSION_MAJOR >= 3
+  made.run =
+      dnnl::matmul(key.bias ? Primitive(engine, made.a, made.b, made.bias, made.c, attributes)
+                            : Primitive(engine, made.a, made.b, made.c, attributes));
 #else
-  const auto what = key.bias ? dnnl::matmul::desc(made.x, made.w, made.bias, made.y)
-                             : dnnl::matmul::desc(made.x, made.w, made.y);
-  made.run = dnnl::matmul(dnnl::matmul::primitive_desc(what, engine));
+  const auto what = key.bias ? dnnl::matmul::desc(made.a, made.b, made.bias, made.c)
+                             : dnnl::matmul::desc(made.a, made.b, made.c);
+  made.run = dnnl::matmul(Primitive(what, attributes, engine));
 #endif
   return made;
 }
 
-void run_matmul(const MatrixProduct<float>& p) {
+template <class Factor>
+void run_matmul(const MatrixProduct<float, Factor>& p) {
+  constexpr auto factor =
+      std::is_same_v<Factor, float> ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
   thread_local std::map<MatmulKey, Matmul> made;
-  const MatmulKey key{p.m, p.n, p.k, p.a_stride, p.b_stride, p.c_stride, p.bias != nullptr};
+  const MatmulKey key{p.m,
+                      p.n,
+                      p.k,
+                      p.a_stride,
+                      p.b_stride,
+                      p.c_stride,
+                      p.a_transposed,
+                      p.b_transposed,
+                      p.beta != 0,
+                      p.bias != nullptr};
   auto found = made.find(key);
-  if (found == made.end()) found = made.emplace(key, make_matmul(key)).first;
+  if (found == made.end()) found = made.emplace(key, make_matmul(key, factor)).first;
   const Matmul& matmul = found->second;
-  const auto memory = [](const dnnl::memory::desc& desc, const float* data) {
-    return dnnl::memory(desc, library().engine, const_cast<float*>(data));
+  const auto memory = [](const dnnl::memory::desc& desc, const auto* data) {
+    return dnnl::memory(desc, library().engine, const_cast<void*>(static_cast<const void*>(data)));
   };
-  std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SRC, memory(matmul.x, p.a)},
-                                                  {DNNL_ARG_WEIGHTS, memory(matmul.w, p.b)},
-                                                  {DNNL_ARG_DST, memory(matmul.y, p.c)}};
+  std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SRC, memory(matmul.a, p.a)},
+                                                  {DNNL_ARG_WEIGHTS, memory(matmul.b, p.b)},
+                                                  {DNNL_ARG_DST, memory(matmul.c, p.c)}};
   if (p.bias != nullptr) arguments.emplace(DNNL_ARG_BIAS, memory(matmul.bias, p.bias));
   matmul.run.execute(library().stream, arguments);
   library().stream.wait();
@@ -110,6 +130,22 @@ bool multiply(const MatrixProduct<float>& p) {
   if (p.bias != nullptr || p.m < k_short_side || p.m * p.n * p.k < k_little_work) return false;
   run_sgemm(p);
   return true;
+}
+
+void multiply_bfloat16(const MatrixProduct<float, BFloat16>& p) {
+  if (p.m <= 0 || p.n <= 0 || p.k <= 0) return;
+  use_one_thread();
+  run_matmul(p);
+}
+
+std::string bfloat16_error() {
+  try {
+    const MatmulKey key{16, 16, 16, 16, 16, 16, false, false, false, false};
+    static_cast<void>(make_matmul(key, dnnl::memory::data_type::bf16));
+    return {};
+  } catch (const dnnl::error&) {
+    return "oneDNN has no bfloat16 product for this CPU (it needs AVX-512)";
+  }
 }
 
 std::string version() {

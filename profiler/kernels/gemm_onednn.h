@@ -11,6 +11,10 @@ namespace tidemark::kernels::onednn {
 /// True when done; false when OpenBLAS is to do it. Which of the two depends on the sizes only.
 [[nodiscard]] bool multiply(const MatrixProduct<float>& product);
 
+/// bfloat16_error() must be empty.
+void multiply_bfloat16(const MatrixProduct<float, BFloat16>& product);
+[[nodiscard]] std::string bfloat16_error();
+
 /// "oneDNN 2.6.3"; empty in a build without it.
 [[nodiscard]] std::string version();
 

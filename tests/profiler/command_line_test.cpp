@@ -100,6 +100,8 @@ TEST_CASE("profile: wrong input gives one line on stderr and exit code 2") {
       "gpt2-tiny --optimizer newton",
       "gpt2-tiny --dtype f8",
       "gpt2-tiny --dtype bf16",
+      "gpt2-tiny --precision fp8",
+      "gpt2-tiny --precision bf16 --dtype f64",
       "gpt2-tiny --lr nan",
       "gpt2-tiny --lr=-1",
       "gpt2-tiny --backend abacus",

@@ -132,6 +132,54 @@ TEST_CASE("a matrix product has the same bits at any address") {
   }
 }
 
+TEST_CASE("a product of bfloat16 equals the sum of the rounded factors, at any address") {
+  if (!bfloat16_error().empty()) return;  // said by execute_test
+  for (const Case& s : cases()) {
+    if (s.alpha != 1) continue;
+    for (const double beta : {0.0, 1.0}) {
+      if (beta != 0 && s.bias) continue;
+      Operands<float> o(s, 0);
+      std::vector<BFloat16> a, b;
+      for (float& x : o.a) x = to_float(a.emplace_back(to_bfloat16(x)));
+      for (float& x : o.b) x = to_float(b.emplace_back(to_bfloat16(x)));
+      o.product.beta = static_cast<float>(beta);
+      Operands<float> wide = o;
+      const MatrixProduct<float>& p = o.product;
+      const auto narrow = [&](const BFloat16* left, const BFloat16* right, float* c) {
+        multiply(MatrixProduct<float, BFloat16>{.m = p.m,
+                                                .n = p.n,
+                                                .k = p.k,
+                                                .a = left,
+                                                .a_stride = p.a_stride,
+                                                .a_transposed = p.a_transposed,
+                                                .b = right,
+                                                .b_stride = p.b_stride,
+                                                .b_transposed = p.b_transposed,
+                                                .c = c,
+                                                .c_stride = p.c_stride,
+                                                .beta = p.beta,
+                                                .bias = p.bias});
+      };
+      std::vector<float> shifted(7);
+      shifted.insert(shifted.end(), o.c.begin(), o.c.end());
+      std::vector<BFloat16> left(3), right(5);
+      left.insert(left.end(), a.begin(), a.end());
+      right.insert(right.end(), b.begin(), b.end());
+      narrow(a.data(), b.data(), o.c.data());
+      narrow(left.data() + 3, right.data() + 5, shifted.data() + 7);
+      CHECK(std::memcmp(o.c.data(), shifted.data() + 7, o.c.size() * sizeof(float)) == 0);
+
+      wide.product.a = wide.a.data();
+      wide.product.b = wide.b.data();
+      wide.product.c = wide.c.data();
+      multiply(wide.product);
+      for (std::size_t i = 0; i < o.c.size(); ++i) {
+        REQUIRE(std::abs(o.c[i] - wide.c[i]) <= 1e-5F * static_cast<float>(s.k));
+      }
+    }
+  }
+}
+
 TEST_CASE("the library of matrix products names itself with its version") {
   CHECK(matrix_library().find("OpenBLAS 0.") != std::string::npos);
 }

@@ -1,3 +1,5 @@
+#include "profiler/kernels/bfloat16.h"
+#include "profiler/kernels/gemm.h"
 #include "tests/catch.h"
 #include "tests/profiler/op_case.h"
 
@@ -65,4 +67,71 @@ TEST_CASE("linear backward adds to a gradient that it reads, also without db") {
   fresh.writes("dw", {N, K});
   added.updates("dw", {N, K}, before).updates("db", {N}, {1, 2, 3});
   CHECK(relative_error(added.run().at("dw"), plus(fresh.run().at("dw"), before)) < 1e-14);
+}
+
+namespace {
+
+/// Each value rounded to 8 significant bits.
+Numbers rounded(Numbers values) {
+  for (double& x : values) {
+    x = static_cast<double>(kernels::to_float(kernels::to_bfloat16(static_cast<float>(x))));
+  }
+  return values;
+}
+
+OpCase weight_case(const Numbers& dy, const Numbers& x, bool narrow) {
+  OpCase c(OpKind::linear_backward_weight, DType::f32);
+  c.reads("dy", {M, N}, dy).reads("x", {M, K}, x);
+  c.updates("dw", {N, K}, random_numbers(N * K, 5)).writes("db", {N});
+  if (narrow) c.writes("bf16_factors", {M * N + M * K});
+  return c;
+}
+
+OpCase data_case(const Numbers& dy, const Numbers& w, bool narrow) {
+  OpCase c(OpKind::linear_backward_data, DType::f32);
+  c.reads("dy", {M, N}, dy).reads("w", {N, K}, w).writes("dx", {M, K});
+  if (narrow) c.writes("bf16_factors", {M * N + N * K});
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("with bf16_factors a linear op is that of the rounded factors, b and db stay f32") {
+  if (!kernels::bfloat16_error().empty()) {
+    WARN("skipped: " << kernels::bfloat16_error());
+    return;
+  }
+  OpCase narrow = forward_case(true, DType::f32);
+  narrow.writes("bf16_factors", {M * K + N * K});
+  OpCase wide = forward_case(true, DType::f32);
+  for (const char* role : {"x", "w"}) wide.values(role) = rounded(wide.values(role));
+  CHECK(relative_error(narrow.run().at("y"), wide.run().at("y")) < 1e-6);
+  CHECK(relative_error(narrow.run().at("y"), forward_case(true).run().at("y")) > 1e-5);
+
+  const Numbers dy = random_numbers(M * N, 4), x = random_numbers(M * K, 1);
+  const Numbers w = random_numbers(N * K, 2);
+  CHECK(relative_error(data_case(dy, w, true).run().at("dx"),
+                       data_case(rounded(dy), rounded(w), false).run().at("dx")) < 1e-6);
+  auto got = weight_case(dy, x, true).run();
+  CHECK(relative_error(got.at("dw"), weight_case(rounded(dy), rounded(x), false).run().at("dw")) <
+        1e-6);
+  CHECK(got.at("db") == weight_case(dy, x, false).run().at("db"));
+  CHECK(weight_case(dy, x, true).run(0, 4).at("dw") == got.at("dw"));
+}
+
+TEST_CASE("bf16_factors must be bf16, as large as both factors, and of an f32 op") {
+  const auto error_of = [](OpCase c) {
+    return op_error(c.trace(), c.trace().ops[0]) + kernel_error(c.trace(), c.trace().ops[0]);
+  };
+  OpCase small = forward_case(true, DType::f32);
+  small.writes("bf16_factors", {M * K + N * K - 1});
+  CHECK(error_of(small).find("expected 56 elements") != std::string::npos);
+  OpCase wide = forward_case(true);
+  wide.writes("bf16_factors", {M * K + N * K});
+  CHECK(error_of(wide).find("expected f32") != std::string::npos);
+  OpCase wrong = forward_case(true, DType::f32);
+  wrong.writes("bf16_factors", {M * K + N * K});
+  wrong.trace().buffers.back().dtype = DType::f32;
+  wrong.trace().buffers.back().size_bytes *= 2;
+  CHECK(error_of(wrong).find("expected bf16") != std::string::npos);
 }

@@ -54,6 +54,22 @@ TEST_CASE("the textbook network has the bytes that one counts by hand") {
   CHECK(bytes_of(t, Category::temporary) == (35 + 35) * 4);
 }
 
+TEST_CASE("precision bf16 adds room for the rounded factors of each linear op, and nothing else") {
+  RunConfig config = textbook();
+  const Trace full = build_program(config);
+  config.precision = Precision::bf16;
+  const Trace narrow = build_program(config);
+  CHECK(check(narrow).empty());
+  // Factors of layer 0: x 7x3, w 5x3, dy 7x5; of layer 1: x 7x5, w 2x5, dy 7x2. No dx of layer 0.
+  const std::int64_t forward = 21 + 15 + 35 + 10;
+  const std::int64_t backward = (35 + 21) + (14 + 35) + (14 + 10);
+  CHECK(bytes_of(narrow, Category::workspace) == 2 * (forward + backward));
+  CHECK(bytes_of(full, Category::workspace) == 0);
+  for (const Category c : {Category::weight, Category::activation, Category::temporary}) {
+    CHECK(bytes_of(narrow, c) == bytes_of(full, c));
+  }
+}
+
 TEST_CASE("every built-in model builds a legal program of level 2") {
   for (const BuiltinModel& m : builtin_models()) {
     for (Optimizer optimizer :

@@ -58,6 +58,11 @@ TEST_CASE("every field of a configuration survives JSON") {
   config.accumulation = 7;
   config.dropout = 0.125;
   CHECK(run_config_from_json(to_json(config)) == config);
+  config.dtype = DType::f32;
+  config.precision = Precision::bf16;
+  CHECK(run_config_from_json(to_json(config)) == config);
+  CHECK(title(config) ==
+        "mlp, batch 7 in 7 micro-batches, dropout 0.125, sgd, f32 with bf16 products");
 }
 
 TEST_CASE("what is left out has its default") {
@@ -89,6 +94,8 @@ TEST_CASE("broken JSON, other types and unknown keys are refused") {
   refuses(with(R"("seed": "x")"), "seed", "an integer");
   refuses(with(R"("dtype": "f8")"), "dtype", "one of f32");
   refuses(with(R"("dtype": "bf16")"), "--dtype", "f32 or f64");
+  refuses(with(R"("precision": "fp8")"), "precision", "one of full, bf16");
+  refuses(with(R"("dtype": "f64", "precision": "bf16")"), "--precision bf16", "dtype f32");
   refuses(with(R"("optimizer": {"kind": "lion"})"), "kind", "one of sgd, adamw, momentum, adam");
   refuses(with(R"("optimizer": {"rho": 1, "nesterov": 1})"), "optimizer", "'nesterov', 'rho'");
   refuses(with(R"("optimizer": {"beta1": "x"})"), "beta1", "a number");

@@ -1,0 +1,228 @@
+// Time and peak of one training step beside PyTorch and beside the bare matrix products: one
+// thread, CPU time, the steps of the two interleaved (ours, PyTorch's, ours, ...).
+//   bench_trainer [MODEL ...] [--steps N] [--python PROGRAM] [--bf16] [--kinds] [--json]
+// PROGRAM runs tests/bench/pytorch_step.py; without PyTorch its columns are absent. --bf16: both
+// sides multiply in bf16. --kinds: where the time of our step goes. Exit code 1 when a result is
+// not valid.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "profiler/executor.h"
+#include "profiler/kernels/gemm.h"
+#include "sim/builder.h"
+#include "sim/compare.h"
+#include "tests/bench/gemm_floor.h"
+#include "tests/bench/pytorch_process.h"
+
+#ifndef TIDEMARK_PYTORCH_STEP
+#error "the build names pytorch_step.py"
+#endif
+
+namespace tidemark {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Request {
+  std::vector<std::string> models;
+  std::string python = "/usr/bin/python3";
+  std::vector<std::string> python_flags;
+  std::int64_t steps = 0;  // 0: by model
+  bool bf16 = false;
+  bool kinds = false;
+  bool json = false;
+};
+
+struct Contender {
+  RunConfig config;
+  std::int64_t steps;
+};
+
+RunConfig named(const std::string& model, std::int64_t batch, std::int64_t sequence) {
+  RunConfig config = default_run(model);
+  config.batch = batch;
+  config.sequence = sequence;
+  return config;
+}
+
+RunConfig mlp(const std::string& name, std::vector<std::int64_t> widths, std::int64_t batch) {
+  RunConfig config;
+  config.model = {.name = name, .mlp = {.widths = std::move(widths)}, .gpt2 = {}};
+  config.batch = batch;
+  return config;
+}
+
+/// The runs that others have published figures for; the shapes are part of the name.
+std::vector<Contender> contenders() {
+  std::vector<Contender> all{{mlp("mlp-784-b64", {784, 512, 256, 10}, 64), 200},
+                             {mlp("mlp-wide-b256", {784, 2048, 2048, 2048, 2048, 10}, 256), 12},
+                             {named("gpt-small", 12, 64), 30},
+                             {named("gpt-baby", 4, 256), 8},
+                             {named("gpt2-124M", 4, 64), 5}};
+  all.back().config.model.name = "gpt2-124M-b4-t64";
+  return all;
+}
+
+/// Values do not matter for the time, only that they train.
+Dataset data_of(const RunConfig& config) {
+  if (config.model.family != ModelFamily::mlp) return find_dataset(config, "");
+  std::string csv;
+  std::uint32_t state = 1;
+  const auto next = [&state] { return (state = state * 1664525U + 1013904223U) >> 16; };
+  const auto classes = static_cast<std::uint32_t>(config.model.mlp.widths.back());
+  for (std::int64_t row = 0; row < config.batch; ++row) {
+    for (std::int64_t i = 0; i < config.model.mlp.widths.front(); ++i) {
+      csv += std::to_string(next() % 17) + ",";
+    }
+    csv += std::to_string(next() % classes) + "\n";
+  }
+  return Dataset::table(csv, "made");
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
+
+std::string config_file(const RunConfig& config) {
+  const std::string path = (std::filesystem::temp_directory_path() /
+                            fmt::format("bench_trainer.{}.{}.json", config.model.name, ::getpid()))
+                               .string();
+  std::ofstream(path) << to_json(config);
+  return path;
+}
+
+/// Milliseconds of one step by kind of op, in order of time.
+Json times_by_kind(const Trace& trace) {
+  std::map<std::string, double> by_kind;
+  for (const Instruction& line : trace.program.body) {
+    if (line.kind != InstructionKind::run) continue;
+    const Op& op = trace[line.op()];
+    by_kind[std::string(to_string(op.kind))] += static_cast<double>(op.duration_ns) * 1e-6;
+  }
+  std::vector<std::pair<std::string, double>> rows(by_kind.begin(), by_kind.end());
+  std::ranges::sort(rows, std::greater{}, &std::pair<std::string, double>::second);
+  Json out = Json::object();
+  for (const auto& [kind, ms] : rows) out[kind] = ms;
+  return out;
+}
+
+/// Our steps, each followed by one of PyTorch's, without the first pair: caches are cold then.
+Json measure(const Contender& contender, const Request& request) {
+  RunConfig config = contender.config;
+  if (request.bf16) config.precision = Precision::bf16;
+  const std::string file = config_file(config);
+  std::vector<std::string> command{request.python, TIDEMARK_PYTORCH_STEP, file, "--serve"};
+  command.insert(command.end(), request.python_flags.begin(), request.python_flags.end());
+  if (request.bf16) command.emplace_back("--bf16");
+  PyTorchProcess pytorch(command);
+  const Dataset data = data_of(config);
+  std::vector<double> ours, theirs, ratios;
+  bool finite = true;
+  RunOptions options;
+  options.steps = 1 + (request.steps > 0 ? request.steps : contender.steps);
+  options.data = &data;
+  options.digests = false;
+  options.on_step = [&](const StepRecord& step) {
+    finite = finite && std::isfinite(step.loss);
+    const std::optional<double> other = pytorch.step_ms();
+    if (step.step == 0) return;
+    ours.push_back(static_cast<double>(step.cpu_ns) * 1e-6);
+    if (!other) return;
+    theirs.push_back(*other);
+    ratios.push_back(*other / ours.back());
+  };
+  const Trace trace = run(build_program(config), options);
+  std::filesystem::remove(file);
+  const double best = *std::ranges::min_element(ours);
+  Json row{{"name", config.model.name},
+           {"seconds", best * 1e-3},
+           {"step_ms", best},
+           {"step_median_ms", median(ours)},
+           {"gemm_floor_ms", gemm_floor_ms(trace)},
+           {"peak_bytes", figures_of(trace).peak_bytes},
+           {"valid", finite && figures_of(trace).peak_bytes > 0}};
+  if (!theirs.empty()) {
+    row["pytorch_step_ms"] = *std::ranges::min_element(theirs);
+    row["pytorch_median_ms"] = median(theirs);
+    row["speedup_median"] = median(ratios);
+    row["pytorch_peak_bytes"] = Json::parse(pytorch.facts()).at("peak_bytes");
+    row["pytorch"] = Json::parse(pytorch.facts());
+  }
+  if (request.kinds) row["kinds_ms"] = times_by_kind(trace);
+  return row;
+}
+
+constexpr double k_mib = 1 << 20;
+
+void print(const Json& row) {
+  const auto number = [&row](const char* key, double unit, int digits) -> std::string {
+    if (!row.contains(key)) return "-";
+    return fmt::format("{:.{}f}", row[key].get<double>() / unit, digits);
+  };
+  fmt::print("{:<18} {:>9} {:>10} {:>9} {:>7} {:>10} {:>12}\n", row["name"].get<std::string>(),
+             number("step_ms", 1, 2), number("pytorch_step_ms", 1, 2),
+             number("gemm_floor_ms", 1, 2), number("speedup_median", 1, 2),
+             number("peak_bytes", k_mib, 1), number("pytorch_peak_bytes", k_mib, 1));
+  if (!row.contains("kinds_ms")) return;
+  for (const auto& [kind, ms] : row["kinds_ms"].items()) {
+    fmt::print("    {:<32} {:9.3f}\n", kind, ms.get<double>());
+  }
+}
+
+int bench(const Request& request) {
+  Json rows = Json::array();
+  bool valid = true;
+  if (!request.json) {
+    fmt::print("{}\n{:<18} {:>9} {:>10} {:>9} {:>7} {:>10} {:>12}\n", kernels::matrix_library(),
+               "model", "step ms", "PyTorch ms", "floor ms", "median", "peak MiB", "PyTorch MiB");
+  }
+  std::size_t found = 0;
+  for (const Contender& contender : contenders()) {
+    const std::string& name = contender.config.model.name;
+    const bool wanted =
+        request.models.empty() || std::ranges::find(request.models, name) != request.models.end();
+    if (!wanted) continue;
+    ++found;
+    rows.push_back(measure(contender, request));
+    valid = valid && rows.back()["valid"].get<bool>();
+    if (!request.json) print(rows.back());
+  }
+  if (request.json) {
+    fmt::print("{}\n", Json{{"library", kernels::matrix_library()}, {"rows", rows}}.dump(2));
+  } else if (!rows.empty() && rows[0].contains("pytorch")) {
+    const Json& pytorch = rows[0]["pytorch"];
+    fmt::print("PyTorch {} with {}\n", pytorch["version"].get<std::string>(),
+               pytorch["blas"].get<std::string>());
+  }
+  return valid && found >= std::max<std::size_t>(request.models.size(), 1) ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace tidemark
+
+int main(int argc, char** argv) {
+  tidemark::Request request;
+  CLI::App app("Time and peak of one training step beside PyTorch.");
+  app.add_option("MODEL", request.models, "rows to measure (default all)");
+  app.add_option("--steps", request.steps, "steps of each side (default by model)");
+  app.add_option("--python", request.python, "Python that has PyTorch")->capture_default_str();
+  app.add_option("--python-flag", request.python_flags, "handed to pytorch_step.py: --composite");
+  app.add_flag("--bf16", request.bf16, "--precision bf16 here, autocast there");
+  app.add_flag("--kinds", request.kinds, "where the time of our step goes");
+  app.add_flag("--json", request.json, "one JSON object");
+  CLI11_PARSE(app, argc, argv);
+  return tidemark::bench(request);
+}
