@@ -41,7 +41,7 @@ RunConfig config_of(const EstimateOptions& options) {
     const auto kind = parse_enum<Optimizer>(options.optimizer);
     if (!kind) {
       throw InputError(InputError::Parts{.place = "--optimizer",
-                                         .expected = "sgd or adamw",
+                                         .expected = "sgd, momentum, adam or adamw",
                                          .found = "'" + options.optimizer + "'"});
     }
     config.optimizer.kind = *kind;
@@ -189,7 +189,7 @@ void add_estimate(CLI::App& app, int& exit_code) {
   verb->add_option("--device", options->device, "see `tidemark devices`");
   verb->add_option("--batch", options->batch, "samples per step")->check(CLI::PositiveNumber);
   verb->add_option("--seq", options->sequence, "tokens per sample")->check(CLI::PositiveNumber);
-  verb->add_option("--optimizer", options->optimizer, "sgd or adamw");
+  verb->add_option("--optimizer", options->optimizer, "sgd, momentum, adam or adamw");
   verb->add_option("-o,--output", options->output, "also write the dry trace");
   verb->add_flag("--json", options->json, "figures as one JSON object");
   verb->footer("Example: tidemark estimate gpt2-124M --batch 8 --device a100-40g");
