@@ -28,6 +28,11 @@ if(TIDEMARK_ONEDNN_INCLUDE AND TIDEMARK_ONEDNN_LIBRARY)
 endif()
 add_feature_info(onednn TIDEMARK_WITH_ONEDNN "faster matrix products, needs libdnnl-dev")
 
+pkg_check_modules(cbc QUIET IMPORTED_TARGET cbc)
+set(TIDEMARK_WITH_SOLVER ${cbc_FOUND})
+add_feature_info(solver TIDEMARK_WITH_SOLVER
+                 "bounds and proofs by CBC, needs coinor-libcbc-dev")
+
 set(TIDEMARK_WITH_GUI OFF)
 if(NOT TIDEMARK_GUI STREQUAL "OFF")
   find_package(Qt6 6.4 QUIET COMPONENTS Widgets Test)

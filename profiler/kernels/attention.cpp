@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "profiler/kernels/clones.h"
 #include "profiler/kernels/exponential.h"
@@ -9,7 +10,8 @@
 
 // Causal self-attention (Vaswani et al. 2017), one head at a time: P = softmax(Q K^T / sqrt(D)),
 // Y = P V. Backward: dV = P^T dY, dP = dY V^T, dS = P (dP - sum(dP P)) / sqrt(D), dQ = dS K,
-// dK = dS^T Q. Q, K and V of a head are columns of qkv [B,T,3C]: strided, never copied.
+// dK = dS^T Q, by blocks of rows that leave out what lies in the future of all of them. Q, K and V
+// of a head are columns of qkv [B,T,3C]: strided, never copied.
 
 namespace tidemark::kernels {
 namespace {
@@ -41,10 +43,30 @@ struct Heads {
   }
 };
 
+/// Rows [begin, end) of the scores of one head; what lies at or beyond `end` is future for all of
+/// them, so a block needs [0, end) of the keys only.
+struct RowBlock {
+  std::int64_t begin, end;
+  [[nodiscard]] std::int64_t rows() const { return end - begin; }
+};
+
+constexpr std::int64_t k_block_rows = 64;
+
+/// From the last to the first: the last one reaches every key.
+std::vector<RowBlock> blocks_of(std::int64_t tokens) {
+  std::vector<RowBlock> blocks;
+  for (std::int64_t end = tokens; end > 0;) {
+    const std::int64_t begin = (end - 1) / k_block_rows * k_block_rows;
+    blocks.push_back({begin, end});
+    end = begin;
+  }
+  return blocks;
+}
+
 /// Row t becomes a softmax over its first t + 1 entries; the rest, the future, becomes 0.
 template <class T>
-TIDEMARK_CLONES void causal_softmax(T* p, std::int64_t tokens) {
-  for (std::int64_t t = 0; t < tokens; ++t) {
+TIDEMARK_CLONES void causal_softmax(T* p, std::int64_t tokens, RowBlock block) {
+  for (std::int64_t t = block.begin; t < block.end; ++t) {
     T* row = p + t * tokens;
     const std::int64_t seen = t + 1;
     const T shift = largest(row, seen);
@@ -57,8 +79,9 @@ TIDEMARK_CLONES void causal_softmax(T* p, std::int64_t tokens) {
 
 /// dP becomes dS in place. What lies in the future is not read.
 template <class T>
-TIDEMARK_CLONES void causal_softmax_backward(const T* p, T* dp, std::int64_t tokens, T scale) {
-  for (std::int64_t t = 0; t < tokens; ++t) {
+TIDEMARK_CLONES void causal_softmax_backward(const T* p, T* dp, std::int64_t tokens, T scale,
+                                             RowBlock block) {
+  for (std::int64_t t = block.begin; t < block.end; ++t) {
     const T* p_row = p + t * tokens;
     T* dp_row = dp + t * tokens;
     const std::int64_t seen = t + 1;
@@ -68,40 +91,117 @@ TIDEMARK_CLONES void causal_softmax_backward(const T* p, T* dp, std::int64_t tok
   }
 }
 
+/// One head: pointers to its first row in each operand.
+template <class T>
+struct ForwardHead {
+  const T* q;
+  T* p;
+  T* y;
+};
+
+template <class T>
+void forward_block(const Heads& heads, const ForwardHead<T>& head, RowBlock block) {
+  const std::int64_t t = heads.tokens;
+  const std::int64_t c = heads.channels;
+  T* const p = head.p + block.begin * t;
+  multiply(MatrixProduct<T>{.m = block.rows(),
+                            .n = block.end,
+                            .k = heads.head_channels,
+                            .a = head.q + block.begin * 3 * c,
+                            .a_stride = 3 * c,
+                            .b = head.q + c,
+                            .b_stride = 3 * c,
+                            .b_transposed = true,
+                            .c = p,
+                            .c_stride = t,
+                            .alpha = heads.scale<T>()});
+  causal_softmax(head.p, t, block);
+  multiply(MatrixProduct<T>{.m = block.rows(),
+                            .n = heads.head_channels,
+                            .k = block.end,
+                            .a = p,
+                            .a_stride = t,
+                            .b = head.q + 2 * c,
+                            .b_stride = 3 * c,
+                            .c = head.y + block.begin * c,
+                            .c_stride = c});
+}
+
+template <class T>
+struct BackwardHead {
+  const T* q;
+  const T* p;
+  const T* dy;
+  T* dq;
+  T* ds;  // [T,T]
+};
+
+/// dK and dV of all keys that the block sees: the last block writes them, the others add.
+template <class T>
+void backward_block(const Heads& heads, const BackwardHead<T>& head, RowBlock block) {
+  const std::int64_t t = heads.tokens;
+  const std::int64_t d = heads.head_channels;
+  const std::int64_t c = heads.channels;
+  const T* const p = head.p + block.begin * t;
+  const T* const dy = head.dy + block.begin * c;
+  T* const ds = head.ds + block.begin * t;
+  const T beta = block.end == t ? T{0} : T{1};
+  multiply(MatrixProduct<T>{.m = block.end,
+                            .n = d,
+                            .k = block.rows(),
+                            .a = p,
+                            .a_stride = t,
+                            .a_transposed = true,
+                            .b = dy,
+                            .b_stride = c,
+                            .c = head.dq + 2 * c,
+                            .c_stride = 3 * c,
+                            .beta = beta});
+  multiply(MatrixProduct<T>{.m = block.rows(),
+                            .n = block.end,
+                            .k = d,
+                            .a = dy,
+                            .a_stride = c,
+                            .b = head.q + 2 * c,
+                            .b_stride = 3 * c,
+                            .b_transposed = true,
+                            .c = ds,
+                            .c_stride = t});
+  causal_softmax_backward(head.p, head.ds, t, heads.scale<T>(), block);
+  multiply(MatrixProduct<T>{.m = block.rows(),
+                            .n = d,
+                            .k = block.end,
+                            .a = ds,
+                            .a_stride = t,
+                            .b = head.q + c,
+                            .b_stride = 3 * c,
+                            .c = head.dq + block.begin * 3 * c,
+                            .c_stride = 3 * c});
+  multiply(MatrixProduct<T>{.m = block.end,
+                            .n = d,
+                            .k = block.rows(),
+                            .a = ds,
+                            .a_stride = t,
+                            .a_transposed = true,
+                            .b = head.q + block.begin * 3 * c,
+                            .b_stride = 3 * c,
+                            .c = head.dq + c,
+                            .c_stride = 3 * c,
+                            .beta = beta});
+}
+
 }  // namespace
 
 template <class T>
 void attention_forward(const KernelCall& call) {
   const Heads heads(call);
-  const std::int64_t t = heads.tokens;
-  const std::int64_t d = heads.head_channels;
-  const std::int64_t c = heads.channels;
+  const std::vector<RowBlock> blocks = blocks_of(heads.tokens);
   for (std::int64_t b = 0; b < heads.batch; ++b) {
     for (std::int64_t h = 0; h < heads.count; ++h) {
-      const T* q = call.pointer<const T>("qkv") + heads.qkv_offset(b, h);
-      T* p = call.pointer<T>("probabilities") + heads.p_offset(b, h);
-      T* y = call.pointer<T>("y") + heads.y_offset(b, h);
-      multiply(MatrixProduct<T>{.m = t,
-                                .n = t,
-                                .k = d,
-                                .a = q,
-                                .a_stride = 3 * c,
-                                .b = q + c,
-                                .b_stride = 3 * c,
-                                .b_transposed = true,
-                                .c = p,
-                                .c_stride = t,
-                                .alpha = heads.scale<T>()});
-      causal_softmax(p, t);
-      multiply(MatrixProduct<T>{.m = t,
-                                .n = d,
-                                .k = t,
-                                .a = p,
-                                .a_stride = t,
-                                .b = q + 2 * c,
-                                .b_stride = 3 * c,
-                                .c = y,
-                                .c_stride = c});
+      const ForwardHead<T> head{call.pointer<const T>("qkv") + heads.qkv_offset(b, h),
+                                call.pointer<T>("probabilities") + heads.p_offset(b, h),
+                                call.pointer<T>("y") + heads.y_offset(b, h)};
+      for (const RowBlock& block : blocks) forward_block(heads, head, block);
     }
   }
 }
@@ -109,56 +209,15 @@ void attention_forward(const KernelCall& call) {
 template <class T>
 void attention_backward(const KernelCall& call) {
   const Heads heads(call);
-  const std::int64_t t = heads.tokens;
-  const std::int64_t d = heads.head_channels;
-  const std::int64_t c = heads.channels;
-  T* ds = call.pointer<T>("workspace");  // [T,T], of one head at a time
+  const std::vector<RowBlock> blocks = blocks_of(heads.tokens);
   for (std::int64_t b = 0; b < heads.batch; ++b) {
     for (std::int64_t h = 0; h < heads.count; ++h) {
-      const T* q = call.pointer<const T>("qkv") + heads.qkv_offset(b, h);
-      const T* p = call.pointer<const T>("probabilities") + heads.p_offset(b, h);
-      const T* dy = call.pointer<const T>("dy") + heads.y_offset(b, h);
-      T* dq = call.pointer<T>("dqkv") + heads.qkv_offset(b, h);
-      multiply(MatrixProduct<T>{.m = t,
-                                .n = d,
-                                .k = t,
-                                .a = p,
-                                .a_stride = t,
-                                .a_transposed = true,
-                                .b = dy,
-                                .b_stride = c,
-                                .c = dq + 2 * c,
-                                .c_stride = 3 * c});
-      multiply(MatrixProduct<T>{.m = t,
-                                .n = t,
-                                .k = d,
-                                .a = dy,
-                                .a_stride = c,
-                                .b = q + 2 * c,
-                                .b_stride = 3 * c,
-                                .b_transposed = true,
-                                .c = ds,
-                                .c_stride = t});
-      causal_softmax_backward(p, ds, t, heads.scale<T>());
-      multiply(MatrixProduct<T>{.m = t,
-                                .n = d,
-                                .k = t,
-                                .a = ds,
-                                .a_stride = t,
-                                .b = q + c,
-                                .b_stride = 3 * c,
-                                .c = dq,
-                                .c_stride = 3 * c});
-      multiply(MatrixProduct<T>{.m = t,
-                                .n = d,
-                                .k = t,
-                                .a = ds,
-                                .a_stride = t,
-                                .a_transposed = true,
-                                .b = q,
-                                .b_stride = 3 * c,
-                                .c = dq + c,
-                                .c_stride = 3 * c});
+      const BackwardHead<T> head{call.pointer<const T>("qkv") + heads.qkv_offset(b, h),
+                                 call.pointer<const T>("probabilities") + heads.p_offset(b, h),
+                                 call.pointer<const T>("dy") + heads.y_offset(b, h),
+                                 call.pointer<T>("dqkv") + heads.qkv_offset(b, h),
+                                 call.pointer<T>("workspace")};
+      for (const RowBlock& block : blocks) backward_block(heads, head, block);
     }
   }
 }

@@ -1,6 +1,7 @@
 // Plans for built-in models over budgets and methods: how much slower the step gets, how far that
 // is from the proven bound, and how long the search takes.
-//   bench_planner [--json]        exit 1 when a plan is not valid
+//   bench_planner [--json]                                  exit 1 when a plan is not valid
+//   bench_planner checkmate DIR [--seconds N] [--budget B] [--json]
 #include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,7 @@
 #include "sim/placement.h"
 #include "sim/search.h"
 #include "sim/timeline.h"
+#include "tests/bench/bench_checkmate.h"
 
 using namespace tidemark;
 
@@ -103,6 +105,9 @@ void print_json(const std::vector<Row>& rows) {
 }  // namespace
 
 int main(int count, char** arguments) {
+  if (count > 1 && std::string_view(arguments[1]) == "checkmate") {
+    return bench_checkmate({arguments + 2, arguments + count});
+  }
   const std::vector<Row> rows = measure_all();
   const bool json = count > 1 && std::string_view(arguments[1]) == "--json";
   json ? print_json(rows) : print_table(rows);

@@ -81,7 +81,7 @@ Instance read_checkmate(const std::string& path) {
 
 std::vector<Instance> read_checkmate_folder(const std::string& folder) {
   std::vector<std::string> files;
-  json known;
+  json known = json::object();
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const std::string file = entry.path().filename().string();
     if (file == "best_known.json") {

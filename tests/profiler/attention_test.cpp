@@ -89,3 +89,56 @@ TEST_CASE("attention backward does not depend on what its workspace held") {
   OpCase c = backward_case(random_numbers(B * T * C, 3));
   CHECK(c.run(0, 0, 0xFF).at("dqkv") == c.run(0, 0, 0x3F).at("dqkv"));
 }
+
+namespace {
+
+constexpr std::int64_t k_long = 150;  // three blocks of rows, the last one short
+
+OpCase long_case(std::int64_t tokens, const Numbers& qkv) {
+  OpCase c(OpKind::attention_forward);
+  c.reads("qkv", {1, tokens, 3 * C}, qkv);
+  c.writes("probabilities", {1, H, tokens, tokens}).writes("y", {1, tokens, C});
+  return c.integer("heads", H);
+}
+
+double weighted_sum(const Numbers& values, const Numbers& weights) {
+  double sum = 0;
+  for (Size i = 0; i < values.size(); ++i) sum += values[i] * weights[i];
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("attention of a long text begins like that of its first tokens") {
+  const Numbers qkv = random_numbers(k_long * 3 * C, 7);
+  const Numbers whole = long_case(k_long, qkv).run().at("y");
+  for (const std::int64_t tokens : {1, 63, 64, 65, 128, 149}) {
+    const Numbers part(qkv.begin(), qkv.begin() + tokens * 3 * C);
+    const Numbers begin(whole.begin(), whole.begin() + tokens * C);
+    CHECK(relative_error(long_case(tokens, part).run().at("y"), begin) < 1e-13);
+  }
+}
+
+TEST_CASE("attention gradient of a long text equals the slope along random directions") {
+  const Numbers qkv = random_numbers(k_long * 3 * C, 7);
+  const Numbers dy = random_numbers(k_long * C, 8);
+  OpCase backward(OpKind::attention_backward);
+  backward.reads("dy", {1, k_long, C}, dy).reads("qkv", {1, k_long, 3 * C}, qkv);
+  backward.reads("probabilities", {1, H, k_long, k_long},
+                 long_case(k_long, qkv).run().at("probabilities"));
+  backward.writes("dqkv", {1, k_long, 3 * C}).writes("workspace", {k_long, k_long});
+  const Numbers gradient = backward.integer("heads", H).run().at("dqkv");
+  for (std::uint64_t seed = 10; seed < 14; ++seed) {
+    const Numbers direction = random_numbers(k_long * 3 * C, seed);
+    Numbers above = qkv;
+    Numbers below = qkv;
+    for (Size i = 0; i < qkv.size(); ++i) {
+      above[i] += 1e-5 * direction[i];
+      below[i] -= 1e-5 * direction[i];
+    }
+    const double slope = (weighted_sum(long_case(k_long, above).run().at("y"), dy) -
+                          weighted_sum(long_case(k_long, below).run().at("y"), dy)) /
+                         2e-5;
+    CHECK(std::abs(weighted_sum(gradient, direction) - slope) < 1e-6 * (1 + std::abs(slope)));
+  }
+}

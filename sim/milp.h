@@ -1,0 +1,51 @@
+// Mixed-integer linear programs, solved by CBC (Forrest et al.) where it was there when Tidemark
+// was built. All callers go on without it.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+namespace tidemark {
+
+/// Minimise the sum of cost x column over columns in [0, upper].
+struct Milp {
+  static constexpr double k_infinity = std::numeric_limits<double>::infinity();
+  struct Column {
+    double cost = 0;
+    double upper = 1;
+    bool integer = true;
+  };
+  struct Row {
+    std::vector<std::pair<std::int32_t, double>> entries;  // column, factor
+    double at_least = -k_infinity;
+    double at_most = k_infinity;
+  };
+  std::vector<Column> columns;
+  std::vector<Row> rows;
+
+  std::int32_t add(const Column& column) {
+    columns.push_back(column);
+    return static_cast<std::int32_t>(columns.size()) - 1;
+  }
+};
+
+struct MilpLimits {
+  double seconds = 0;      // 0 = none
+  std::int64_t nodes = 0;  // of the solver's tree; 0 = none. The answer is a function of these.
+  double cutoff = Milp::k_infinity;  // solutions from here on are of no interest
+};
+
+struct MilpAnswer {
+  bool ran = false;                  // false: no solver
+  bool finished = false;             // the tree was searched to its end
+  bool infeasible = false;           // finished, and nothing below the cutoff exists
+  double bound = -Milp::k_infinity;  // no solution has less, as far as below the cutoff
+  std::vector<double> columns{};     // the best solution; empty = none was found
+};
+
+[[nodiscard]] bool milp_available();
+[[nodiscard]] MilpAnswer solve(const Milp& problem, const MilpLimits& limits);
+
+}  // namespace tidemark

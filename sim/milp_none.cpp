@@ -1,0 +1,14 @@
+// What there is when CBC was not found at build time.
+#include "sim/milp.h"
+
+namespace tidemark {
+
+bool milp_available() {
+  return false;
+}
+
+MilpAnswer solve(const Milp&, const MilpLimits&) {
+  return {};
+}
+
+}  // namespace tidemark
