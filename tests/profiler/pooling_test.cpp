@@ -31,7 +31,7 @@ TEST_CASE("max pooling takes the largest of each window and leaves out the rest 
   CHECK(c.run().at("y") == expected);
 }
 
-TEST_CASE("max pooling gradients equal finite differences; of equal values the first gets all") {
+TEST_CASE("max pooling gradients equal finite differences, of equal values the first gets all") {
   for (const std::int64_t size : {1, 2, 3}) {
     OpCase forward = max_case(size);
     const std::vector<std::int64_t> y{2, 2, 5 / size, 4 / size};

@@ -86,8 +86,9 @@ TEST_CASE("broken JSON, other types and unknown keys are refused") {
   refuses("{}", "run configuration", "a key 'model'");
   refuses(R"({"model": 3})", "model", "a JSON object");
   refuses(R"({"model": {}})", "model", "a key 'family'");
-  refuses(R"({"model": {"family": "rnn"}})", "family", "one of mlp, gpt2, found 'rnn'");
-  refuses(R"({"model": {"family": ""}})", "family", "one of mlp, gpt2, found ''");
+  refuses(R"({"model": {"family": "rnn"}})", "family",
+          "one of mlp, gpt2, lenet, resnet, found 'rnn'");
+  refuses(R"({"model": {"family": ""}})", "family", "one of mlp, gpt2, lenet, resnet, found ''");
   refuses(with(R"("bacth": 3)"), "run configuration", "'bacth'");
   refuses(with(R"("seed": 1.5)"), "seed", "an integer");
   refuses(with(R"("seed": 9223372036854775808)"), "seed", "an integer of 64 bits");
@@ -118,7 +119,7 @@ TEST_CASE("nesting without end is refused and not printed") {
 TEST_CASE("sizes that cannot be trained are refused with their name") {
   const auto small = R"("layers": 1, "heads": 2, "channels": 4, "vocabulary": 9)";
   CHECK_NOTHROW(run_config_from_json(gpt2(small)));
-  refuses(with(R"("sequence": 4)"), "--seq", "none for an mlp");
+  refuses(with(R"("sequence": 4)"), "--seq", "none for family mlp");
   refuses(R"({"batch": 0, "model": {"family": "mlp", "widths": [1, 2]}})", "--batch", "from 1");
   refuses(R"({"batch": 1, "model": {"family": "mlp", "widths": [4]}})", "model widths", "from 2");
   refuses(R"({"batch": 1, "model": {"family": "mlp", "widths": [4, 0]}})", "widths[1]", "from 1");
@@ -176,7 +177,7 @@ TEST_CASE("config.json of HuggingFace's GPT-2 gives the built-in shape") {
   const RunConfig config = run_of(R"({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"],
     "activation_function": "gelu_new", "n_layer": 24, "n_head": 16, "n_embd": 1024,
     "n_positions": 1024, "n_ctx": 1024, "vocab_size": 50257, "n_inner": null, "resid_pdrop": 0.1,
-    "layer_norm_epsilon": 1e-05, "task_specific_params": {"text-generation": {"do_sample": true}}})");
+    "layer_norm_epsilon": 1e-05, "task_specific_params": {"text-generation": {}}})");
   CHECK(config.model.gpt2 == default_run("gpt2-350M").model.gpt2);
   CHECK(config.sequence == 1024);
   CHECK(run_of(R"({"model_type": "gpt2"})").model.gpt2 == default_run("gpt2-124M").model.gpt2);
