@@ -76,7 +76,8 @@ class RecordedDevice final : public DeviceMemory {
     expect(EventKind::segment_free, address, bytes);
   }
   std::int64_t take_range(std::int64_t bytes, std::int32_t) override {
-    if (!pending.empty() && pending.front().address_bytes >= 0 && pending.front().kind == EventKind::segment_map) {
+    if (!pending.empty() && pending.front().address_bytes >= 0 &&
+        pending.front().kind == EventKind::segment_map) {
       return pending.front().address_bytes;
     }
     return refuses ? -1 : elsewhere(bytes);
