@@ -47,13 +47,14 @@ class Search {
     const bool all = method == "auto";
     const bool offload = settings_of(request_).allow_offload;
     if (all || method == "greedy") evict_by("greedy", request_.allow_recompute, false);
+    if (method == "anneal") evict_by("greedy", request_.allow_recompute, false);
+    if (all || method == "anneal") anneal_schedules();
     if (all || method == "offload") evict_by("offload", false, offload);
     if (all || method == "joint") evict_by("joint", request_.allow_recompute, offload);
     const std::size_t ops = candidates_.flow().body.size();
     for (const Baseline& baseline : baselines()) {
       if (baseline.name == method || (all && ops <= baseline.most_ops)) try_baseline(baseline);
     }
-    if (all || method == "anneal") anneal_schedules(all);
     return best_;
   }
 
@@ -88,6 +89,36 @@ class Search {
     others_.reset();
   }
 
+  /// Local search over schedules (sim/engine.h), from the best plan on when that only recomputes.
+  /// It limits live bytes; the limit moves down until the placement fits too.
+  void anneal_schedules() {
+    if (!request_.allow_recompute || stopped() || best_extra_ns() == 0) return;
+    method_ = "anneal";
+    const Dataflow& flow = candidates_.flow();
+    const auto ops = static_cast<std::int64_t>(flow.body.size());
+    EngineRequest wish;
+    wish.limit_bytes = candidates_.budget_bytes();
+    wish.nodes = candidates_.nodes() * std::clamp<std::int64_t>(k_move_work / (ops + 1), 20, 1000);
+    wish.seed = request_.seed;
+    wish.bound_cost_ns = 0;
+    wish.time_limit_s = request_.time_limit_s / 4;
+    wish.progress = [this](const EngineProgress&) { return !stopped(); };
+    const auto recomputes = [](const Decision& d) { return d.kind == DecisionKind::recompute; };
+    if (best_ && std::all_of(best_->decisions.begin(), best_->decisions.end(), recomputes)) {
+      wish.start = schedule_of(flow, best_->decisions);
+    }
+    for (int round = 0; round < k_fit_rounds && !stopped(); ++round) {
+      const EngineResult result = run_engine(flow, wish);
+      if (!result.fits || (best_ && result.cost_ns >= best_->step_ns)) return;
+      const Candidate candidate = candidates_.evaluate(decisions_of(flow, result.schedule));
+      offer(candidate);
+      if (candidate.height_bytes <= candidates_.budget_bytes()) return;
+      wish.limit_bytes -= candidate.height_bytes - candidates_.budget_bytes();
+      wish.start = result.schedule;
+      wish.nodes /= 2;
+    }
+  }
+
   void try_baseline(const Baseline& baseline) {
     if (!request_.allow_recompute || stopped()) return;
     method_ = std::string(baseline.name);
@@ -104,35 +135,6 @@ class Search {
       wish.limit_bytes =
           std::min(plan.figures.peak_bytes - 1,
                    wish.limit_bytes - (candidate.height_bytes - candidates_.budget_bytes()));
-    }
-  }
-
-  /// Local search over schedules (sim/engine.h), from the best plan on when that only recomputes.
-  /// It limits live bytes; the limit moves down until the placement fits too.
-  void anneal_schedules(bool all) {
-    if (!request_.allow_recompute || stopped()) return;
-    if (!all) evict_by("greedy", true, false);
-    method_ = "anneal";
-    const Dataflow& flow = candidates_.flow();
-    const auto ops = static_cast<std::int64_t>(flow.body.size());
-    EngineRequest wish;
-    wish.limit_bytes = candidates_.budget_bytes();
-    wish.nodes = candidates_.nodes() * std::clamp<std::int64_t>(k_move_work / (ops + 1), 100, 4000);
-    wish.seed = request_.seed;
-    wish.time_limit_s = request_.time_limit_s / 2;
-    wish.progress = [this](const EngineProgress&) { return !stopped(); };
-    const auto recomputes = [](const Decision& d) { return d.kind == DecisionKind::recompute; };
-    if (best_ && std::all_of(best_->decisions.begin(), best_->decisions.end(), recomputes)) {
-      wish.start = schedule_of(flow, best_->decisions);
-    }
-    for (int round = 0; round < k_fit_rounds && !stopped(); ++round) {
-      const EngineResult result = run_engine(flow, wish);
-      if (!result.fits) return;
-      const Candidate candidate = candidates_.evaluate(decisions_of(flow, result.schedule));
-      if (offer(candidate) || candidate.height_bytes <= candidates_.budget_bytes()) return;
-      wish.limit_bytes -= candidate.height_bytes - candidates_.budget_bytes();
-      wish.start = result.schedule;
-      wish.nodes /= 2;
     }
   }
 
@@ -259,7 +261,7 @@ class Search {
     return movable_[random_.below(movable_.size())];
   }
 
-  static constexpr std::int64_t k_move_work = 1000000;  // moves of one op's body per node
+  static constexpr std::int64_t k_move_work = 400000;  // moves per node = this / ops
   static constexpr std::size_t k_carried_out = 10;
   static constexpr int k_fit_rounds = 6;
   static constexpr std::size_t k_minimized = 4;
@@ -302,9 +304,9 @@ const std::vector<SearchMethod>& search_methods() {
         {"auto", "the best of all, recompute and offload together"},
         {"keep-all", "no decisions: only the placement"},
         {"greedy", "recompute: offline eviction with exact next use, swept over its weights"},
-        {"anneal", "recompute: local search over schedules, started by greedy"},
         {"offload", "the same eviction with copies to the host as the only way out"},
         {"joint", "the same eviction with both ways out"},
+        {"anneal", "recompute: local search over schedules, started by greedy"},
     };
     for (const Baseline& baseline : baselines()) all.push_back({baseline.name, baseline.about});
     return all;
