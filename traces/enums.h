@@ -71,6 +71,25 @@ enum class OpKind : std::uint8_t {
   reduce_scatter,
   all_gather,
   foreign,  // recorded elsewhere: known by name only, not executable
+  momentum_update,
+  adam_update,
+  sum_of_squares,
+  clip_factor,
+  scale_by,
+  dropout_forward,
+  dropout_backward,
+  conv2d_forward,
+  conv2d_backward_data,
+  conv2d_backward_weight,
+  batch_norm_forward,
+  batch_norm_backward,
+  batch_norm_update,
+  max_pool_forward,
+  max_pool_backward,
+  average_pool_forward,
+  average_pool_backward,
+  flash_attention_forward,
+  flash_attention_backward,
 };
 
 enum class TimeSource : std::uint8_t { none, measured, modelled };
@@ -87,6 +106,11 @@ enum class EventKind : std::uint8_t {
   out_of_memory,
   segment_alloc,
   segment_free,
+  free_requested,   // the program gave the buffer back; other streams still use it
+  segment_map,      // an expandable segment grew by these bytes
+  segment_unmap,    // an expandable segment gave these bytes back
+  empty_cache,      // the program asked the allocator to give back what it caches
+  recording_begin,  // what stands before it is the state in which the recording began
 };
 
 enum class DecisionKind : std::uint8_t { recompute, offload };
@@ -146,11 +170,31 @@ TIDEMARK_ENUM_NAMES(OpKind, {"load_batch",
                              "all_reduce",
                              "reduce_scatter",
                              "all_gather",
-                             "foreign"});
+                             "foreign",
+                             "momentum_update",
+                             "adam_update",
+                             "sum_of_squares",
+                             "clip_factor",
+                             "scale_by",
+                             "dropout_forward",
+                             "dropout_backward",
+                             "conv2d_forward",
+                             "conv2d_backward_data",
+                             "conv2d_backward_weight",
+                             "batch_norm_forward",
+                             "batch_norm_backward",
+                             "batch_norm_update",
+                             "max_pool_forward",
+                             "max_pool_backward",
+                             "average_pool_forward",
+                             "average_pool_backward",
+                             "flash_attention_forward",
+                             "flash_attention_backward"});
 TIDEMARK_ENUM_NAMES(TimeSource, {"none", "measured", "modelled"});
 TIDEMARK_ENUM_NAMES(InstructionKind, {"alloc", "free", "run"});
 TIDEMARK_ENUM_NAMES(EventKind, {"alloc", "free", "op_begin", "op_end", "step_begin", "step_end",
-                                "out_of_memory", "segment_alloc", "segment_free"});
+                                "out_of_memory", "segment_alloc", "segment_free", "free_requested",
+                                "segment_map", "segment_unmap", "empty_cache", "recording_begin"});
 TIDEMARK_ENUM_NAMES(DecisionKind, {"recompute", "offload"});
 TIDEMARK_ENUM_NAMES(TraceKind, {"recorded", "dry", "planned", "measured", "imported"});
 #undef TIDEMARK_ENUM_NAMES
