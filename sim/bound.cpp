@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "sim/cover.h"
 #include "sim/graph.h"
 #include "sim/prefetch.h"
 
@@ -278,7 +279,12 @@ std::int64_t step_bound_ns(const Dataflow& flow, const std::vector<double>& begi
     if (least < 0) return -1;
     best = std::max(best, least);
   }
-  return static_cast<std::int64_t>(best);
+  const auto bound_ns = static_cast<std::int64_t>(best);
+  if (allowed.offload || !allowed.recompute) return bound_ns;
+  const RecomputeBound cover = cover_bound(flow, request.budget_bytes, {});
+  if (!cover.possible) return -1;
+  const auto base_ns = static_cast<std::int64_t>(begin_ns.back());
+  return std::max(bound_ns, base_ns + cover.cost_ns - flow.compute_ns());
 }
 
 }  // namespace

@@ -10,29 +10,13 @@
 #include "sim/baselines.h"
 #include "sim/bound.h"
 #include "sim/candidates.h"
+#include "sim/engine.h"
 #include "sim/methods.h"
+#include "sim/random.h"
 #include "traces/error.h"
 
 namespace tidemark {
 namespace {
-
-/// splitmix64 (Steele et al. 2014): the same numbers everywhere.
-class Random {
- public:
-  explicit Random(std::int64_t seed) : state_(static_cast<std::uint64_t>(seed)) {}
-  std::uint64_t next() {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15U);
-    z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
-    return z ^ (z >> 31U);
-  }
-  std::size_t below(std::size_t count) { return static_cast<std::size_t>(next() % count); }
-  /// In [0, 1).
-  double unit() { return static_cast<double>(next() >> 11U) * 0x1.0p-53; }
-
- private:
-  std::uint64_t state_;
-};
 
 /// One eviction that was walked, with what it predicts.
 struct Draft {
@@ -63,6 +47,8 @@ class Search {
     const bool all = method == "auto";
     const bool offload = settings_of(request_).allow_offload;
     if (all || method == "greedy") evict_by("greedy", request_.allow_recompute, false);
+    if (method == "anneal") evict_by("greedy", request_.allow_recompute, false);
+    if (all || method == "anneal") anneal_schedules();
     if (all || method == "offload") evict_by("offload", false, offload);
     if (all || method == "joint") evict_by("joint", request_.allow_recompute, offload);
     const std::size_t ops = candidates_.flow().body.size();
@@ -101,6 +87,36 @@ class Search {
     improve();
     if (others_ && (!best_ || !best_->better_than(*others_))) best_ = others_;
     others_.reset();
+  }
+
+  /// Local search over schedules (sim/engine.h), from the best plan on when that only recomputes.
+  /// It limits live bytes; the limit moves down until the placement fits too.
+  void anneal_schedules() {
+    if (!request_.allow_recompute || stopped() || best_extra_ns() == 0) return;
+    method_ = "anneal";
+    const Dataflow& flow = candidates_.flow();
+    const auto ops = static_cast<std::int64_t>(flow.body.size());
+    EngineRequest wish;
+    wish.limit_bytes = candidates_.budget_bytes();
+    wish.nodes = candidates_.nodes() * std::clamp<std::int64_t>(k_move_work / (ops + 1), 20, 1000);
+    wish.seed = request_.seed;
+    wish.bound_cost_ns = 0;
+    wish.time_limit_s = request_.time_limit_s / 4;
+    wish.progress = [this](const EngineProgress&) { return !stopped(); };
+    const auto recomputes = [](const Decision& d) { return d.kind == DecisionKind::recompute; };
+    if (best_ && std::all_of(best_->decisions.begin(), best_->decisions.end(), recomputes)) {
+      wish.start = schedule_of(flow, best_->decisions);
+    }
+    for (int round = 0; round < k_fit_rounds && !stopped(); ++round) {
+      const EngineResult result = run_engine(flow, wish);
+      if (!result.fits || (best_ && result.cost_ns >= best_->step_ns)) return;
+      const Candidate candidate = candidates_.evaluate(decisions_of(flow, result.schedule));
+      offer(candidate);
+      if (candidate.height_bytes <= candidates_.budget_bytes()) return;
+      wish.limit_bytes -= candidate.height_bytes - candidates_.budget_bytes();
+      wish.start = result.schedule;
+      wish.nodes /= 2;
+    }
   }
 
   void try_baseline(const Baseline& baseline) {
@@ -245,6 +261,7 @@ class Search {
     return movable_[random_.below(movable_.size())];
   }
 
+  static constexpr std::int64_t k_move_work = 400000;  // moves per node = this / ops
   static constexpr std::size_t k_carried_out = 10;
   static constexpr int k_fit_rounds = 6;
   static constexpr std::size_t k_minimized = 4;
@@ -289,6 +306,7 @@ const std::vector<SearchMethod>& search_methods() {
         {"greedy", "recompute: offline eviction with exact next use, swept over its weights"},
         {"offload", "the same eviction with copies to the host as the only way out"},
         {"joint", "the same eviction with both ways out"},
+        {"anneal", "recompute: local search over schedules, started by greedy"},
     };
     for (const Baseline& baseline : baselines()) all.push_back({baseline.name, baseline.about});
     return all;

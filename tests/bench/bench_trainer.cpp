@@ -57,7 +57,8 @@ RunConfig named(const std::string& model, std::int64_t batch, std::int64_t seque
 
 RunConfig mlp(const std::string& name, std::vector<std::int64_t> widths, std::int64_t batch) {
   RunConfig config;
-  config.model = {.name = name, .mlp = {.widths = std::move(widths)}, .gpt2 = {}};
+  config.model.name = name;
+  config.model.mlp.widths = std::move(widths);
   config.batch = batch;
   return config;
 }
