@@ -111,6 +111,7 @@ int report(const CommandLine& line, const RunResult& result) {
 }
 
 int profile(CommandLine line) {
+  require_writable(line.output);
   Trace program = program_of(line);
   program.meta.tool = "tidemark 0.1.0";
   program.meta.command = line.command;

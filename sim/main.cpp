@@ -89,6 +89,12 @@ int run(int argc, char** argv) {
   add_lists(app, exit_code);
   app.add_subcommand("profile", "run the reference trainer and record; or execute a planned trace");
   app.add_subcommand("view", "the window: timeline of one or more traces");
+  const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
+  const auto named = [&verb](const CLI::App* known) { return known->get_name() == verb; };
+  if (!verb.starts_with('-') && std::none_of(verbs.begin(), verbs.end(), named)) {
+    fmt::print(stderr, "tidemark: expected a verb, found '{}'; see tidemark --help\n", verb);
+    return k_exit_bad_input;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {
