@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "sim/exit_code.h"
+#include "sim/manual.h"
 #include "sim/verbs.h"
 #include "sim/version.h"
 #include "traces/error.h"
@@ -87,6 +88,10 @@ int run(int argc, char** argv) {
   add_lists(app, exit_code);
   app.add_subcommand("profile", "run the reference trainer and record; or execute a planned trace");
   app.add_subcommand("view", "the window: timeline of one or more traces");
+  if (const std::optional<std::string> manual = asked_manual(app, argc, argv)) {
+    fmt::print("{}", *manual);
+    return k_exit_done;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {
