@@ -33,7 +33,7 @@ std::string option_section(const CLI::App& app) {
     std::string names = option->get_name(false, true);
     if (names.empty()) names = option->get_name(true);
     std::replace(names.begin(), names.end(), ',', ' ');
-    const bool flag = option->get_type_size() == 0 || option->get_positional();
+    const bool flag = option->get_items_expected_max() == 0 || option->get_positional();
     out += fmt::format(".TP\n.B {}{}\n{}\n", roff(names), flag ? "" : " \\fIVALUE\\fR",
                        roff(option->get_description()));
   }

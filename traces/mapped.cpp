@@ -156,6 +156,8 @@ void MappedTrace::rebuild_index() {
       }
     } catch (const std::exception&) {
       ++health_.damaged_blocks;
+      // The name of a damaged block is not to be trusted: one that nobody knows was some table.
+      if (!is_table(block.type)) events_end = true;
       if (block.type != "events") continue;
       events_end = true;
       health_.dropped_events +=

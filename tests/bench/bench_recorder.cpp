@@ -77,7 +77,10 @@ Pairs pairs_of(const std::string& model, std::int64_t steps) {
   std::vector<double> ratios;
   std::vector<Digest> expected;
   const auto cpu_of = [&](bool record) {
-    RunOptions options{.steps = steps, .data = &data, .record = record};
+    RunOptions options;
+    options.steps = steps;
+    options.data = &data;
+    options.record = record;
     if (record) options.stream = stream;
     // Results are compared once; hashing them each time would hide the cost that is looked for.
     options.digests = ratios.empty();
