@@ -127,8 +127,30 @@ class Lane {
     if (kind < 5 || state_.added().empty()) return drop_some();
     if (kind < 9) return erase_some();
     if (kind < 12) return shift_some();
-    erase_some();
-    drop_some();
+    if (kind < 15) {
+      erase_some();
+      return drop_some();
+    }
+    rebuild_some();
+  }
+
+  /// Takes out added executions of ops that lie near each other, and drops values until no more is
+  /// above the limit than before.
+  void rebuild_some() {
+    if (state_.added().empty()) return;
+    const std::int64_t excess = state_.excess_bytes();
+    const Position center = op_of(some_added());
+    const std::size_t most = 1 + random_.below(6);
+    for (std::size_t i = 0; i < most && !state_.added().empty(); ++i) {
+      for (int attempt = 0; attempt < 16; ++attempt) {
+        if (state_.added().empty()) break;
+        const Moment m = some_added();
+        if (std::abs(op_of(m) - center) > 16) continue;
+        erase_chain(stage_of(m), op_of(m));
+        break;
+      }
+    }
+    for (std::size_t i = 0; i < 3 * most && state_.excess_bytes() > excess; ++i) drop_some();
   }
 
   Moment some_added() { return state_.added()[random_.below(state_.added().size())]; }
@@ -178,13 +200,17 @@ class Lane {
     return found;
   }
 
+  /// Half of the time one while something is made again: a value may also be absent just then.
+  Moment some_moment() {
+    if (!state_.added().empty() && random_.below(2) == 0) return some_added();
+    const auto stage = static_cast<Position>(random_.below(task_.ops.size()));
+    return moment(stage, stage);
+  }
+
   /// Removes a value between two of its uses.
   void drop_some() {
     Moment when = random_.below(4) != 0 ? state_.over_limit(random_.next()) : -1;
-    if (when < 0) {
-      const auto stage = static_cast<Position>(random_.below(task_.ops.size()));
-      when = moment(stage, stage);
-    }
+    if (when < 0) when = some_moment();
     const Position op = some_live_at(when);
     if (op < 0) return;
     const Position next = next_use(op, when);
@@ -281,15 +307,15 @@ class Lane {
 struct Timer {
   std::chrono::steady_clock::time_point begin;
   double limit_s = 0;
-  [[nodiscard]] bool over() const {
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
-    return limit_s > 0 && spent.count() > limit_s;
+  [[nodiscard]] double spent_s() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
+  [[nodiscard]] bool over() const { return limit_s > 0 && spent_s() > limit_s; }
 };
 
 constexpr std::int64_t k_lanes = 2;
 constexpr std::int64_t k_first_round = 20000;  // moves per lane; each round has four times as many
-constexpr std::int64_t k_longest_round = 4000000;
+constexpr std::int64_t k_longest_round = 16000000;
 constexpr double k_hot = 2;  // in mean costs of an op
 constexpr double k_cold = 0.01;
 
@@ -302,6 +328,17 @@ void cool_together(std::vector<Lane>& lanes, std::int64_t moves, const Timer& ti
   std::thread second([&] { cool(lanes[1]); });
   cool(lanes[0]);
   second.join();
+}
+
+/// Longer rounds cool more slowly and find more. With a limit on the clock the last round is sized
+/// so that it can be cooled to its end.
+std::int64_t next_round(std::int64_t moves, std::int64_t nodes, const Timer& timer) {
+  const std::int64_t next = std::min(moves * 4, k_longest_round);
+  if (timer.limit_s <= 0) return next;
+  const double spent_s = timer.spent_s();
+  const double per_s = static_cast<double>(nodes / k_lanes) / std::max(spent_s, 1e-6);
+  const auto left = static_cast<std::int64_t>(0.95 * per_s * (timer.limit_s - spent_s));
+  return std::clamp<std::int64_t>(2 * next > left ? left : next, 1000, k_longest_round);
 }
 
 const Lane& best_of(const std::vector<Lane>& lanes) {
@@ -335,7 +372,7 @@ AnnealResult anneal(const Dataflow& flow, const AnnealRequest& request) {
     if (request.progress && !request.progress(result.nodes, cost_ns)) result.cut = true;
     const std::vector<Moment> from = best.best();
     for (Lane& lane : lanes) lane.adopt(from);
-    moves = std::min(moves * 4, k_longest_round);
+    moves = next_round(moves, result.nodes, timer);
   }
   const Lane& best = best_of(lanes);
   result.fits = best.fits();

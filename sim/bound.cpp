@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "sim/cover.h"
 #include "sim/graph.h"
 #include "sim/prefetch.h"
 
@@ -257,16 +258,14 @@ Infeasible budget_bound(const Trace& source, const SearchRequest& request) {
   return budget_bound(source, allowed_by(request));
 }
 
-std::int64_t step_bound_ns(const Trace& source, const SearchRequest& request) {
-  const Dataflow flow = dataflow_of(source);
+namespace {
+
+/// `begin_ns`: of each op when the ops of the compute stream run back to back; one more at the end.
+std::int64_t step_bound_ns(const Dataflow& flow, const std::vector<double>& begin_ns,
+                           const SearchRequest& request) {
   const Allowed allowed = allowed_by(request);
   const std::vector<Gap> gaps = gaps_of(flow, allowed);
   const std::vector<std::int64_t> live = keep_all_bytes(flow);
-  std::vector<double> begin_ns{0};  // compute stream only
-  for (const BodyOp& op : flow.body) {
-    const bool computes = source[source[op.op].stream].kind == StreamKind::compute;
-    begin_ns.push_back(begin_ns.back() + (computes ? static_cast<double>(op.duration_ns) : 0));
-  }
   double best = begin_ns.back();
   for (const Position t : moments(live, request.budget_bytes)) {
     const double own_ns = begin_ns[at(t) + 1] - begin_ns[at(t)];
@@ -280,7 +279,31 @@ std::int64_t step_bound_ns(const Trace& source, const SearchRequest& request) {
     if (least < 0) return -1;
     best = std::max(best, least);
   }
-  return static_cast<std::int64_t>(best);
+  const auto bound_ns = static_cast<std::int64_t>(best);
+  if (allowed.offload || !allowed.recompute) return bound_ns;
+  const RecomputeBound cover = cover_bound(flow, request.budget_bytes, {});
+  if (!cover.possible) return -1;
+  const auto base_ns = static_cast<std::int64_t>(begin_ns.back());
+  return std::max(bound_ns, base_ns + cover.cost_ns - flow.compute_ns());
+}
+
+}  // namespace
+
+std::int64_t step_bound_ns(const Trace& source, const SearchRequest& request) {
+  const Dataflow flow = dataflow_of(source);
+  std::vector<double> begin_ns{0};
+  for (const BodyOp& op : flow.body) {
+    const bool computes = source[source[op.op].stream].kind == StreamKind::compute;
+    begin_ns.push_back(begin_ns.back() + (computes ? static_cast<double>(op.duration_ns) : 0));
+  }
+  return step_bound_ns(flow, begin_ns, request);
+}
+
+std::int64_t step_bound_ns(const Dataflow& flow, std::int64_t budget_bytes) {
+  SearchRequest request;
+  request.budget_bytes = budget_bytes;
+  request.allow_offload = false;
+  return step_bound_ns(flow, {flow.begin_ns.begin(), flow.begin_ns.end()}, request);
 }
 
 }  // namespace tidemark

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "sim/graph.h"
 #include "sim/search.h"
 
 namespace tidemark {
@@ -20,5 +21,8 @@ namespace tidemark {
 /// execution of its producer, or, when offload is allowed, its transfer beyond what the links can
 /// carry in a step. -1 when no plan within the budget exists.
 [[nodiscard]] std::int64_t step_bound_ns(const Trace& source, const SearchRequest& request);
+
+/// The same by recomputation alone, for the dataflow of a plain graph.
+[[nodiscard]] std::int64_t step_bound_ns(const Dataflow& flow, std::int64_t budget_bytes);
 
 }  // namespace tidemark

@@ -1,5 +1,6 @@
 #include "sim/candidates.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "sim/check.h"
@@ -41,20 +42,41 @@ Trace with_link(const Trace& source, const SearchRequest& request) {
   return trace;
 }
 
+/// As many tries as take about as long on a large body as on a small one.
+std::int64_t suitable_nodes(const SearchRequest& request, const Dataflow& flow) {
+  constexpr std::int64_t k_nodes = 200;
+  constexpr std::int64_t k_ops = 1500;  // up to this many ops all of them
+  constexpr std::int64_t k_least = 10;
+  if (request.nodes > 0) return request.nodes;
+  const auto ops = std::max<std::int64_t>(1, static_cast<std::int64_t>(flow.body.size()));
+  return std::clamp(k_nodes * k_ops / ops, k_least, k_nodes);
+}
+
 }  // namespace
 
 Candidates::Candidates(const Trace& source, const SearchRequest& request)
     : source_(with_link(source, request)),
       request_(request),
       flow_(dataflow_of(source_)),
-      begin_(std::chrono::steady_clock::now()) {
-  keep_all_ = lowest_ = evaluate({});
+      nodes_(suitable_nodes(request, flow_)),
+      begin_(std::chrono::steady_clock::now()) {}
+
+void Candidates::set_budget(std::int64_t budget_bytes, std::int64_t bound_step_ns) {
+  known_.clear();
   exact_ = false;
+  budget_bytes_ = budget_bytes;
+  bound_step_ns_ = bound_step_ns;
+  keep_all_ = evaluate({});
+  keep_all_.method = "keep-all";
+  lowest_ = keep_all_;
 }
 
 void Candidates::be_exact() {
-  if (!exact_) known_.clear();
+  if (exact_) return;
+  known_.clear();
   exact_ = true;
+  keep_all_.height_bytes = evaluate({}).height_bytes;
+  lowest_ = keep_all_;
 }
 
 Eviction Candidates::try_eviction(const EvictionSettings& settings) {
@@ -67,19 +89,16 @@ Candidate Candidates::evaluate(const std::vector<Decision>& decisions) {
   const auto [entry, fresh] = known_.try_emplace(key_of(decisions));
   auto& [step_ns, height_bytes] = entry->second;
   if (fresh) {
+    ++tried_;
     Trace trace = apply_plan(source_, decisions);
     height_bytes = placement_bound(trace, device_of(trace));
-    const bool placed = exact_ || height_bytes <= request_.budget_bytes;
-    if (placed) height_bytes = place_all(trace, exact_ ? 0 : request_.budget_bytes);
-    if (const std::vector<Finding> findings = check(trace, 1); !findings.empty()) {
-      throw std::logic_error("own plan is illegal: " + findings[0].place + ": " +
-                             findings[0].message);
-    }
+    const bool placed = exact_ || height_bytes <= budget_bytes_;
+    if (placed) height_bytes = place_all(trace, exact_ ? 0 : budget_bytes_);
     step_ns = replay(trace, device_of(trace)).step_ns;
   }
   candidate.step_ns = step_ns;
   candidate.height_bytes = height_bytes;
-  if (!exact_ && height_bytes > request_.budget_bytes) return candidate;  // perhaps not its height
+  if (!exact_ && height_bytes > budget_bytes_) return candidate;  // perhaps not its height
   const bool lower =
       std::pair(height_bytes, step_ns) < std::pair(lowest_.height_bytes, lowest_.step_ns);
   if (lower) lowest_ = candidate;
@@ -88,7 +107,7 @@ Candidate Candidates::evaluate(const std::vector<Decision>& decisions) {
 
 bool Candidates::stopped(std::int64_t best_step_ns) {
   if (cut_) return true;
-  if (request_.progress && !request_.progress(tried_, best_step_ns)) cut_ = true;
+  if (request_.progress && !request_.progress({tried_, best_step_ns, bound_step_ns_})) cut_ = true;
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin_;
   if (request_.time_limit_s > 0 && spent.count() > request_.time_limit_s) cut_ = true;
   return cut_;
@@ -96,9 +115,14 @@ bool Candidates::stopped(std::int64_t best_step_ns) {
 
 Trace Candidates::planned(const Candidate& candidate) const {
   Trace trace = apply_plan(source_, candidate.decisions);
-  trace.plan.height_bytes = place_all(trace);
+  trace.plan.height_bytes = place_all(trace, exact_ ? 0 : budget_bytes_);
+  if (const std::vector<Finding> findings = check(trace, 1); !findings.empty()) {
+    throw std::logic_error("own plan is illegal: " + findings[0].place + ": " +
+                           findings[0].message);
+  }
   const Timeline timeline = replay(trace, device_of(trace));
-  trace.plan.budget_bytes = request_.budget_bytes;
+  trace.plan.budget_bytes = budget_bytes_;
+  trace.plan.method = candidate.method;
   trace.plan.peak_bytes = timeline.peak.bytes;
   trace.plan.step_ns = timeline.step_ns;
   trace.plan.keep_all_step_ns = keep_all_.step_ns;

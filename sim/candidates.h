@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "sim/eviction.h"
@@ -18,6 +19,7 @@ struct Candidate {
   std::vector<Decision> decisions;
   std::int64_t step_ns = 0;
   std::int64_t height_bytes = 0;
+  std::string method{};  // that found it
   [[nodiscard]] bool better_than(const Candidate& other) const {
     return std::pair(step_ns, height_bytes) < std::pair(other.step_ns, other.height_bytes);
   }
@@ -40,21 +42,29 @@ class Candidates {
   /// One walk of the eviction; counts as a try.
   [[nodiscard]] Eviction try_eviction(const EvictionSettings& settings);
 
-  /// The plan carried out; an own bug when check() finds it illegal. Unless be_exact() was called,
-  /// the height of a plan that fits may not be the least, and that of a plan whose live bytes are
-  /// above the budget is just those.
+  /// The plan carried out, placed and replayed; counts as a try. Unless be_exact() was called, the
+  /// height of a plan that fits may not be the least, and that of a plan whose live bytes are above
+  /// the budget is just those.
   [[nodiscard]] Candidate evaluate(const std::vector<Decision>& decisions);
 
   /// From now on every height is the least that place() finds.
   void be_exact();
 
+  /// Another budget for the same source: what depends on the old one is forgotten.
+  void set_budget(std::int64_t budget_bytes, std::int64_t bound_step_ns);
+  [[nodiscard]] std::int64_t budget_bytes() const { return budget_bytes_; }
+
   /// Limits of the request, asked between tries.
   [[nodiscard]] bool stopped(std::int64_t best_step_ns);
   /// False when the clock or the caller ended the search.
   [[nodiscard]] bool reproducible() const { return !cut_; }
-  [[nodiscard]] bool nodes_left() const { return tried_ < request_.nodes; }
+  /// From now on nodes_left() counts anew: each way of searching has its own share.
+  void begin_share() { share_begin_ = tried_; }
+  [[nodiscard]] bool nodes_left() const { return tried_ - share_begin_ < nodes_; }
+  [[nodiscard]] std::int64_t nodes() const { return nodes_; }
 
-  /// The planned trace of a candidate, placed, with a filled plan record apart from its bounds.
+  /// The planned trace of a candidate, placed, with a filled plan record apart from its bounds; an
+  /// own bug when check() finds it illegal.
   [[nodiscard]] Trace planned(const Candidate& candidate) const;
 
  private:
@@ -65,7 +75,11 @@ class Candidates {
   const SearchRequest& request_;
   Dataflow flow_;
   std::map<Key, std::pair<std::int64_t, std::int64_t>> known_;  // step, height
+  std::int64_t nodes_ = 0;
+  std::int64_t budget_bytes_ = 0;
+  std::int64_t bound_step_ns_ = -1;
   std::int64_t tried_ = 0;
+  std::int64_t share_begin_ = 0;
   bool cut_ = false;
   bool exact_ = true;
   std::chrono::steady_clock::time_point begin_;

@@ -63,7 +63,7 @@ class KnapsackCover {
     best_ = std::numeric_limits<std::int64_t>::max();
     nodes_ = 0;
     descend(0, 0, need);
-    return nodes_ < k_most_nodes ? best_ : static_cast<std::int64_t>(std::ceil(relaxed - 1e-6));
+    return nodes_ < most_nodes() ? best_ : static_cast<std::int64_t>(std::ceil(relaxed - 1e-6));
   }
 
  private:
@@ -80,7 +80,7 @@ class KnapsackCover {
   }
 
   void descend(std::size_t from, std::int64_t cost, std::int64_t need) {
-    if (++nodes_ >= k_most_nodes) return;
+    if (++nodes_ >= most_nodes()) return;
     if (need <= 0) {
       best_ = std::min(best_, cost);
       return;
@@ -94,7 +94,11 @@ class KnapsackCover {
     descend(from + 1, cost, need);
   }
 
-  static constexpr std::int64_t k_most_nodes = 20000;
+  /// A node looks at every item at worst.
+  [[nodiscard]] std::int64_t most_nodes() const {
+    return 1000000 / static_cast<std::int64_t>(items_.size() + 1);
+  }
+
   std::vector<Item> items_;
   std::int64_t best_ = 0;
   std::int64_t nodes_ = 0;

@@ -21,7 +21,7 @@ struct RecomputeBound {
 
 struct CoverLimits {
   double seconds = 0;         // 0 = none, then the answer is reproducible
-  std::int64_t nodes = 2000;  // of the solver's tree
+  std::int64_t nodes = 100;  // of the solver's tree
 };
 
 /// All ops together: a 0/1 program with one column per value and gap between two of its uses, one

@@ -15,14 +15,20 @@ std::size_t at(Position position) {
 
 /// The share of the time that a proof may take before the search begins.
 constexpr double k_bound_share = 0.1;
+constexpr std::int64_t k_bound_nodes = 100;  // of the solver's tree, without a limit on time
+
+CoverLimits limits_of(const EngineRequest& request) {
+  if (request.time_limit_s <= 0) return {.seconds = 0, .nodes = k_bound_nodes};
+  return {.seconds = k_bound_share * request.time_limit_s, .nodes = 100000};
+}
 
 }  // namespace
 
 EngineResult run_engine(const Dataflow& flow, const EngineRequest& request) {
   const auto begin = std::chrono::steady_clock::now();
   EngineResult result;
-  const CoverLimits limits{.seconds = k_bound_share * request.time_limit_s};
-  const RecomputeBound bound = cover_bound(flow, request.limit_bytes, limits);
+  RecomputeBound bound{.cost_ns = request.bound_cost_ns};
+  if (request.bound_cost_ns < 0) bound = cover_bound(flow, request.limit_bytes, limits_of(request));
   if (!bound.possible || least_peak(flow).bytes > request.limit_bytes) {
     result.proven_infeasible = true;
     return result;

@@ -21,6 +21,7 @@ struct EngineRequest {
   std::int64_t nodes = 2000000;  // moves; without a time limit the result is a function of it
   std::int64_t seed = 1;
   double time_limit_s = 0;                              // 0 = none
+  std::int64_t bound_cost_ns = -1;                      // known already; -1 = computed first
   Schedule start;                                       // where to begin; empty = keep-all
   std::function<bool(const EngineProgress&)> progress;  // between rounds; false = stop
 };

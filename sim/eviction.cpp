@@ -104,7 +104,6 @@ class Walk {
     const BodyOp& op = flow_.body[at(now_)];
     clock_at_.push_back(clock_ns_);
     live_at_.push_back(live_bytes_);
-    if (now_ == settings_.drop_at) drop_all();
     find_missing(op);
     for (const BufferId id : op.touches) {
       ++state(id).pins;
@@ -382,13 +381,6 @@ class Walk {
     s.queued_at = s.need;
     queued_ns_.add(s.need, transfer);
     leave(choice.victim, Where::host);
-  }
-
-  void drop_all() {
-    for (const BufferId id : settings_.drop) {
-      if (state(id).where != Where::here || recompute_cost_ns(id) >= k_impossible) continue;
-      remove({.victim = id, .offload = false, .score = 0});
-    }
   }
 
   const Dataflow& flow_;

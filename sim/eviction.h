@@ -26,9 +26,6 @@ struct EvictionSettings {
   std::int64_t link_latency_ns = 0;
   double link_price = 0.05;     // share of a transfer that is charged even when it is hidden
   std::vector<double> weights;  // by buffer, larger = keep; empty = 1 for all
-  /// Before this op every value of `drop` leaves, whatever the limit is; -1 = none.
-  Position drop_at = -1;
-  std::vector<BufferId> drop;
 };
 
 struct Eviction {

@@ -145,15 +145,13 @@ std::vector<std::int64_t> keep_all_bytes(const Dataflow& flow) {
   return live;
 }
 
-std::vector<BufferId> articulation_values(const Trace& source, const Dataflow& flow) {
+std::vector<BufferId> articulation_values(const Dataflow& flow, Position backward_begin) {
   // One vertex per buffer and one per op: removing a value must not take an op with it.
   using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::undirectedS>;
   const std::size_t first_op = flow.values.size();
   Graph graph(first_op + flow.body.size());
-  for (std::size_t at = 0; at < flow.body.size(); ++at) {
-    const BodyOp& op = flow.body[at];
-    if (source[op.op].phase != Phase::forward) continue;
-    for (const BufferId id : op.touches) {
+  for (std::size_t at = 0; static_cast<Position>(at) < backward_begin; ++at) {
+    for (const BufferId id : flow.body[at].touches) {
       if (flow[id].recomputable) boost::add_edge(id.index(), first_op + at, graph);
     }
   }

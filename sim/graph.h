@@ -64,6 +64,8 @@ struct Dataflow {
 /// Values that every path through the forward ops crosses: cutting one there separates what comes
 /// before from what comes after. In order of production. These are the places where Chen et al.
 /// (2016) put checkpoints. Values that cannot be made again (inputs) are not part of the graph.
-[[nodiscard]] std::vector<BufferId> articulation_values(const Trace& source, const Dataflow& flow);
+/// Forward are the ops before `backward_begin`.
+[[nodiscard]] std::vector<BufferId> articulation_values(const Dataflow& flow,
+                                                        Position backward_begin);
 
 }  // namespace tidemark

@@ -85,6 +85,8 @@ int run(int argc, char** argv) {
   add_plan(app, exit_code);
   add_diff(app, exit_code);
   add_estimate(app, exit_code);
+  add_import(app, exit_code);
+  add_allocator(app, exit_code);
   add_lists(app, exit_code);
   app.add_subcommand("profile", "run the reference trainer and record; or execute a planned trace");
   app.add_subcommand("view", "the window: timeline of one or more traces");

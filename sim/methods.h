@@ -16,10 +16,4 @@ namespace tidemark {
 /// also over the price of the link.
 [[nodiscard]] std::vector<EvictionSettings> eviction_sweep(const EvictionSettings& start);
 
-/// Chen et al. 2016: of the values that every path of the forward pass crosses keep about sqrt(n),
-/// evenly spaced; everything else that can be made again leaves when backward begins.
-/// A few counts around sqrt(n) are tried. Empty when the program has no backward pass.
-[[nodiscard]] std::vector<EvictionSettings> chen_sqrt(const Trace& source, const Dataflow& flow,
-                                                      const EvictionSettings& start);
-
 }  // namespace tidemark

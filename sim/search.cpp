@@ -7,31 +7,16 @@
 #include <limits>
 #include <optional>
 
+#include "sim/baselines.h"
 #include "sim/bound.h"
 #include "sim/candidates.h"
+#include "sim/engine.h"
 #include "sim/methods.h"
+#include "sim/random.h"
 #include "traces/error.h"
 
 namespace tidemark {
 namespace {
-
-/// splitmix64 (Steele et al. 2014): the same numbers everywhere.
-class Random {
- public:
-  explicit Random(std::int64_t seed) : state_(static_cast<std::uint64_t>(seed)) {}
-  std::uint64_t next() {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15U);
-    z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
-    return z ^ (z >> 31U);
-  }
-  std::size_t below(std::size_t count) { return static_cast<std::size_t>(next() % count); }
-  /// In [0, 1).
-  double unit() { return static_cast<double>(next() >> 11U) * 0x1.0p-53; }
-
- private:
-  std::uint64_t state_;
-};
 
 /// One eviction that was walked, with what it predicts.
 struct Draft {
@@ -41,62 +26,142 @@ struct Draft {
 
 class Search {
  public:
-  Search(Candidates& candidates, const SearchRequest& request)
+  Search(Candidates& candidates, const SearchRequest& request, const SearchResult* smaller)
       : candidates_(candidates), request_(request), random_(request.seed) {
     for (std::size_t row = 0; row < candidates.flow().values.size(); ++row) {
       if (candidates.flow().values[row].movable) movable_.emplace_back(row);
     }
+    if (smaller != nullptr && smaller->feasible) smaller_ = &smaller->planned;
   }
 
   /// The best plan within the budget; none when no method found one.
   std::optional<Candidate> run(const std::string& method) {
+    method_ = "keep-all";
     offer(candidates_.keep_all());
+    if (!best_ && method == "keep-all") {
+      candidates_.be_exact();
+      offer(candidates_.keep_all());
+    }
     if (best_ || method == "keep-all") return best_;
-    EvictionSettings start = settings_of(request_);
-    if (method == "chen-sqrt" || method == "auto") try_chen(start);
-    if (method == "chen-sqrt") return best_;
-    if (method == "greedy") start.allow_offload = false;
-    if (method == "offload") start.allow_recompute = false;
-    portfolio(start);
-    if (!best_) minimize(start);
-    improve();
+    adopt_smaller();
+    const bool all = method == "auto";
+    const bool offload = settings_of(request_).allow_offload;
+    if (all || method == "greedy") evict_by("greedy", request_.allow_recompute, false);
+    if (method == "anneal") evict_by("greedy", request_.allow_recompute, false);
+    if (all || method == "anneal") anneal_schedules();
+    if (all || method == "offload") evict_by("offload", false, offload);
+    if (all || method == "joint") evict_by("joint", request_.allow_recompute, offload);
+    const std::size_t ops = candidates_.flow().body.size();
+    for (const Baseline& baseline : baselines()) {
+      if (baseline.name == method || (all && ops <= baseline.most_ops)) try_baseline(baseline);
+    }
     return best_;
   }
 
  private:
+  /// The plan for a smaller budget fits in this one.
+  void adopt_smaller() {
+    if (smaller_ == nullptr) return;
+    method_ = smaller_->plan.method;
+    offer(candidates_.evaluate(smaller_->decisions));
+  }
+
+  /// One way of searching, with its own share of nodes and its own random numbers: so auto does
+  /// exactly what each method alone does, and is never worse.
+  void evict_by(const char* method, bool recompute, bool offload) {
+    if (!recompute && !offload) return;
+    if (std::string_view(method) == "joint" && !(recompute && offload)) {
+      if (request_.method == "auto") return;  // done already under the other name
+    }
+    method_ = method;
+    random_ = Random(request_.seed);
+    candidates_.begin_share();
+    best_settings_.reset();
+    std::swap(best_, others_);  // what others found must not steer this one
+    EvictionSettings start = settings_of(request_);
+    start.limit_bytes = candidates_.budget_bytes();
+    start.allow_recompute = recompute;
+    start.allow_offload = offload;
+    portfolio(start);
+    if (!best_ && !others_ && !smaller_) minimize(start);
+    improve();
+    if (others_ && (!best_ || !best_->better_than(*others_))) best_ = others_;
+    others_.reset();
+  }
+
+  /// Local search over schedules (sim/engine.h), from the best plan on when that only recomputes.
+  /// It limits live bytes; the limit moves down until the placement fits too.
+  void anneal_schedules() {
+    if (!request_.allow_recompute || stopped() || best_extra_ns() == 0) return;
+    method_ = "anneal";
+    const Dataflow& flow = candidates_.flow();
+    const auto ops = static_cast<std::int64_t>(flow.body.size());
+    EngineRequest wish;
+    wish.limit_bytes = candidates_.budget_bytes();
+    wish.nodes = candidates_.nodes() * std::clamp<std::int64_t>(k_move_work / (ops + 1), 20, 1000);
+    wish.seed = request_.seed;
+    wish.bound_cost_ns = 0;
+    wish.time_limit_s = request_.time_limit_s / 4;
+    wish.progress = [this](const EngineProgress&) { return !stopped(); };
+    const auto recomputes = [](const Decision& d) { return d.kind == DecisionKind::recompute; };
+    if (best_ && std::all_of(best_->decisions.begin(), best_->decisions.end(), recomputes)) {
+      wish.start = schedule_of(flow, best_->decisions);
+    }
+    for (int round = 0; round < k_fit_rounds && !stopped(); ++round) {
+      const EngineResult result = run_engine(flow, wish);
+      if (!result.fits || (best_ && result.cost_ns >= best_->step_ns)) return;
+      const Candidate candidate = candidates_.evaluate(decisions_of(flow, result.schedule));
+      offer(candidate);
+      if (candidate.height_bytes <= candidates_.budget_bytes()) return;
+      wish.limit_bytes -= candidate.height_bytes - candidates_.budget_bytes();
+      wish.start = result.schedule;
+      wish.nodes /= 2;
+    }
+  }
+
+  void try_baseline(const Baseline& baseline) {
+    if (!request_.allow_recompute || stopped()) return;
+    method_ = std::string(baseline.name);
+    const Dataflow& flow = candidates_.flow();
+    BaselineRequest wish{.backward_begin = backward_begin_of(candidates_.source(), flow),
+                         .limit_bytes = candidates_.budget_bytes(),
+                         .stopped = [this] { return stopped(); }};
+    for (int round = 0; round < k_fit_rounds && !stopped(); ++round) {
+      const BaselinePlan plan = best_of(baseline, flow, wish);
+      if (!plan.fits || (best_ && plan.figures.cost_ns >= best_->step_ns)) return;
+      const Candidate candidate = candidates_.evaluate(decisions_of(flow, plan.schedule));
+      offer(candidate);
+      if (candidate.height_bytes <= candidates_.budget_bytes()) return;
+      wish.limit_bytes =
+          std::min(plan.figures.peak_bytes - 1,
+                   wish.limit_bytes - (candidate.height_bytes - candidates_.budget_bytes()));
+    }
+  }
+
   bool offer(const Candidate& candidate) {
-    if (candidate.height_bytes > request_.budget_bytes) return false;
+    if (candidate.height_bytes > candidates_.budget_bytes()) return false;
     if (best_ && !candidate.better_than(*best_)) return false;
     best_ = candidate;
+    best_->method = method_;
     return true;
   }
 
-  bool stopped() { return candidates_.stopped(best_ ? best_->step_ns : -1); }
+  bool stopped() {
+    std::int64_t best_ns = best_ ? best_->step_ns : -1;
+    if (others_ && (best_ns < 0 || others_->step_ns < best_ns)) best_ns = others_->step_ns;
+    return candidates_.stopped(best_ns);
+  }
 
   std::int64_t best_extra_ns() const {
     return best_ ? best_->step_ns - candidates_.keep_all().step_ns
                  : std::numeric_limits<std::int64_t>::max();
   }
 
-  void try_chen(const EvictionSettings& start) {
-    for (const auto& settings : chen_sqrt(candidates_.source(), candidates_.flow(), start)) {
-      if (!request_.allow_recompute || stopped()) return;
-      const Eviction eviction = candidates_.try_eviction(settings);
-      if (eviction.fits) offer(candidates_.evaluate(eviction.decisions));
-    }
-  }
-
   /// Walks the whole sweep, then carries out the most promising drafts, least predicted time first.
   void portfolio(const EvictionSettings& start) {
     std::vector<Draft> drafts;
     std::vector<EvictionSettings> sweep = eviction_sweep(start);
-    if (start.allow_offload && start.allow_recompute) {
-      EvictionSettings alone = start;
-      alone.allow_offload = false;
-      const std::vector<EvictionSettings> more = eviction_sweep(alone);
-      sweep.insert(sweep.end(), more.begin(), more.end());
-    }
-    const auto share = static_cast<std::size_t>(std::max<std::int64_t>(1, request_.nodes / 2));
+    const auto share = static_cast<std::size_t>(std::max<std::int64_t>(1, candidates_.nodes() / 2));
     for (std::size_t i = 0; i < std::min(sweep.size(), share) && !stopped(); ++i) {
       drafts.push_back({sweep[i], candidates_.try_eviction(sweep[i])});
     }
@@ -104,22 +169,25 @@ class Search {
       return std::pair(!a.eviction.fits, a.eviction.extra_ns) <
              std::pair(!b.eviction.fits, b.eviction.extra_ns);
     });
-    for (std::size_t i = 0; i < drafts.size() && i < k_carried_out && !stopped(); ++i) {
+    for (std::size_t i = 0; i < drafts.size() && i < k_carried_out && may_go_on(); ++i) {
       fit(drafts[i]);
     }
   }
 
+  /// The first plan is searched for beyond the share of nodes.
+  bool may_go_on() { return !stopped() && (candidates_.nodes_left() || !best_); }
+
   /// Moves the limit on live bytes until the placement just fits the budget.
   void fit(Draft draft) {
     std::int64_t low = 0;  // a limit whose plan fits
-    std::int64_t high = 2 * request_.budget_bytes;
+    std::int64_t high = 2 * candidates_.budget_bytes();
     for (int round = 0; round < k_fit_rounds && high - low > k_granule_bytes; ++round) {
       std::int64_t room = 0;  // of the placement under the budget
       if (draft.eviction.fits) {
         if (best_ && 2 * best_extra_ns() / 3 < draft.eviction.extra_ns) return;
         const Candidate candidate = candidates_.evaluate(draft.eviction.decisions);
         if (offer(candidate)) best_settings_ = draft.settings;
-        room = request_.budget_bytes - candidate.height_bytes;
+        room = candidates_.budget_bytes() - candidate.height_bytes;
       } else {
         room = draft.settings.limit_bytes / 32;  // the walk counts more than is live: try higher
       }
@@ -127,7 +195,7 @@ class Search {
       (draft.eviction.fits && room < 0 ? high : low) = limit;
       limit += room;
       if (limit <= low || limit >= high) limit = low + (high - low) / 2;
-      if (stopped() || !candidates_.nodes_left()) return;
+      if (!may_go_on()) return;
       draft.eviction = candidates_.try_eviction(draft.settings);
     }
   }
@@ -164,7 +232,7 @@ class Search {
       const Eviction eviction = candidates_.try_eviction(next);
       if (!eviction.fits || eviction.extra_ns > best_extra_ns()) continue;
       const Candidate candidate = candidates_.evaluate(eviction.decisions);
-      const bool as_good = best_ && candidate.height_bytes <= request_.budget_bytes &&
+      const bool as_good = best_ && candidate.height_bytes <= candidates_.budget_bytes() &&
                            candidate.step_ns == best_->step_ns;
       if (offer(candidate) || as_good) settings = next;
     }
@@ -193,6 +261,7 @@ class Search {
     return movable_[random_.below(movable_.size())];
   }
 
+  static constexpr std::int64_t k_move_work = 400000;  // moves per node = this / ops
   static constexpr std::size_t k_carried_out = 10;
   static constexpr int k_fit_rounds = 6;
   static constexpr std::size_t k_minimized = 4;
@@ -202,7 +271,10 @@ class Search {
   const SearchRequest& request_;
   Random random_;
   std::vector<BufferId> movable_;
-  std::optional<Candidate> best_;
+  std::string method_;               // that is at work
+  std::optional<Candidate> best_;    // of this method
+  std::optional<Candidate> others_;  // of those before
+  const Trace* smaller_ = nullptr;   // the plan for the next smaller budget of a sweep
   std::optional<EvictionSettings> best_settings_;
 };
 
@@ -227,35 +299,71 @@ void require_plannable(const Trace& source, const SearchRequest& request) {
 }  // namespace
 
 const std::vector<SearchMethod>& search_methods() {
-  static const std::vector<SearchMethod> methods{
-      {"auto", "the best of all, recompute and offload together"},
-      {"keep-all", "no decisions: only the placement"},
-      {"chen-sqrt", "checkpoints at about sqrt(n) articulation values (Chen et al. 2016)"},
-      {"greedy", "recompute: offline eviction with exact next use, swept over its weights"},
-      {"offload", "the same eviction with copies to the host as the only way out"},
-  };
+  static const std::vector<SearchMethod> methods = [] {
+    std::vector<SearchMethod> all{
+        {"auto", "the best of all, recompute and offload together"},
+        {"keep-all", "no decisions: only the placement"},
+        {"greedy", "recompute: offline eviction with exact next use, swept over its weights"},
+        {"offload", "the same eviction with copies to the host as the only way out"},
+        {"joint", "the same eviction with both ways out"},
+        {"anneal", "recompute: local search over schedules, started by greedy"},
+    };
+    for (const Baseline& baseline : baselines()) all.push_back({baseline.name, baseline.about});
+    return all;
+  }();
   return methods;
 }
+
+namespace {
+
+SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
+                           const SearchRequest& request, std::int64_t budget_bytes,
+                           const SearchResult* smaller) {
+  SearchRequest point = request;
+  point.budget_bytes = budget_bytes;
+  const std::int64_t bound_step_ns = step_bound_ns(candidates.source(), point);
+  candidates.set_budget(budget_bytes, bound_step_ns);
+  const std::int64_t tried_before = candidates.tried();
+  const std::optional<Candidate> best = Search(candidates, point, smaller).run(point.method);
+
+  SearchResult result;
+  result.method = best ? best->method : request.method;
+  result.feasible = best.has_value();
+  result.infeasible = bound;
+  result.proven_infeasible = budget_bytes < bound.bound_bytes;
+  if (!best) candidates.be_exact();
+  result.infeasible.smallest_found_bytes = candidates.lowest().height_bytes;
+  result.reproducible = candidates.reproducible();
+  result.tried = candidates.tried() - tried_before;
+  if (!best) return result;
+  result.planned = candidates.planned(*best);
+  result.planned.plan.bound_step_ns = bound_step_ns;
+  result.planned.plan.bound_budget_bytes = bound.bound_bytes;
+  return result;
+}
+
+}  // namespace
 
 SearchResult search(const Trace& source, const SearchRequest& request) {
   require_plannable(source, request);
   Candidates candidates(source, request);
-  const std::optional<Candidate> best = Search(candidates, request).run(request.method);
+  return search_budget(candidates, budget_bound(source, request), request, request.budget_bytes,
+                       nullptr);
+}
 
-  SearchResult result;
-  result.method = request.method;
-  result.feasible = best.has_value();
-  result.infeasible = budget_bound(source, request);
-  result.infeasible.smallest_found_bytes = candidates.lowest().height_bytes;
-  result.proven_infeasible = request.budget_bytes < result.infeasible.bound_bytes;
-  result.reproducible = candidates.reproducible();
-  result.tried = candidates.tried();
-  if (!best) return result;
-  result.planned = candidates.planned(*best);
-  result.planned.plan.method = request.method;
-  result.planned.plan.bound_step_ns = step_bound_ns(candidates.source(), request);
-  result.planned.plan.bound_budget_bytes = result.infeasible.bound_bytes;
-  return result;
+std::vector<SearchResult> sweep(const Trace& source, const SearchRequest& request,
+                                std::int64_t from_bytes, std::int64_t to_bytes, int count) {
+  require_plannable(source, request);
+  Candidates candidates(source, request);
+  const Infeasible bound = budget_bound(source, request);
+  std::vector<SearchResult> results;
+  for (int i = 0; i < count; ++i) {
+    const std::int64_t budget_bytes =
+        count == 1 ? to_bytes : from_bytes + (to_bytes - from_bytes) * i / (count - 1);
+    const SearchResult* smaller = results.empty() ? nullptr : &results.back();
+    results.push_back(search_budget(candidates, bound, request, budget_bytes, smaller));
+  }
+  return results;
 }
 
 }  // namespace tidemark

@@ -11,18 +11,26 @@
 
 namespace tidemark {
 
+struct SearchProgress {
+  std::int64_t tried = 0;
+  std::int64_t best_step_ns = -1;   // -1 = none yet
+  std::int64_t bound_step_ns = -1;  // no plan is faster; -1 = no plan is possible
+};
+
 struct SearchRequest {
   std::int64_t budget_bytes = 0;  // of the device arena: the placement must fit
   bool allow_recompute = true;
   bool allow_offload = true;
   std::string method = "auto";  // see search_methods()
-  std::int64_t nodes = 200;     // plans tried at most; the result is a function of this and seed
+  /// Walks and plans tried at most by each way of searching; 0 = as many as suit the size of the
+  /// body. The result is a function of this and seed.
+  std::int64_t nodes = 0;
   std::int64_t seed = 1;
   double link_bytes_per_s = 0;  // host link per direction; 0 = offload not possible
   std::int64_t link_latency_ns = 0;
   double time_limit_s = 0;  // 0 = none; a result cut by the clock is marked not reproducible
-  /// Called between plans with plans tried and best step so far; return false to stop.
-  std::function<bool(std::int64_t tried, std::int64_t best_step_ns)> progress;
+  /// Called between plans; return false to stop with the best plan so far.
+  std::function<bool(const SearchProgress&)> progress;
 };
 
 /// Why nothing fits, in one value: no plan of this program needs less than bound_bytes, because
@@ -38,8 +46,8 @@ struct SearchResult {
   bool feasible = false;
   bool proven_infeasible = false;  // budget_bytes < infeasible.bound_bytes
   bool reproducible = true;
-  std::string method;
-  Trace planned;  // placed, with plan, decisions and reasons, when feasible
+  std::string method;  // the one that found the plan; under auto the winner, else as requested
+  Trace planned;       // placed, with plan, decisions and reasons, when feasible
   Infeasible infeasible;
   std::int64_t tried = 0;
 };

@@ -191,6 +191,11 @@ Timeline recorded_timeline(const Trace& trace, Space space) {
       case EventKind::out_of_memory:
       case EventKind::segment_alloc:
       case EventKind::segment_free:
+      case EventKind::free_requested:
+      case EventKind::segment_map:
+      case EventKind::segment_unmap:
+      case EventKind::empty_cache:
+      case EventKind::recording_begin:
         break;
     }
   }

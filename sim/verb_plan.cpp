@@ -258,14 +258,19 @@ int apply_file(const PlanOptions& options, const Trace& source) {
   return k_exit_done;
 }
 
+std::string progress_line(const SearchProgress& progress) {
+  if (progress.best_step_ns < 0) return fmt::format("  {} tried, no plan yet", progress.tried);
+  return fmt::format("  {} tried, best {}, bound {}, gap {}", progress.tried,
+                     format_ns(progress.best_step_ns), format_ns(progress.bound_step_ns),
+                     format_change(static_cast<double>(progress.best_step_ns),
+                                   static_cast<double>(progress.bound_step_ns)));
+}
+
 void watch(SearchRequest& request, bool quiet) {
   std::signal(SIGINT, on_interrupt);
   const bool terminal = ::isatty(STDERR_FILENO) != 0 && !quiet;
-  request.progress = [terminal](std::int64_t tried, std::int64_t best_step_ns) {
-    if (terminal) {
-      fmt::print(stderr, "\r  {} plans tried, best step {}   ", tried,
-                 best_step_ns > 0 ? format_ns(best_step_ns) : "none yet");
-    }
+  request.progress = [terminal](const SearchProgress& progress) {
+    if (terminal) fmt::print(stderr, "\r{:<78}", progress_line(progress));
     return g_stop == 0;
   };
 }

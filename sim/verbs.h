@@ -13,6 +13,8 @@ void add_show(CLI::App& app, int& exit_code);
 void add_plan(CLI::App& app, int& exit_code);
 void add_diff(CLI::App& app, int& exit_code);
 void add_estimate(CLI::App& app, int& exit_code);
+void add_import(CLI::App& app, int& exit_code);
+void add_allocator(CLI::App& app, int& exit_code);
 void add_lists(CLI::App& app, int& exit_code);  // models, devices, methods
 
 /// "run.tmk" with "plan" gives "run.plan.tmk".

@@ -87,6 +87,11 @@ enum class EventKind : std::uint8_t {
   out_of_memory,
   segment_alloc,
   segment_free,
+  free_requested,   // the program gave the buffer back; other streams still use it
+  segment_map,      // an expandable segment grew by these bytes
+  segment_unmap,    // an expandable segment gave these bytes back
+  empty_cache,      // the program asked the allocator to give back what it caches
+  recording_begin,  // what stands before it is the state in which the recording began
 };
 
 enum class DecisionKind : std::uint8_t { recompute, offload };
@@ -150,7 +155,8 @@ TIDEMARK_ENUM_NAMES(OpKind, {"load_batch",
 TIDEMARK_ENUM_NAMES(TimeSource, {"none", "measured", "modelled"});
 TIDEMARK_ENUM_NAMES(InstructionKind, {"alloc", "free", "run"});
 TIDEMARK_ENUM_NAMES(EventKind, {"alloc", "free", "op_begin", "op_end", "step_begin", "step_end",
-                                "out_of_memory", "segment_alloc", "segment_free"});
+                                "out_of_memory", "segment_alloc", "segment_free", "free_requested",
+                                "segment_map", "segment_unmap", "empty_cache", "recording_begin"});
 TIDEMARK_ENUM_NAMES(DecisionKind, {"recompute", "offload"});
 TIDEMARK_ENUM_NAMES(TraceKind, {"recorded", "dry", "planned", "measured", "imported"});
 #undef TIDEMARK_ENUM_NAMES

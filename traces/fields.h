@@ -51,7 +51,8 @@ TIDEMARK_FIELDS(Decision, TIDEMARK_FIELD(kind), TIDEMARK_FIELD(buffer), TIDEMARK
                 TIDEMARK_FIELD(release_before), TIDEMARK_FIELD(fetch_before),
                 TIDEMARK_FIELD(reason));
 TIDEMARK_FIELDS(Event, TIDEMARK_FIELD(kind), TIDEMARK_FIELD(time_ns), TIDEMARK_FIELD(index),
-                TIDEMARK_FIELD(address_bytes), TIDEMARK_FIELD(size_bytes));
+                TIDEMARK_FIELD(address_bytes), TIDEMARK_FIELD(size_bytes), TIDEMARK_FIELD(stream),
+                TIDEMARK_FIELD(pool));
 TIDEMARK_FIELDS(StepRecord, TIDEMARK_FIELD(step), TIDEMARK_FIELD(wall_ns), TIDEMARK_FIELD(cpu_ns),
                 TIDEMARK_FIELD(loss), TIDEMARK_FIELD(has_loss));
 TIDEMARK_FIELDS(Digest, TIDEMARK_FIELD(step), TIDEMARK_FIELD(buffer), TIDEMARK_FIELD(hash));

@@ -57,7 +57,8 @@ void salvage_program(Trace& t) {
 void salvage_events(Trace& t) {
   const auto lost = [&t](const Event& e) {
     const bool of_op = e.kind == EventKind::op_begin || e.kind == EventKind::op_end;
-    const bool of_buffer = e.kind == EventKind::alloc || e.kind == EventKind::free;
+    const bool of_buffer = e.kind == EventKind::alloc || e.kind == EventKind::free ||
+                           e.kind == EventKind::free_requested;
     const auto row = static_cast<std::size_t>(e.index);
     return e.index >= 0 &&
            ((of_op && row >= t.ops.size()) || (of_buffer && row >= t.buffers.size()));
@@ -68,6 +69,9 @@ void salvage_events(Trace& t) {
     dropped = std::numeric_limits<std::int64_t>::max();
   }
   t.events.erase(first, t.events.end());
+  for (Event& e : t.events) {
+    if (e.stream > 0 && static_cast<std::size_t>(e.stream) >= t.streams.size()) e.stream = 0;
+  }
 }
 
 }  // namespace

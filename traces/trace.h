@@ -147,6 +147,10 @@ struct Decision {
   bool operator==(const Decision&) const = default;
 };
 
+/// Pools of an allocator: 0 large and 1 small blocks of the default pools; 2 and 3 those of the
+/// first private pool (a CUDA graph), and so on. For `alloc` only the private pool is meant.
+inline constexpr std::int32_t k_small_pool = 1;
+
 /// What happened, in recording order. Step s spans [step_begin, step_end); before the first
 /// step_begin is init, after the last step_end is final.
 struct Event {
@@ -156,6 +160,8 @@ struct Event {
   std::int64_t address_bytes = -1;  // alloc, segment_*: offset in the space
   std::int64_t size_bytes =
       0;  // alloc: bytes that the allocator set aside; segment_*, out_of_memory: bytes
+  std::int32_t stream = 0;  // alloc, segment_*: row of the stream that they serve
+  std::int32_t pool = 0;    // alloc, segment_*: of the allocator, k_small_pool and 2 * private pool
   bool operator==(const Event&) const = default;
 };
 

@@ -130,11 +130,16 @@ void events(const Trace& t, Faults& f) {
   for (std::size_t i = 0; i < t.events.size(); ++i) {
     const Event& e = t.events[i];
     const auto row = static_cast<std::size_t>(e.index);
-    const bool of_buffer = e.kind == EventKind::alloc || e.kind == EventKind::free;
+    const bool of_buffer = e.kind == EventKind::alloc || e.kind == EventKind::free ||
+                           e.kind == EventKind::free_requested;
     const bool of_op = e.kind == EventKind::op_begin || e.kind == EventKind::op_end;
     f.expect(e.time_ns >= 0 && e.time_ns <= k_largest_total, "events", i, "time_ns in [0, 2^62]");
     f.expect(!of_buffer || (e.index >= 0 && row < t.buffers.size()), "events", i, "a buffer row");
     f.expect(!of_op || (e.index >= 0 && row < t.ops.size()), "events", i, "an op row");
+    f.expect(
+        e.stream == 0 || (e.stream > 0 && static_cast<std::size_t>(e.stream) < t.streams.size()),
+        "events", i, "a stream row");
+    f.expect(e.pool >= 0, "events", i, "a pool from 0");
     f.expect(i == 0 || e.time_ns >= t.events[i - 1].time_ns, "events", i,
              "a time not before the previous event");
     f.expect(e.kind != EventKind::step_end || in_step, "events", i, "a step_begin before step_end");

@@ -1,118 +1,53 @@
-// Plans for built-in models over budgets and methods: how much slower the step gets, how far that
-// is from the proven bound, and how long the search takes.
-//   bench_planner [--json]                                  exit 1 when a plan is not valid
-//   bench_planner checkmate DIR [--seconds N] [--budget B] [--json]
-#include <chrono>
+// The planner, measured. A table, or with --json one object with `rows`; exit 1 when a result is
+// not valid.
+//   bench_planner                 built-in models, budgets and methods
+//   bench_planner checkmate DIR [--seconds N] [--budget B]   solved instances of Checkmate
+//   bench_planner graphs DIR...   PipeDream and dnn-partitioning graphs: every method at 30 to 90 %
+//   bench_planner scale           a transformer of 10,000 ops: first plan, good plan, sweep
+//   bench_planner joint           recompute and offload together against either alone
 #include <cstdio>
-#include <nlohmann/json.hpp>
+#include <exception>
 #include <string_view>
 
-#include "sim/builder.h"
-#include "sim/check.h"
-#include "sim/config.h"
-#include "sim/device.h"
-#include "sim/placement.h"
-#include "sim/search.h"
-#include "sim/timeline.h"
 #include "tests/bench/bench_checkmate.h"
+#include "tests/bench/bench_rows.h"
 
-using namespace tidemark;
-
-namespace {
-
-struct Row {
-  std::string name;
-  bool feasible = false;
-  bool valid = true;
-  std::int64_t cost = 0;   // ns of one step
-  std::int64_t bound = 0;  // no plan of these kinds is faster; bytes when nothing fits
-  std::int64_t ideal = 0;  // ns of one step that keeps everything
-  double seconds = 0;
-};
-
-Row measure(const Trace& source, const std::string& name, const SearchRequest& request) {
-  const auto begin = std::chrono::steady_clock::now();
-  const SearchResult result = search(source, request);
-  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
-  Row row{.name = name, .feasible = result.feasible, .seconds = spent.count()};
-  row.ideal = replay(source).step_ns;
-  row.bound = result.infeasible.bound_bytes;
-  if (!result.feasible) return row;
-  row.cost = result.planned.plan.step_ns;
-  row.bound = result.planned.plan.bound_step_ns;
-  row.valid = check(result.planned).empty() && row.cost >= row.bound &&
-              placement_height(result.planned) <= request.budget_bytes;
-  return row;
-}
-
-std::vector<Row> measure_all() {
-  std::vector<Row> rows;
-  for (const char* model : {"gpt2-tiny", "gpt-small"}) {
-    Trace source = build_program(default_run(model));
-    const Device& device = find_device("h100-80g");
-    fill_modelled_times(device, source);
-    const std::int64_t peak_bytes = replay(source).peak.bytes;
-    for (const int percent : {80, 60, 40}) {
-      for (const char* method : {"chen-sqrt", "greedy", "offload", "auto"}) {
-        SearchRequest request;
-        request.method = method;
-        request.budget_bytes = peak_bytes * percent / 100;
-        request.allow_offload =
-            std::string_view(method) != "greedy" && std::string_view(method) != "chen-sqrt";
-        request.link_bytes_per_s = device.host_link_bytes_per_s;
-        request.link_latency_ns = device.launch_ns;
-        const std::string name = std::string(model) + " " + std::to_string(percent) + "% " + method;
-        rows.push_back(measure(source, name, request));
-      }
-    }
-  }
-  return rows;
-}
-
-double percent_over(std::int64_t ns, std::int64_t ideal_ns) {
-  return 100.0 * (static_cast<double>(ns) / static_cast<double>(ideal_ns) - 1);
-}
-
-void print_table(const std::vector<Row>& rows) {
-  std::printf("%-28s %10s %10s %9s\n", "model budget method", "slower", "bound", "seconds");
-  for (const Row& row : rows) {
-    if (row.feasible) {
-      std::printf("%-28s %8.2f %% %8.2f %% %9.3f%s\n", row.name.c_str(),
-                  percent_over(row.cost, row.ideal), percent_over(row.bound, row.ideal),
-                  row.seconds, row.valid ? "" : "  NOT VALID");
-    } else {
-      std::printf("%-28s %21s %9.3f\n", row.name.c_str(), "no plan fits", row.seconds);
-    }
-  }
-}
-
-void print_json(const std::vector<Row>& rows) {
-  nlohmann::json out;
-  out["rows"] = nlohmann::json::array();
-  for (const Row& row : rows) {
-    nlohmann::json entry{{"name", row.name},
-                         {"seconds", row.seconds},
-                         {"feasible", row.feasible},
-                         {"valid", row.valid},
-                         {"ideal", row.ideal}};
-    if (row.feasible) entry["cost"] = row.cost;
-    entry[row.feasible ? "bound" : "bound_bytes"] = row.bound;
-    out["rows"].push_back(std::move(entry));
-  }
-  std::puts(out.dump(2).c_str());
-}
-
-}  // namespace
+using namespace tidemark::bench;
 
 int main(int count, char** arguments) {
   if (count > 1 && std::string_view(arguments[1]) == "checkmate") {
     return bench_checkmate({arguments + 2, arguments + count});
   }
-  const std::vector<Row> rows = measure_all();
-  const bool json = count > 1 && std::string_view(arguments[1]) == "--json";
-  json ? print_json(rows) : print_table(rows);
-  for (const Row& row : rows) {
-    if (!row.valid) return 1;
+  std::vector<std::string> words;
+  bool json = false;
+  for (int i = 1; i < count; ++i) {
+    const std::string word = arguments[i];
+    word == "--json" ? static_cast<void>(json = true) : words.push_back(word);
   }
-  return 0;
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a long run shows where it is
+  const std::string mode = words.empty() ? "models" : words.front();
+  if (!words.empty()) words.erase(words.begin());
+  try {
+    Outcome outcome;
+    if (mode == "models") {
+      outcome = models(json);
+    } else if (mode == "graphs" && !words.empty()) {
+      outcome = graphs(json, words);
+    } else if (mode == "scale") {
+      outcome = scale(json);
+    } else if (mode == "joint") {
+      outcome = joint(json);
+    } else {
+      std::fputs(
+          "usage: bench_planner [models | checkmate DIR | graphs DIR... | scale | joint] "
+          "[--json]\n",
+          stderr);
+      return 2;
+    }
+    if (json) std::puts(Json{{"rows", outcome.rows}}.dump(2).c_str());
+    return outcome.valid ? 0 : 1;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bench_planner: %s\n", error.what());
+    return 2;
+  }
 }

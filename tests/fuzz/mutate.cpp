@@ -89,7 +89,7 @@ int main(int argc, char** argv) {
   for (int i = 2; i < argc; ++i) {
     const std::string text = tidemark::read_file(argv[i]);
     std::vector<std::string> corpus{text};
-    if (text.starts_with('{')) {
+    if (text.starts_with('{') && text.find("\"program\"") != std::string::npos) {
       corpus.push_back(tidemark::to_binary(tidemark::from_bytes(text, argv[i])));
     }
     for (const std::string& seed : corpus) {

@@ -5,7 +5,6 @@
 #include "sim/builder.h"
 #include "sim/config.h"
 #include "sim/device.h"
-#include "sim/methods.h"
 #include "sim/plan.h"
 #include "sim/prefetch.h"
 #include "sim/timeline.h"
@@ -127,21 +126,4 @@ TEST_CASE("prefetch: a fetch is issued as early as its copy needs and the room a
   plan = {d};
   schedule_fetches(flow, profile, plan);
   CHECK(t[plan[0].fetch_before].name == "op_loss");
-}
-
-TEST_CASE("chen: about sqrt(n) checkpoints of a chain stay") {
-  const Trace t = tiny(chain_drawing(36));
-  const Dataflow flow = dataflow_of(t);
-  const auto plans = chen_sqrt(t, flow, limited(0));
-  REQUIRE(plans.size() == 5);
-  std::int64_t least = peak_of(flow);
-  for (const EvictionSettings& settings : plans) {
-    const Eviction result = evict(flow, settings);
-    REQUIRE(result.fits);
-    const Trace planned = apply_plan(t, result.decisions);
-    CHECK(judged_equal(planned, brute_force(t, CopyTime::latest)));
-    CHECK(result.extra_ns <= 36 * 10000);  // one more forward at most
-    least = std::min(least, replay(planned).peak.bytes);
-  }
-  CHECK(least <= 19 * 1024);  // keep-all holds 38 values, 2 sqrt(36) and a few suffice
 }

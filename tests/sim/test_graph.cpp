@@ -1,5 +1,7 @@
 #include "sim/graph.h"
 
+#include "sim/baselines.h"
+
 #include <algorithm>
 
 #include "sim/builder.h"
@@ -11,6 +13,13 @@
 using namespace tidemark;
 
 namespace {
+
+std::vector<BufferId> cuts_of(const Trace& trace) {
+  const Dataflow flow = dataflow_of(trace);
+  const Position backward = backward_begin_of(trace, flow);
+  return articulation_values(flow,
+                             backward < 0 ? static_cast<Position>(flow.body.size()) : backward);
+}
 
 std::vector<std::string> names(const Trace& trace, const std::vector<BufferId>& ids) {
   std::vector<std::string> out;
@@ -62,16 +71,14 @@ TEST_CASE("dataflow: accumulated and updated buffers are never made again") {
 
 TEST_CASE("articulation: a chain is cut by every value, a bridge over it closes the gap") {
   const Trace chain = tiny("x=load a=gelu:x b=gelu:a c=gelu:b loss:c");
-  CHECK(names(chain, articulation_values(chain, dataflow_of(chain))) ==
-        std::vector<std::string>{"a", "b", "c"});
+  CHECK(names(chain, cuts_of(chain)) == std::vector<std::string>{"a", "b", "c"});
   const Trace bridged = tiny("x=load a=gelu:x b=gelu:a c=add:a,b loss:c");
-  CHECK(names(bridged, articulation_values(bridged, dataflow_of(bridged))) ==
-        std::vector<std::string>{"a", "c"});
+  CHECK(names(bridged, cuts_of(bridged)) == std::vector<std::string>{"a", "c"});
 }
 
 TEST_CASE("articulation: the residual stream of GPT-2") {
   const Trace t = build_program(default_run("gpt2-tiny"));
-  const auto found = names(t, articulation_values(t, dataflow_of(t)));
+  const auto found = names(t, cuts_of(t));
   const auto has = [&](const char* name) {
     return std::find(found.begin(), found.end(), name) != found.end();
   };

@@ -146,7 +146,7 @@ TEST_CASE("search: the caller can stop it") {
   const Trace t = transformer();
   SearchRequest request = request_for("greedy", peak_of(t) / 2);
   int calls = 0;
-  request.progress = [&](std::int64_t, std::int64_t) { return ++calls < 5; };
+  request.progress = [&](const SearchProgress&) { return ++calls < 5; };
   const SearchResult result = search(t, request);
   CHECK(calls == 5);
   CHECK_FALSE(result.reproducible);

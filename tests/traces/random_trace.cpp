@@ -81,7 +81,8 @@ Event random_event(Draw& draw, const Trace& t, std::int64_t time_ns) {
     e.kind = draw.of<EventKind>();
   }
   e.time_ns = time_ns;
-  if (e.kind == EventKind::alloc || e.kind == EventKind::free) {
+  if (e.kind == EventKind::alloc || e.kind == EventKind::free ||
+      e.kind == EventKind::free_requested) {
     e.index = draw.row<BufferId>(t.buffers.size()).value;
   }
   if (e.kind == EventKind::op_begin || e.kind == EventKind::op_end) {

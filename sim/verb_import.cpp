@@ -1,0 +1,99 @@
+// `tidemark import`: other people's recordings become traces.
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "sim/exit_code.h"
+#include "sim/units.h"
+#include "sim/verbs.h"
+#include "sim/version.h"
+#include "traces/error.h"
+#include "traces/file.h"
+#include "traces/import_snapshot.h"
+
+namespace tidemark {
+namespace {
+
+struct ImportOptions {
+  std::string file;
+  std::string output;
+  bool quiet = false;
+};
+
+/// "run.pickle.xz" gives "run".
+std::string stem_of(const std::string& file) {
+  std::string stem = std::filesystem::path(file).filename().string();
+  for (const char* ending : {".gz", ".xz", ".zst", ".pickle", ".pkl"}) {
+    if (stem.ends_with(ending)) stem.resize(stem.size() - std::string_view(ending).size());
+  }
+  return stem == "-" ? "snapshot" : stem;
+}
+
+void print_summary(const ImportedDevice& d, const std::string& file) {
+  fmt::print("{}: {}\n  {} buffers, {} events, {} in {} when the recording began\n", file,
+             d.trace.meta.title, d.trace.buffers.size(), d.trace.events.size(),
+             format_bytes(d.start_bytes), d.start_bytes > 0 ? "blocks" : "no block");
+  const double share = d.all_bytes == 0 ? 0
+                                        : 100.0 * static_cast<double>(d.unknown_bytes) /
+                                              static_cast<double>(d.all_bytes);
+  fmt::print("  call stacks do not tell the category of {:.1f} % of the bytes allocated\n", share);
+  if (d.trace.health.unmatched_frees > 0) {
+    fmt::print("  {} events contradict the final state and were left out\n",
+               d.trace.health.unmatched_frees);
+  }
+}
+
+/// run.tmk gives run.rank0.tmk, run.rank1.tmk.
+std::string rank_name(const std::string& output, std::size_t rank) {
+  const std::size_t dot = output.rfind(".tmk");
+  const std::size_t end = dot == std::string::npos ? output.size() : dot;
+  return fmt::format("{}.rank{}{}", output.substr(0, end), rank, output.substr(end));
+}
+
+void import_file(const ImportOptions& options) {
+  constexpr std::int64_t k_largest_bytes = std::int64_t{2} << 30;
+  const std::string output =
+      options.output.empty() ? stem_of(options.file) + ".tmk" : options.output;
+  std::vector<ImportedDevice> devices;
+  try {
+    devices = import_snapshot(read_file(options.file, k_largest_bytes), stem_of(options.file));
+  } catch (const InputError& e) {
+    throw e.parts().file.empty() ? e.in_file(options.file) : e;
+  }
+  if (devices.size() > 1 && output == "-") {
+    throw InputError(InputError::Parts{
+        .place = "-o", .expected = "a file: the snapshot has several devices", .found = "'-'"});
+  }
+  Trace index;
+  index.meta = devices.front().trace.meta;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    devices[i].trace.meta.tool = k_tool;
+    const std::string file = devices.size() == 1 ? output : rank_name(output, i);
+    write_trace(devices[i].trace, file);
+    index.ranks.push_back(
+        {static_cast<std::int32_t>(i), std::filesystem::path(file).filename().string()});
+    if (!options.quiet && output != "-") print_summary(devices[i], file);
+  }
+  if (devices.size() > 1) write_trace(index, output);
+  if (!options.quiet && output != "-") {
+    fmt::print("next: tidemark show {0} --by layer; tidemark allocator {0}\n", output);
+  }
+}
+
+}  // namespace
+
+void add_import(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<ImportOptions>();
+  CLI::App* verb = app.add_subcommand("import", "turn a memory snapshot of PyTorch into a trace");
+  verb->add_option("file", options->file, "snapshot.pickle, also .gz, .xz, .zst")->required();
+  verb->add_option("-o,--output", options->output, "trace to write; one for each device");
+  verb->add_flag("--quiet", options->quiet, "print nothing");
+  verb->footer("Example: tidemark import snapshot.pickle -o snapshot.tmk");
+  verb->callback([options, &exit_code] {
+    import_file(*options);
+    exit_code = k_exit_done;
+  });
+}
+
+}  // namespace tidemark

@@ -1,0 +1,115 @@
+// Replays of traces: the committed snapshots come out to the address, without their addresses to
+// the byte; growth is explained; programs work as recordings do.
+#include "sim/allocator_replay.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "../catch.h"
+#include "traces/error.h"
+#include "traces/file.h"
+#include "traces/import_snapshot.h"
+
+using namespace tidemark;
+
+namespace {
+
+constexpr std::int64_t k_mib = std::int64_t{1} << 20;
+
+void check_exact(const std::string& file) {
+  INFO(file);
+  for (const ImportedDevice& device : import_snapshot(read_file(file), "snapshot")) {
+    const Trace& trace = device.trace;
+    CHECK(trace.health.unmatched_frees == 0);
+    ReplayOptions options;
+    options.conf = recorded_conf(trace);
+    options.follow_recording = true;
+    const AllocatorReplay followed = replay_allocator(trace, options);
+    CHECK(followed.wrong_addresses == 0);
+    CHECK(followed.wrong_segments == 0);
+    CHECK(followed.at_end.reserved_bytes == device.end_reserved_bytes);
+    CHECK(followed.at_end.active_bytes == device.end_active_bytes);
+    CHECK(followed.at_end.allocated_bytes == device.end_allocated_bytes);
+    options.follow_recording = false;
+    options.restore_start = true;
+    const AllocatorReplay free = replay_allocator(trace, options);
+    CHECK(free.peak_reserved_bytes == followed.peak_reserved_bytes);
+    CHECK(free.peak_active_bytes == followed.peak_active_bytes);
+    CHECK(free.at_end.active_bytes == followed.at_end.active_bytes);
+    CHECK(free.at_end.reserved_bytes == followed.at_end.reserved_bytes);
+    CHECK(from_bytes(to_binary(trace), "again") == trace);
+  }
+}
+
+/// Buffers of the given sizes; lines as "+0 +1 -0".
+Trace program_of(std::vector<std::int64_t> sizes, const std::vector<int>& lines) {
+  Trace t;
+  for (const std::int64_t size : sizes) {
+    Buffer b;
+    b.name = "b" + std::to_string(t.buffers.size());
+    b.size_bytes = size;
+    t.buffers.push_back(b);
+  }
+  for (const int line : lines) {
+    t.program.body.push_back(
+        {line > 0 ? InstructionKind::alloc : InstructionKind::free, (line > 0 ? line : -line) - 1});
+  }
+  return t;
+}
+
+}  // namespace
+
+TEST_CASE("allocator replay: snapshots of a third model come out exactly") {
+  const std::string folder = std::string(TIDEMARK_SOURCE_DIR) + "/tests/golden/snapshots/";
+  for (const char* name : {"cold", "warm", "two_devices"}) check_exact(folder + name + ".pickle");
+}
+
+TEST_CASE("allocator replay: snapshots of PyTorch come out exactly") {
+  const char* given = std::getenv("TIDEMARK_SHARED_DATA");
+  const std::string data =
+      given != nullptr ? given : std::string(TIDEMARK_SOURCE_DIR) + "/../shared/data";
+  const std::string folder = data + "/snapshots";
+  if (!std::filesystem::is_directory(folder)) {
+    WARN("skipped: no shared data (TIDEMARK_SHARED_DATA)");
+    return;
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().string().find(".pickle") != std::string::npos) check_exact(entry.path());
+  }
+}
+
+TEST_CASE("allocator replay: every growth is explained, with who holds the hole open") {
+  // 12 + 2 MiB, then the 12 is freed and 16 asked for: 12 MiB are free, and no hole fits.
+  const Trace t = program_of({4 * k_mib, 2 * k_mib, 19 * k_mib}, {1, 2, -1, 3, -3, -2});
+  ReplayOptions options;
+  options.explain = true;
+  options.steps = 1;
+  const AllocatorReplay r = replay_allocator(t, options);
+  REQUIRE(r.growths.size() == 2);
+  CHECK(explanation(t, r.growths[0]) == "needed 4.00 MiB; nothing free in its pool");
+  CHECK(explanation(t, r.growths[1]) ==
+        "needed 19.00 MiB; 18.00 MiB free, largest hole 14.00 MiB, held open by b1");
+}
+
+TEST_CASE("allocator replay: the models keep their order") {
+  const Trace t =
+      program_of({5 * k_mib, 3 * k_mib + 1, 700, 12 * k_mib}, {1, 2, 3, -1, 4, -2, -3, -4});
+  const std::int64_t ideal = reserved_peak_bytes(t, AllocatorKind::ideal, {});
+  for (AllocatorKind kind : {AllocatorKind::pytorch, AllocatorKind::bfc, AllocatorKind::cuda_async,
+                             AllocatorKind::static_plan}) {
+    CHECK(reserved_peak_bytes(t, kind, {}) >= ideal);
+  }
+  CHECK(reserved_peak_bytes(t, AllocatorKind::pytorch, {}) == 34 * k_mib);  // 20 + 2 + 12
+  CHECK(reserved_peak_bytes(t, AllocatorKind::cuda_async, {}) == 32 * k_mib);
+}
+
+TEST_CASE("allocator replay: a device that is too small refuses") {
+  const Trace t = program_of({12 * k_mib, 30 * k_mib}, {1, 2, -1, -2});
+  ReplayOptions options;
+  options.device_bytes = 40 * k_mib;
+  options.steps = 1;
+  CHECK(replay_allocator(t, options).failed == 1);
+  options.device_bytes = 42 * k_mib;
+  CHECK(replay_allocator(t, options).failed == 0);
+}
