@@ -26,7 +26,9 @@ struct Flags {
                                                                     device = "h100-80g";
   std::string device_memory, host_memory, schedule, link_bandwidth, output;
   std::int64_t batch = 0, sequence = 0, steps = 5, seed = 1;
-  double learning_rate = 0;
+  std::string attention;
+  std::int64_t accumulation = 1;
+  double learning_rate = 0, clip_norm = 0, dropout = 0;
   bool poison = false, no_digests = false, json = false, quiet = false;
 };
 
@@ -35,8 +37,12 @@ void declare_model(CLI::App& app, Flags& f) {
   app.add_option("--model", f.model_file, "model described in a JSON file");
   app.add_option("--batch", f.batch, "sequences or samples per step");
   app.add_option("--seq", f.sequence, "tokens per sequence (gpt2 models)");
-  app.add_option("--optimizer", f.optimizer, "sgd or adamw");
+  app.add_option("--optimizer", f.optimizer, "sgd, momentum, adam or adamw");
   app.add_option("--lr", f.learning_rate, "learning rate");
+  app.add_option("--clip", f.clip_norm, "scale gradients down to this common norm");
+  app.add_option("--accumulate", f.accumulation, "micro-batches per step; divides the batch");
+  app.add_option("--dropout", f.dropout, "probability (mlp and gpt2 models)");
+  app.add_option("--attention", f.attention, "composite (saves probabilities) or flash");
   app.add_option("--seed", f.seed, "of the initial weights");
   app.add_option("--dtype", f.dtype, "f32 or f64");
   app.add_option("--precision", f.precision,
@@ -46,7 +52,8 @@ void declare_model(CLI::App& app, Flags& f) {
 void declare_run(CLI::App& app, Flags& f) {
   app.add_option("--schedule", f.schedule, "execute this planned trace, with its own model");
   app.add_option("--steps", f.steps, "training steps")->capture_default_str();
-  app.add_option("--data", f.data, "text (gpt2) or CSV table (mlp) instead of the default data");
+  app.add_option("--data", f.data,
+                 "text (gpt2), or CSV table, IDX or CIFAR images instead of the default data");
   app.add_option("--backend", f.backend, "auto, cpu or dry (allocate, never compute)")
       ->capture_default_str();
   app.add_option("--device", f.device, "dry: whose memory and speed (tidemark devices lists them)")
@@ -92,6 +99,12 @@ RunConfig config_of(const CLI::App& app, const Flags& f) {
     config.optimizer.kind = named<Optimizer>("--optimizer", f.optimizer);
   }
   if (app.count("--lr") > 0) config.optimizer.learning_rate = f.learning_rate;
+  if (app.count("--clip") > 0) config.optimizer.clip_norm = f.clip_norm;
+  if (app.count("--accumulate") > 0) config.accumulation = f.accumulation;
+  if (app.count("--dropout") > 0) config.dropout = f.dropout;
+  if (app.count("--attention") > 0) {
+    config.attention = named<AttentionLowering>("--attention", f.attention);
+  }
   if (app.count("--seed") > 0) config.seed = f.seed;
   if (app.count("--dtype") > 0) config.dtype = named<DType>("--dtype", f.dtype);
   if (app.count("--precision") > 0) {
@@ -113,8 +126,9 @@ BackendKind backend_of(const std::string& name) {
 
 /// A planned trace brings its own configuration.
 void require_free_of_model_flags(const CLI::App& app) {
-  for (const char* flag : {"MODEL", "--model", "--batch", "--seq", "--optimizer", "--lr", "--seed",
-                           "--dtype", "--precision"}) {
+  for (const char* flag :
+       {"MODEL", "--model", "--batch", "--seq", "--optimizer", "--lr", "--clip", "--accumulate",
+        "--dropout", "--attention", "--seed", "--dtype", "--precision"}) {
     if (app.count(flag) == 0) continue;
     throw InputError(std::string(flag) + " and --schedule exclude each other");
   }

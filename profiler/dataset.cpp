@@ -181,15 +181,19 @@ void Dataset::require_text_fits(const RunConfig& config, const std::string& file
 }
 
 void Dataset::require_table_fits(const RunConfig& config, const std::string& file) const {
-  const std::vector<std::int64_t>& widths = config.model.mlp.widths;
-  if (columns_ != widths.front()) {
+  const bool is_mlp = config.model.family == ModelFamily::mlp;
+  const ImageConfig& image = config.model.image;
+  const std::int64_t inputs =
+      is_mlp ? config.model.mlp.widths.front() : image.channels * image.height * image.width;
+  const std::int64_t classes = is_mlp ? config.model.mlp.widths.back() : image.classes;
+  if (columns_ != inputs) {
     throw line_error(file, line_of_row_.front(),
-                     std::to_string(widths.front()) + " input columns and a class",
+                     std::to_string(inputs) + " input columns and a class",
                      std::to_string(columns_) + " input columns");
   }
   for (std::size_t i = 0; i < labels_.size(); ++i) {
-    if (labels_[i] < widths.back()) continue;
-    throw line_error(file, line_of_row_[i], "a class below " + std::to_string(widths.back()),
+    if (labels_[i] < classes) continue;
+    throw line_error(file, line_of_row_[i], "a class below " + std::to_string(classes),
                      std::to_string(labels_[i]));
   }
 }

@@ -25,6 +25,17 @@ class Dataset {
   /// magnitude. A first line that holds no number is a header. `file` names the source in errors.
   [[nodiscard]] static Dataset table(const std::string& content, const std::string& file);
 
+  /// IDX images (the MNIST format: magic 0x00000803, big endian) with the content of their label
+  /// file (magic 0x00000801). Values are bytes / 255. `file` names the images in errors.
+  [[nodiscard]] static Dataset idx(const std::string& images, const std::string& labels,
+                                   const std::string& file);
+  /// CIFAR-10 in its binary form: rows of one class byte and 3 x 32 x 32 bytes.
+  [[nodiscard]] static Dataset cifar(const std::string& content, const std::string& file);
+  /// Makes the samples images of this shape: the nearest pixel is taken, a grey image becomes all
+  /// channels, of several channels the first ones are taken. A table is one grey square image.
+  /// Throws InputError when it is not.
+  void resize(const ImageConfig& image, const std::string& file);
+
   /// x [B,T] gets windows `first` .. first + B - 1, target the same shifted by one.
   void load_tokens(const BatchRequest& request, std::int32_t* x, std::int32_t* target) const;
 
@@ -48,6 +59,11 @@ class Dataset {
   void require_text_fits(const RunConfig& config, const std::string& file) const;
   void require_table_fits(const RunConfig& config, const std::string& file) const;
 
+  struct ImageExtents {
+    std::int64_t channels = 0, height = 0, width = 0;
+  };
+
+  ImageExtents extents_;  // of the samples; all 0 for a table
   bool is_text_ = true;
   std::string bytes_;                      // text
   std::int64_t columns_ = 0;               // table: inputs per row, without the class
@@ -58,7 +74,8 @@ class Dataset {
 };
 
 /// Data for `config`: `path` when it is not empty, else the licence texts of the system (GPT-2) or
-/// the 8x8 digits of scripts/setup (MLP). Throws InputError that says what to do.
+/// the 8x8 digits of scripts/setup (others; enlarged for image models). Throws InputError that says
+/// what to do.
 [[nodiscard]] Dataset find_dataset(const RunConfig& config, const std::string& path);
 
 }  // namespace tidemark

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "profiler/dataset.h"
 #include "traces/error.h"
@@ -50,9 +51,32 @@ std::string find_digits() {
   return {};
 }
 
+bool is_idx(const std::string& content) {
+  return content.starts_with(std::string("\0\0\x08", 3));
+}
+
+/// "train-images-idx3-ubyte" -> "train-labels-idx1-ubyte", as the files of MNIST are named.
+std::string labels_of(const std::string& images) {
+  std::string labels = images;
+  for (const auto& [from, to] : {std::pair<std::string, std::string>{"images", "labels"},
+                                 std::pair<std::string, std::string>{"idx3", "idx1"}}) {
+    const std::size_t at = labels.rfind(from);
+    if (at != std::string::npos) labels.replace(at, from.size(), to);
+  }
+  if (labels == images) {
+    throw InputError({images, "name", "'images' in it, so that the labels are found", "none"});
+  }
+  return labels;
+}
+
 Dataset load(const RunConfig& config, const std::string& path) {
-  if (config.model.family == ModelFamily::gpt2) return Dataset::text(read_file(path));
-  return Dataset::table(read_file(path), path);
+  std::string content = read_file(path);
+  if (config.model.family == ModelFamily::gpt2) return Dataset::text(std::move(content));
+  Dataset data = is_idx(content)          ? Dataset::idx(content, read_file(labels_of(path)), path)
+                 : path.ends_with(".bin") ? Dataset::cifar(content, path)
+                                          : Dataset::table(content, path);
+  if (config.model.family != ModelFamily::mlp) data.resize(config.model.image, path);
+  return data;
 }
 
 }  // namespace

@@ -121,6 +121,7 @@ std::string stream_name(const std::string& output) {
 }
 
 int profile(CommandLine line) {
+  require_writable(line.output);
   Trace program = program_of(line);
   program.meta.tool = "tidemark 0.1.0";
   program.meta.command = line.command;

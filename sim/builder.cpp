@@ -1,145 +1,63 @@
 #include "sim/builder.h"
 
+#include <algorithm>
 #include <cmath>
 
+#include "sim/build_image.h"
 #include "sim/lifetimes.h"
+#include "sim/model_parts.h"
 #include "sim/op_table.h"
 #include "sim/program_builder.h"
 
 namespace tidemark {
 namespace {
 
-using Shape = std::vector<std::int64_t>;
+/// Scales all gradients down to a common norm of at most `max_norm`.
+void add_clipping(ProgramBuilder& p, double max_norm) {
+  const LayerId layer = p.layer("clip", "clip");
+  p.at(layer, Phase::optimizer);
+  const BufferId sum = p.value("clip.sum", Category::temporary, {1});
+  const BufferId factor = p.value("clip.factor", Category::temporary, {1});
+  for (const Parameter& w : p.parameters()) {
+    p.run(OpKind::sum_of_squares, p.name_of(w.weight) + ".norm", {{"x", w.gradient}, {"sum", sum}});
+  }
+  p.run(OpKind::clip_factor, "clip.factor", {{"sum", sum}, {"factor", factor}},
+        {real("max_norm", max_norm)});
+  for (const Parameter& w : p.parameters()) {
+    p.at(p.layer_of(w.weight), Phase::optimizer);
+    p.run(OpKind::scale_by, p.name_of(w.weight) + ".clip", {{"x", w.gradient}, {"factor", factor}});
+  }
+}
+
+void add_update(ProgramBuilder& p, const OptimizerConfig& o, const Parameter& w) {
+  const std::string name = p.name_of(w.weight) + ".update";
+  const Attribute rate = real("learning_rate", o.learning_rate);
+  const Attribute decay = real("weight_decay", o.weight_decay);
+  p.at(p.layer_of(w.weight), Phase::optimizer);
+  if (o.kind == Optimizer::sgd) {
+    p.run(OpKind::sgd_update, name, {{"w", w.weight}, {"dw", w.gradient}}, {rate, decay});
+    return;
+  }
+  if (o.kind == Optimizer::momentum) {
+    const BufferId velocity = p.state(w.weight, "velocity");
+    p.run(OpKind::momentum_update, name,
+          {{"w", w.weight}, {"dw", w.gradient}, {"velocity", velocity}},
+          {rate, real("momentum", o.momentum), decay});
+    return;
+  }
+  const BufferId m = p.state(w.weight, "m");
+  const BufferId v = p.state(w.weight, "v");
+  p.run(o.kind == Optimizer::adam ? OpKind::adam_update : OpKind::adamw_update, name,
+        {{"w", w.weight}, {"dw", w.gradient}, {"m", m}, {"v", v}},
+        {rate, real("beta1", o.beta1), real("beta2", o.beta2), real("epsilon", o.epsilon), decay,
+         per_step("t", 1, 1)});
+}
 
 /// The optimizer of every parameter, in the order of creation.
 void add_optimizer(ProgramBuilder& p, const OptimizerConfig& o) {
-  for (const Parameter& w : p.parameters()) {
-    const std::string name = p.name_of(w.weight) + ".update";
-    p.at(p.layer_of(w.weight), Phase::optimizer);
-    if (o.kind == Optimizer::sgd) {
-      p.run(OpKind::sgd_update, name, {{"w", w.weight}, {"dw", w.gradient}},
-            {real("learning_rate", o.learning_rate), real("weight_decay", o.weight_decay)});
-      continue;
-    }
-    const BufferId m = p.state(w.weight, "m");
-    const BufferId v = p.state(w.weight, "v");
-    p.run(OpKind::adamw_update, name, {{"w", w.weight}, {"dw", w.gradient}, {"m", m}, {"v", v}},
-          {real("learning_rate", o.learning_rate), real("beta1", o.beta1), real("beta2", o.beta2),
-           real("epsilon", o.epsilon), real("weight_decay", o.weight_decay), per_step("t", 1, 1)});
-  }
+  if (o.clip_norm > 0) add_clipping(p, o.clip_norm);
+  for (const Parameter& w : p.parameters()) add_update(p, o, w);
 }
-
-/// Forward and backward of softmax cross entropy; returns the gradient of the logits, which takes
-/// the place of the logits.
-BufferId add_loss(ProgramBuilder& p, BufferId logits, BufferId target, std::int64_t rows) {
-  const LayerId layer = p.layer("loss", "softmax_cross_entropy");
-  p.at(layer, Phase::forward);
-  const BufferId loss = p.value("loss.loss", Category::activation, {1});
-  const BufferId lse = p.value("loss.log_sum_exp", Category::activation, {rows});
-  p.run(OpKind::softmax_cross_entropy_forward, "loss.forward",
-        {{"logits", logits}, {"target", target}, {"loss", loss}, {"log_sum_exp", lse}});
-  p.run(OpKind::report_loss, "loss.report", {{"loss", loss}});
-  p.at(layer, Phase::backward);
-  p.run(OpKind::softmax_cross_entropy_backward, "loss.backward",
-        {{"logits", logits}, {"target", target}, {"log_sum_exp", lse}}, {real("scale", 1)});
-  return logits;
-}
-
-/// y = x w^T + b with w [outputs, inputs]; its two backward ops share the names and shapes.
-struct Linear {
-  LayerId layer;
-  std::string name;
-  Parameter w, b;
-  Shape x_shape, y_shape;
-  BufferId x;
-
-  BufferId forward(ProgramBuilder& p, BufferId input) {
-    x = input;
-    p.at(layer, Phase::forward);
-    const BufferId y = p.value(name + ".y", Category::activation, y_shape);
-    p.run(OpKind::linear_forward, name + ".forward",
-          {{"x", x}, {"w", w.weight}, {"b", b.weight}, {"y", y}});
-    return y;
-  }
-
-  void backward_weight(ProgramBuilder& p, BufferId dy) const {
-    p.at(layer, Phase::backward);
-    p.run(OpKind::linear_backward_weight, name + ".backward_weight",
-          {{"dy", dy}, {"x", x}, {"dw", w.gradient}, {"db", b.gradient}});
-  }
-
-  BufferId backward_data(ProgramBuilder& p, BufferId dy) const {
-    p.at(layer, Phase::backward);
-    const BufferId dx = p.value(name + ".dx", Category::temporary, x_shape);
-    p.run(OpKind::linear_backward_data, name + ".backward_data",
-          {{"dy", dy}, {"w", w.weight}, {"dx", dx}});
-    return dx;
-  }
-
-  BufferId backward(ProgramBuilder& p, BufferId dy) const {
-    backward_weight(p, dy);
-    return backward_data(p, dy);
-  }
-};
-
-Linear make_linear(ProgramBuilder& p, const std::string& name, const Shape& x_shape,
-                   std::int64_t outputs, double deviation) {
-  Linear l{.layer = p.layer(name, "linear"),
-           .name = name,
-           .w = {},
-           .b = {},
-           .x_shape = x_shape,
-           .y_shape = x_shape,
-           .x = {}};
-  l.y_shape.back() = outputs;
-  l.w = p.parameter(l.layer, name + ".w", {outputs, x_shape.back()}, deviation, 0);
-  l.b = p.parameter(l.layer, name + ".b", {outputs}, 0, 0);
-  return l;
-}
-
-struct ActivationOps {
-  OpKind forward;
-  OpKind backward;
-  const char* saved;  // role that the backward op reads
-};
-
-ActivationOps ops_of(Activation activation) {
-  switch (activation) {
-    case Activation::sigmoid:
-      return {OpKind::sigmoid_forward, OpKind::sigmoid_backward, "y"};
-    case Activation::tanh:
-      return {OpKind::tanh_forward, OpKind::tanh_backward, "y"};
-    case Activation::relu:
-      return {OpKind::relu_forward, OpKind::relu_backward, "y"};
-    case Activation::gelu:
-      break;
-  }
-  return {OpKind::gelu_forward, OpKind::gelu_backward, "x"};
-}
-
-struct ActivationLayer {
-  LayerId layer;
-  std::string name;
-  ActivationOps ops;
-  Shape shape;
-  BufferId x, y;
-
-  BufferId forward(ProgramBuilder& p, BufferId input) {
-    x = input;
-    p.at(layer, Phase::forward);
-    y = p.value(name + ".y", Category::activation, shape);
-    p.run(ops.forward, name + ".forward", {{"x", x}, {"y", y}});
-    return y;
-  }
-
-  BufferId backward(ProgramBuilder& p, BufferId dy) const {
-    p.at(layer, Phase::backward);
-    const BufferId dx = p.value(name + ".dx", Category::temporary, shape);
-    const BufferId saved = ops.saved[0] == 'x' ? x : y;
-    p.run(ops.backward, name + ".backward", {{"dy", dy}, {ops.saved, saved}, {"dx", dx}});
-    return dx;
-  }
-};
 
 // ---- the textbook network
 
@@ -147,13 +65,15 @@ void build_mlp(ProgramBuilder& p, const RunConfig& config) {
   const MlpConfig& m = config.model.mlp;
   const bool rectified = m.activation == Activation::relu || m.activation == Activation::gelu;
   const std::size_t count = m.widths.size() - 1;
+  const std::int64_t rows = config.batch / config.accumulation;
   const LayerId input = p.layer("input", "input");
   std::vector<Linear> linears;
   std::vector<ActivationLayer> activations;
+  std::vector<Dropout> dropouts;
   for (std::size_t i = 0; i < count; ++i) {
     // He et al. 2015 for rectifiers, Glorot and Bengio 2010 (fan-in form) for saturating units.
     const double deviation = std::sqrt((rectified ? 2.0 : 1.0) / static_cast<double>(m.widths[i]));
-    const Shape x_shape{config.batch, m.widths[i]};
+    const Shape x_shape{rows, m.widths[i]};
     linears.push_back(
         make_linear(p, "linear" + std::to_string(i), x_shape, m.widths[i + 1], deviation));
     if (i + 1 == count) break;
@@ -161,25 +81,29 @@ void build_mlp(ProgramBuilder& p, const RunConfig& config) {
     activations.push_back({p.layer(name, std::string(to_string(m.activation))),
                            name,
                            ops_of(m.activation),
-                           {config.batch, m.widths[i + 1]},
+                           {rows, m.widths[i + 1]},
                            {},
                            {}});
+    dropouts.push_back(
+        make_dropout(p, "dropout" + std::to_string(i), config.dropout, {rows, m.widths[i + 1]}));
   }
 
-  p.at(input, Phase::forward);
-  BufferId x = p.value("input.x", Category::input, {config.batch, m.widths[0]});
-  const BufferId target = p.value("input.target", Category::input, {config.batch}, DType::i32);
-  p.run(OpKind::load_batch, "input.load", {{"x", x}, {"target", target}},
-        {per_step("cursor", 0, config.batch)});
-  for (std::size_t i = 0; i < count; ++i) {
-    x = linears[i].forward(p, x);
-    if (i + 1 < count) x = activations[i].forward(p, x);
-  }
-  BufferId dy = add_loss(p, x, target, config.batch);
-  for (std::size_t i = count; i-- > 0;) {
-    linears[i].backward_weight(p, dy);
-    if (i == 0) break;
-    dy = activations[i - 1].backward(p, linears[i].backward_data(p, dy));
+  const LayerId loss = p.layer("loss", "softmax_cross_entropy");
+  for (std::int32_t micro = 0; micro < config.accumulation; ++micro) {
+    p.micro_batch(micro);
+    const Batch batch = load_batch(p, input, config, micro, {rows, m.widths[0]});
+    BufferId x = batch.x;
+    for (std::size_t i = 0; i < count; ++i) {
+      x = linears[i].forward(p, x);
+      if (i + 1 < count) x = dropouts[i].forward(p, activations[i].forward(p, x));
+    }
+    BufferId dy = add_loss(p, {loss, x, batch.target, rows, gradient_scale(config)});
+    for (std::size_t i = count; i-- > 0;) {
+      linears[i].backward_weight(p, dy);
+      if (i == 0) break;
+      dy = dropouts[i - 1].backward(p, linears[i].backward_data(p, dy));
+      dy = activations[i - 1].backward(p, dy);
+    }
   }
 }
 
@@ -245,14 +169,16 @@ struct Attention {
   std::string name;
   Shape shape;  // [B, T, C]
   std::int64_t heads = 1;
-  BufferId qkv, probabilities;
+  AttentionLowering lowering = AttentionLowering::composite;
+  BufferId qkv, probabilities, y, log_sum_exp;
 
   BufferId forward(ProgramBuilder& p, BufferId input) {
     qkv = input;
     p.at(layer, Phase::forward);
+    if (lowering == AttentionLowering::flash) return flash_forward(p);
     probabilities = p.value(name + ".probabilities", Category::activation,
                             {shape[0], heads, shape[1], shape[1]});
-    const BufferId y = p.value(name + ".y", Category::activation, shape);
+    y = p.value(name + ".y", Category::activation, shape);
     p.run(OpKind::attention_forward, name + ".forward",
           {{"qkv", qkv}, {"probabilities", probabilities}, {"y", y}}, {integer("heads", heads)});
     return y;
@@ -262,6 +188,7 @@ struct Attention {
     p.at(layer, Phase::backward);
     const BufferId dqkv =
         p.value(name + ".dqkv", Category::temporary, {shape[0], shape[1], 3 * shape[2]});
+    if (lowering == AttentionLowering::flash) return flash_backward(p, dy, dqkv);
     const BufferId workspace =
         p.value(name + ".workspace", Category::workspace, {shape[1], shape[1]});
     p.run(OpKind::attention_backward, name + ".backward",
@@ -273,6 +200,36 @@ struct Attention {
           {integer("heads", heads)});
     return dqkv;
   }
+
+ private:
+  BufferId scores(ProgramBuilder& p, const std::string& suffix, std::int64_t count) const {
+    const std::int64_t rows = std::min(k_flash_rows, shape[1]);
+    return p.value(name + suffix, Category::workspace, {count, rows, shape[1]});
+  }
+
+  BufferId flash_forward(ProgramBuilder& p) {
+    y = p.value(name + ".y", Category::activation, shape);
+    log_sum_exp = p.value(name + ".log_sum_exp", Category::activation, {shape[0], heads, shape[1]});
+    p.run(OpKind::flash_attention_forward, name + ".forward",
+          {{"qkv", qkv},
+           {"y", y},
+           {"log_sum_exp", log_sum_exp},
+           {"workspace", scores(p, ".forward_workspace", 1)}},
+          {integer("heads", heads)});
+    return y;
+  }
+
+  BufferId flash_backward(ProgramBuilder& p, BufferId dy, BufferId dqkv) const {
+    p.run(OpKind::flash_attention_backward, name + ".backward",
+          {{"dy", dy},
+           {"qkv", qkv},
+           {"y", y},
+           {"log_sum_exp", log_sum_exp},
+           {"dqkv", dqkv},
+           {"workspace", scores(p, ".workspace", 2)}},
+          {integer("heads", heads)});
+    return dqkv;
+  }
 };
 
 struct Block {
@@ -280,11 +237,13 @@ struct Block {
   Linear qkv;
   Attention attention;
   Linear projection;
+  Dropout dropout1;
   LayerId add1;
   LayerNorm norm2;
   Linear expand;
   ActivationLayer gelu;
   Linear contract;
+  Dropout dropout2;
   LayerId add2;
   std::string name;
   Shape shape;
@@ -299,24 +258,26 @@ struct Block {
 
   BufferId forward(ProgramBuilder& p, BufferId x) {
     BufferId h = qkv.forward(p, norm1.forward(p, x));
-    h = projection.forward(p, attention.forward(p, h));
+    h = dropout1.forward(p, projection.forward(p, attention.forward(p, h)));
     x = add(p, add1, x, h);
     h = contract.forward(p, gelu.forward(p, expand.forward(p, norm2.forward(p, x))));
+    h = dropout2.forward(p, h);
     return add(p, add2, x, h);
   }
 
   /// dy is the gradient of the block's output; returns that of its input.
   BufferId backward(ProgramBuilder& p, BufferId dy) const {
-    BufferId d = contract.backward(p, dy);
+    BufferId d = contract.backward(p, dropout2.backward(p, dy));
     d = expand.backward(p, gelu.backward(p, d));
     dy = norm2.backward(p, d, dy);
-    d = attention.backward(p, projection.backward(p, dy));
+    d = attention.backward(p, projection.backward(p, dropout1.backward(p, dy)));
     return norm1.backward(p, qkv.backward(p, d), dy);
   }
 };
 
-Block make_block(ProgramBuilder& p, const std::string& name, const Gpt2Config& g,
+Block make_block(ProgramBuilder& p, const std::string& name, const RunConfig& config,
                  const Shape& shape) {
+  const Gpt2Config& g = config.model.gpt2;
   constexpr double k_deviation = 0.02;  // GPT-2; residual projections are scaled by 1/sqrt(2 L)
   const double residual = k_deviation / std::sqrt(2.0 * static_cast<double>(g.layers));
   p.group(name, "block");
@@ -325,15 +286,24 @@ Block make_block(ProgramBuilder& p, const std::string& name, const Gpt2Config& g
   Block b{
       .norm1 = make_layer_norm(p, name + ".norm1", shape),
       .qkv = make_linear(p, name + ".qkv", shape, 3 * g.channels, k_deviation),
-      .attention =
-          {p.layer(name + ".attention", "attention"), name + ".attention", shape, g.heads, {}, {}},
+      .attention = {p.layer(name + ".attention", "attention"),
+                    name + ".attention",
+                    shape,
+                    g.heads,
+                    config.attention,
+                    {},
+                    {},
+                    {},
+                    {}},
       .projection = make_linear(p, name + ".projection", shape, g.channels, residual),
+      .dropout1 = make_dropout(p, name + ".dropout1", config.dropout, shape),
       .add1 = p.layer(name + ".add1", "add"),
       .norm2 = make_layer_norm(p, name + ".norm2", shape),
       .expand = make_linear(p, name + ".expand", shape, 4 * g.channels, k_deviation),
       .gelu =
           {p.layer(name + ".gelu", "gelu"), name + ".gelu", ops_of(Activation::gelu), wide, {}, {}},
       .contract = make_linear(p, name + ".contract", wide, g.channels, residual),
+      .dropout2 = make_dropout(p, name + ".dropout2", config.dropout, shape),
       .add2 = p.layer(name + ".add2", "add"),
       .name = name,
       .shape = shape};
@@ -369,38 +339,43 @@ BufferId head_backward(ProgramBuilder& p, const Gpt2Head& head, BufferId dlogits
 
 void build_gpt2(ProgramBuilder& p, const RunConfig& config) {
   const Gpt2Config& g = config.model.gpt2;
-  const Shape shape{config.batch, config.sequence, g.channels};
-  const Shape grid{config.batch, config.sequence};
+  const std::int64_t sequences = config.batch / config.accumulation;
+  const Shape grid{sequences, config.sequence};
+  const Shape shape{sequences, config.sequence, g.channels};
   const LayerId input = p.layer("input", "input");
   const LayerId embedding = p.layer("embedding", "embedding");
   const Parameter wte =
       p.parameter(embedding, "embedding.wte", {g.vocabulary, g.channels}, 0.02, 0);
   const Parameter wpe = p.parameter(embedding, "embedding.wpe", {g.positions, g.channels}, 0.01, 0);
+  Dropout dropout = make_dropout(p, "dropout", config.dropout, shape);
   std::vector<Block> blocks;
   for (std::int64_t i = 0; i < g.layers; ++i) {
-    blocks.push_back(make_block(p, "block" + std::to_string(i), g, shape));
+    blocks.push_back(make_block(p, "block" + std::to_string(i), config, shape));
   }
   LayerNorm norm = make_layer_norm(p, "norm", shape);
   Gpt2Head head{p.layer("head", "linear"), wte, {}};
 
-  p.at(input, Phase::forward);
-  const BufferId tokens = p.value("input.tokens", Category::input, grid, DType::i32);
-  const BufferId target = p.value("input.target", Category::input, grid, DType::i32);
-  p.run(OpKind::load_batch, "input.load", {{"x", tokens}, {"target", target}},
-        {per_step("cursor", 0, config.batch)});
-  p.at(embedding, Phase::forward);
-  BufferId x = p.value("embedding.y", Category::activation, shape);
-  p.run(OpKind::embedding_forward, "embedding.forward",
-        {{"tokens", tokens}, {"wte", wte.weight}, {"wpe", wpe.weight}, {"y", x}});
-  for (Block& block : blocks) x = block.forward(p, x);
-  head.x = norm.forward(p, x);
-  const BufferId logits = head_forward(p, head, {config.batch, config.sequence, g.vocabulary});
-  const BufferId dlogits = add_loss(p, logits, target, config.batch * config.sequence);
-  BufferId dy = norm.backward(p, head_backward(p, head, dlogits, shape), BufferId{});
-  for (std::size_t i = blocks.size(); i-- > 0;) dy = blocks[i].backward(p, dy);
-  p.at(embedding, Phase::backward);
-  p.run(OpKind::embedding_backward, "embedding.backward",
-        {{"dy", dy}, {"tokens", tokens}, {"dwte", wte.gradient}, {"dwpe", wpe.gradient}});
+  const LayerId loss = p.layer("loss", "softmax_cross_entropy");
+  for (std::int32_t micro = 0; micro < config.accumulation; ++micro) {
+    p.micro_batch(micro);
+    const Batch batch = load_batch(p, input, config, micro, grid);
+    p.at(embedding, Phase::forward);
+    BufferId x = p.value("embedding.y", Category::activation, shape);
+    p.run(OpKind::embedding_forward, "embedding.forward",
+          {{"tokens", batch.x}, {"wte", wte.weight}, {"wpe", wpe.weight}, {"y", x}});
+    x = dropout.forward(p, x);
+    for (Block& block : blocks) x = block.forward(p, x);
+    head.x = norm.forward(p, x);
+    const BufferId logits = head_forward(p, head, {sequences, config.sequence, g.vocabulary});
+    const BufferId dlogits = add_loss(
+        p, {loss, logits, batch.target, sequences * config.sequence, gradient_scale(config)});
+    BufferId dy = norm.backward(p, head_backward(p, head, dlogits, shape), BufferId{});
+    for (std::size_t i = blocks.size(); i-- > 0;) dy = blocks[i].backward(p, dy);
+    dy = dropout.backward(p, dy);
+    p.at(embedding, Phase::backward);
+    p.run(OpKind::embedding_backward, "embedding.backward",
+          {{"dy", dy}, {"tokens", batch.x}, {"dwte", wte.gradient}, {"dwpe", wpe.gradient}});
+  }
 }
 
 }  // namespace
@@ -408,11 +383,21 @@ void build_gpt2(ProgramBuilder& p, const RunConfig& config) {
 Trace build_program(const RunConfig& config) {
   validate(config);
   ProgramBuilder p(config.seed, config.dtype, config.precision == Precision::bf16);
-  if (config.model.family == ModelFamily::mlp) {
-    build_mlp(p, config);
-  } else {
-    build_gpt2(p, config);
+  switch (config.model.family) {
+    case ModelFamily::mlp:
+      build_mlp(p, config);
+      break;
+    case ModelFamily::gpt2:
+      build_gpt2(p, config);
+      break;
+    case ModelFamily::lenet:
+      build_lenet(p, config);
+      break;
+    case ModelFamily::resnet:
+      build_resnet(p, config);
+      break;
   }
+  p.micro_batch(0);
   add_optimizer(p, config.optimizer);
   Trace trace = p.finish();
   trace.meta.level = 2;

@@ -18,23 +18,33 @@ constexpr std::int64_t k_largest_extent = std::int64_t{1} << 24;  // of one dime
 constexpr std::int64_t k_most_layers = 10'000;
 constexpr std::int64_t k_most_elements = std::int64_t{1} << 40;  // of one tensor
 
+BuiltinModel builtin(std::string name, ModelFamily family, std::int64_t batch, std::string about) {
+  BuiltinModel m;
+  m.model.name = std::move(name);
+  m.model.family = family;
+  m.batch = batch;
+  m.about = std::move(about);
+  return m;
+}
+
 BuiltinModel mlp(std::string name, std::vector<std::int64_t> widths, std::int64_t batch,
                  std::string about) {
-  BuiltinModel m{
-      .model = {.name = std::move(name), .family = ModelFamily::mlp, .mlp = {}, .gpt2 = {}},
-      .batch = batch,
-      .sequence = 0,
-      .about = std::move(about)};
+  BuiltinModel m = builtin(std::move(name), ModelFamily::mlp, batch, std::move(about));
   m.model.mlp.widths = std::move(widths);
   return m;
 }
 
 BuiltinModel gpt2(std::string name, Gpt2Config shape, std::int64_t batch, std::string about) {
-  BuiltinModel m{
-      .model = {.name = std::move(name), .family = ModelFamily::gpt2, .mlp = {}, .gpt2 = shape},
-      .batch = batch,
-      .sequence = shape.positions,
-      .about = std::move(about)};
+  BuiltinModel m = builtin(std::move(name), ModelFamily::gpt2, batch, std::move(about));
+  m.model.gpt2 = shape;
+  m.sequence = shape.positions;
+  return m;
+}
+
+BuiltinModel image(std::string name, ModelFamily family, ImageConfig shape, std::int64_t batch,
+                   std::string about) {
+  BuiltinModel m = builtin(std::move(name), family, batch, std::move(about));
+  m.model.image = shape;
   return m;
 }
 
@@ -86,6 +96,26 @@ void validate_gpt2(const Gpt2Config& g, std::int64_t batch, std::int64_t sequenc
   want_product("4 channels x channels", {4, g.channels, g.channels});
 }
 
+void validate_image(const ModelConfig& model, std::int64_t batch) {
+  const ImageConfig& m = model.image;
+  constexpr std::int64_t k_largest_side = 4096;
+  const bool residual = model.family == ModelFamily::resnet;
+  const std::int64_t smallest = residual ? 8 : 12;  // so that nothing is left of a smaller image
+  want_between("model channels", m.channels, 1, k_largest_side);
+  want_between("model height", m.height, smallest, k_largest_side);
+  want_between("model width", m.width, smallest, k_largest_side);
+  want_between("model classes", m.classes, 2, k_largest_extent);
+  if (residual) {
+    want_between("model blocks", m.blocks, 1, k_most_layers / 6);
+    want_between("model filters", m.filters, 1, k_largest_side);
+  }
+  const std::int64_t filters = residual ? m.filters : 6;
+  want_product("batch x height x width x filters", {batch, m.height, m.width, filters});
+  want_product("batch x channels x height x width", {batch, m.channels, m.height, m.width});
+  want_product("columns of a convolution", {m.channels, 25, m.height, m.width});
+  want_product("columns of a convolution", {filters, 9, m.height, m.width});
+}
+
 void want_real(const std::string& place, double value, double low, double high) {
   if (value >= low && value <= high) return;  // false for NaN
   bad(place, fmt::format("a number from {} to {}", low, high), fmt::format("{}", value));
@@ -100,17 +130,20 @@ void validate_optimizer(const OptimizerConfig& o) {
   want_real("optimizer beta2", o.beta2, 0, k_below_one);
   want_real("optimizer epsilon", o.epsilon, 0, 1);
   want_real("optimizer weight_decay", o.weight_decay, 0, 1e3);
+  want_real("optimizer momentum", o.momentum, 0, k_below_one);
+  want_real("--clip", o.clip_norm, 0, 1e30);
 }
 
 // ---- JSON. Every key is known or an error, so that a typing error cannot pass silently.
 
 void only_keys(const Json& object, const std::string& place, const std::set<std::string>& known) {
   if (!object.is_object()) bad(place, "a JSON object", object.type_name());
+  std::string unknown;
   for (const auto& [key, value] : object.items()) {
-    if (!known.contains(key)) {
-      bad(place, fmt::format("only the keys {}", fmt::join(known, ", ")), "'" + key + "'");
-    }
+    if (!known.contains(key)) unknown += (unknown.empty() ? "'" : ", '") + key + "'";
   }
+  if (unknown.empty()) return;
+  bad(place, fmt::format("only the keys {}", fmt::join(known, ", ")), unknown);
 }
 
 bool is_integer(const Json& j) {
@@ -150,6 +183,15 @@ Json model_json(const ModelConfig& m) {
   if (m.family == ModelFamily::mlp) {
     j["widths"] = m.mlp.widths;
     j["activation"] = to_string(m.mlp.activation);
+  } else if (m.family != ModelFamily::gpt2) {
+    j["channels"] = m.image.channels;
+    j["height"] = m.image.height;
+    j["width"] = m.image.width;
+    j["classes"] = m.image.classes;
+    if (m.family == ModelFamily::resnet) {
+      j["blocks"] = m.image.blocks;
+      j["filters"] = m.image.filters;
+    }
   } else {
     j["layers"] = m.gpt2.layers;
     j["heads"] = m.gpt2.heads;
@@ -160,16 +202,27 @@ Json model_json(const ModelConfig& m) {
   return j;
 }
 
+std::set<std::string> keys_of(ModelFamily family) {
+  switch (family) {
+    case ModelFamily::mlp:
+      return {"widths", "activation"};
+    case ModelFamily::gpt2:
+      return {"layers", "heads", "channels", "vocabulary", "positions"};
+    case ModelFamily::lenet:
+      return {"channels", "height", "width", "classes"};
+    case ModelFamily::resnet:
+      break;
+  }
+  return {"channels", "height", "width", "classes", "blocks", "filters"};
+}
+
 /// `more`: keys that may stand beside those of the model.
 ModelConfig model_from(const Json& j, const std::set<std::string>& more) {
   if (!j.is_object()) bad("model", "a JSON object", j.type_name());
-  if (!j.contains("family")) bad("model", "a key 'family' (mlp or gpt2)", "none");
+  if (!j.contains("family")) bad("model", "a key 'family' (mlp, gpt2, lenet or resnet)", "none");
   ModelConfig m;
   get(j, "family", m.family);
-  std::set<std::string> known =
-      m.family == ModelFamily::mlp
-          ? std::set<std::string>{"widths", "activation"}
-          : std::set<std::string>{"layers", "heads", "channels", "vocabulary", "positions"};
+  std::set<std::string> known = keys_of(m.family);
   known.insert({"name", "family"});
   known.insert(more.begin(), more.end());
   only_keys(j, fmt::format("model of family {}", to_string(m.family)), known);
@@ -184,9 +237,44 @@ ModelConfig model_from(const Json& j, const std::set<std::string>& more) {
   }
   get(j, "layers", m.gpt2.layers);
   get(j, "heads", m.gpt2.heads);
-  get(j, "channels", m.gpt2.channels);
+  get(j, "channels", m.family == ModelFamily::gpt2 ? m.gpt2.channels : m.image.channels);
   get(j, "vocabulary", m.gpt2.vocabulary);
   get(j, "positions", m.gpt2.positions);
+  get(j, "height", m.image.height);
+  get(j, "width", m.image.width);
+  get(j, "classes", m.image.classes);
+  get(j, "blocks", m.image.blocks);
+  get(j, "filters", m.image.filters);
+  return m;
+}
+
+/// GPT2Config of the transformers library. What changes no shape and no result is passed over; what
+/// we cannot compute is refused.
+ModelConfig model_from_huggingface(const Json& j) {
+  std::string type;
+  get(j, "model_type", type);
+  if (type != "gpt2") bad("model_type", "gpt2", "'" + type + "'");
+  ModelConfig m;
+  m.family = ModelFamily::gpt2;
+  m.gpt2 = {.layers = 12, .heads = 12, .channels = 768, .vocabulary = 50257, .positions = 1024};
+  get(j, "n_layer", m.gpt2.layers);
+  get(j, "n_head", m.gpt2.heads);
+  get(j, "n_embd", m.gpt2.channels);
+  get(j, "vocab_size", m.gpt2.vocabulary);
+  get(j, "n_positions", m.gpt2.positions);
+  const auto only = [&j](const char* key, const Json& wanted) {
+    if (!j.contains(key) || j[key] == wanted || j[key].is_null()) return;
+    bad(key, wanted.dump(), j[key].dump());
+  };
+  only("activation_function", "gelu_new");
+  if (m.gpt2.channels > 0 && m.gpt2.channels <= k_largest_extent) {
+    only("n_inner", 4 * m.gpt2.channels);
+  }
+  only("layer_norm_epsilon", 1e-5);
+  only("tie_word_embeddings", true);
+  only("scale_attn_weights", true);
+  only("scale_attn_by_inverse_layer_idx", false);
+  only("add_cross_attention", false);
   return m;
 }
 
@@ -208,12 +296,16 @@ RunConfig run_of_file(const std::string& path) {
   const Json j = parse(read_file(path, 1 << 20), path);
   try {
     RunConfig config;
-    config.model = model_from(j, {"batch", "sequence"});
+    const bool foreign = j.is_object() && j.contains("model_type");
+    config.model = foreign ? model_from_huggingface(j) : model_from(j, {"batch", "sequence"});
     if (config.model.name.empty()) config.model.name = std::filesystem::path(path).stem().string();
-    config.batch = config.model.family == ModelFamily::mlp ? 64 : 8;
-    config.sequence = config.model.family == ModelFamily::mlp ? 0 : config.model.gpt2.positions;
-    get(j, "batch", config.batch);
-    get(j, "sequence", config.sequence);
+    const bool text = config.model.family == ModelFamily::gpt2;
+    config.batch = text ? 8 : 64;
+    config.sequence = text ? config.model.gpt2.positions : 0;
+    if (!foreign) {
+      get(j, "batch", config.batch);
+      get(j, "sequence", config.sequence);
+    }
     validate(config);
     return config;
   } catch (const InputError& e) {
@@ -228,6 +320,11 @@ const std::vector<BuiltinModel>& builtin_models() {
       mlp("mlp-tiny", {64, 32, 10}, 64, "8x8 digits, one hidden layer"),
       mlp("mlp", {64, 512, 256, 10}, 512, "8x8 digits, two hidden layers"),
       mlp("mlp-wide", {784, 2048, 2048, 2048, 2048, 10}, 256, "28x28 images, four wide layers"),
+      image("lenet5", ModelFamily::lenet, {.channels = 1, .height = 28, .width = 28, .classes = 10},
+            64, "LeNet-5 with rectifiers, 28x28 images"),
+      image("resnet20", ModelFamily::resnet,
+            {.channels = 3, .height = 32, .width = 32, .classes = 10, .blocks = 3, .filters = 16},
+            32, "ResNet-20 (He et al. 2015), 32x32 colour images"),
       gpt2("gpt2-tiny",
            {.layers = 4, .heads = 4, .channels = 64, .vocabulary = 256, .positions = 64}, 8,
            "0.2 M parameters on bytes, trains in seconds"),
@@ -270,11 +367,30 @@ RunConfig default_run(const std::string& name_or_file) {
 
 void validate(const RunConfig& config) {
   want_between("--batch", config.batch, 1, k_largest_extent);
-  if (config.model.family == ModelFamily::mlp) {
-    validate_mlp(config.model.mlp, config.batch);
-    if (config.sequence != 0) bad("--seq", "none for an mlp", std::to_string(config.sequence));
-  } else {
+  const ModelFamily family = config.model.family;
+  if (family == ModelFamily::gpt2) {
     validate_gpt2(config.model.gpt2, config.batch, config.sequence);
+  } else {
+    if (family == ModelFamily::mlp) validate_mlp(config.model.mlp, config.batch);
+    if (family != ModelFamily::mlp) validate_image(config.model, config.batch);
+    if (config.sequence != 0) {
+      bad("--seq", fmt::format("none for family {}", to_string(family)),
+          std::to_string(config.sequence));
+    }
+  }
+  want_between("--accumulate", config.accumulation, 1, std::min<std::int64_t>(config.batch, 4096));
+  if (config.batch % config.accumulation != 0) {
+    bad("--accumulate", fmt::format("a divisor of the batch {}", config.batch),
+        std::to_string(config.accumulation));
+  }
+  want_real("--dropout", config.dropout, 0, 0.999);
+  if (config.dropout > 0 && family != ModelFamily::mlp && family != ModelFamily::gpt2) {
+    bad("--dropout", fmt::format("0 for family {}", to_string(family)),
+        fmt::format("{}", config.dropout));
+  }
+  if (config.attention != AttentionLowering::composite && family != ModelFamily::gpt2) {
+    bad("--attention", fmt::format("composite for family {}", to_string(family)),
+        std::string(to_string(config.attention)));
   }
   if (config.dtype != DType::f32 && config.dtype != DType::f64) {
     bad("--dtype", "f32 or f64", std::string(to_string(config.dtype)));
@@ -291,14 +407,19 @@ std::string to_json(const RunConfig& config) {
               {"optimizer",
                {{"kind", to_string(o.kind)},
                 {"learning_rate", o.learning_rate},
+                {"momentum", o.momentum},
                 {"beta1", o.beta1},
                 {"beta2", o.beta2},
                 {"epsilon", o.epsilon},
-                {"weight_decay", o.weight_decay}}},
+                {"weight_decay", o.weight_decay},
+                {"clip_norm", o.clip_norm}}},
               {"batch", config.batch},
               {"sequence", config.sequence},
               {"seed", config.seed},
               {"dtype", to_string(config.dtype)},
+              {"accumulation", config.accumulation},
+              {"dropout", config.dropout},
+              {"attention", to_string(config.attention)},
               {"precision", to_string(config.precision)}}
       .dump();
 }
@@ -306,25 +427,32 @@ std::string to_json(const RunConfig& config) {
 RunConfig run_config_from_json(const std::string& text) {
   const Json j = parse(text, "run configuration");
   only_keys(j, "run configuration",
-            {"model", "optimizer", "batch", "sequence", "seed", "dtype", "precision"});
+            {"model", "optimizer", "batch", "sequence", "seed", "dtype", "accumulation", "dropout",
+             "attention", "precision"});
   RunConfig config;
   if (!j.contains("model")) bad("run configuration", "a key 'model'", "none");
   config.model = model_from(j["model"], {});
   if (j.contains("optimizer")) {
     const Json& o = j["optimizer"];
     only_keys(o, "optimizer",
-              {"kind", "learning_rate", "beta1", "beta2", "epsilon", "weight_decay"});
+              {"kind", "learning_rate", "momentum", "beta1", "beta2", "epsilon", "weight_decay",
+               "clip_norm"});
     get(o, "kind", config.optimizer.kind);
     get(o, "learning_rate", config.optimizer.learning_rate);
+    get(o, "momentum", config.optimizer.momentum);
     get(o, "beta1", config.optimizer.beta1);
     get(o, "beta2", config.optimizer.beta2);
     get(o, "epsilon", config.optimizer.epsilon);
     get(o, "weight_decay", config.optimizer.weight_decay);
+    get(o, "clip_norm", config.optimizer.clip_norm);
   }
   get(j, "batch", config.batch);
   get(j, "sequence", config.sequence);
   get(j, "seed", config.seed);
   get(j, "dtype", config.dtype);
+  get(j, "accumulation", config.accumulation);
+  get(j, "dropout", config.dropout);
+  get(j, "attention", config.attention);
   get(j, "precision", config.precision);
   validate(config);
   return config;
@@ -333,6 +461,11 @@ RunConfig run_config_from_json(const std::string& text) {
 std::string title(const RunConfig& config) {
   std::string out = fmt::format("{}, batch {}", config.model.name, config.batch);
   if (config.sequence > 0) out += fmt::format(", sequence {}", config.sequence);
+  if (config.accumulation > 1) out += fmt::format(" in {} micro-batches", config.accumulation);
+  if (config.dropout > 0) out += fmt::format(", dropout {}", config.dropout);
+  if (config.attention != AttentionLowering::composite) {
+    out += fmt::format(", {} attention", to_string(config.attention));
+  }
   out += fmt::format(", {}, {}", to_string(config.optimizer.kind), to_string(config.dtype));
   return config.precision == Precision::bf16 ? out + " with bf16 products" : out;
 }

@@ -11,8 +11,10 @@
 namespace tidemark {
 
 enum class Activation : std::uint8_t { sigmoid, tanh, relu, gelu };
-enum class ModelFamily : std::uint8_t { mlp, gpt2 };
-enum class Optimizer : std::uint8_t { sgd, adamw };
+enum class ModelFamily : std::uint8_t { mlp, gpt2, lenet, resnet };
+enum class Optimizer : std::uint8_t { sgd, adamw, momentum, adam };
+/// What attention keeps for backward: all probabilities, or one log-sum-exp per row.
+enum class AttentionLowering : std::uint8_t { composite, flash };
 /// What linear layers multiply: values as they are, or rounded to bfloat16 with sums in f32.
 /// Weights, activations, gradients and optimizer state stay as the dtype says.
 enum class Precision : std::uint8_t { full, bf16 };
@@ -26,12 +28,19 @@ struct EnumNames<Activation> {
 template <>
 struct EnumNames<ModelFamily> {
   static constexpr std::string_view k_type = "model family";
-  static constexpr auto k_names = std::to_array<std::string_view>({"mlp", "gpt2"});
+  static constexpr auto k_names =
+      std::to_array<std::string_view>({"mlp", "gpt2", "lenet", "resnet"});
 };
 template <>
 struct EnumNames<Optimizer> {
   static constexpr std::string_view k_type = "optimizer";
-  static constexpr auto k_names = std::to_array<std::string_view>({"sgd", "adamw"});
+  static constexpr auto k_names =
+      std::to_array<std::string_view>({"sgd", "adamw", "momentum", "adam"});
+};
+template <>
+struct EnumNames<AttentionLowering> {
+  static constexpr std::string_view k_type = "attention";
+  static constexpr auto k_names = std::to_array<std::string_view>({"composite", "flash"});
 };
 template <>
 struct EnumNames<Precision> {
@@ -56,21 +65,37 @@ struct Gpt2Config {
   bool operator==(const Gpt2Config&) const = default;
 };
 
+/// LeNet-5 with rectifiers and maximum pooling (after LeCun et al. 1998), or a residual network of
+/// the CIFAR form (He et al. 2015, section 4.2) with 6 blocks + 2 layers and 1x1 convolutions where
+/// the shape changes.
+struct ImageConfig {
+  std::int64_t channels = 0;  // of the input
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  std::int64_t classes = 0;
+  std::int64_t blocks = 0;   // resnet: per stage, of three stages
+  std::int64_t filters = 0;  // resnet: of the first stage; each further one has twice as many
+  bool operator==(const ImageConfig&) const = default;
+};
+
 struct ModelConfig {
   std::string name;
   ModelFamily family = ModelFamily::mlp;
   MlpConfig mlp;
   Gpt2Config gpt2;
+  ImageConfig image;
   bool operator==(const ModelConfig&) const = default;
 };
 
 struct OptimizerConfig {
   Optimizer kind = Optimizer::adamw;
   double learning_rate = 1e-3;
+  double momentum = 0.9;  // of kind momentum
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double weight_decay = 0;
+  double clip_norm = 0;  // gradients are scaled down to this common norm; 0 = never
   bool operator==(const OptimizerConfig&) const = default;
 };
 
@@ -80,7 +105,10 @@ struct RunConfig {
   std::int64_t batch = 0;     // sequences or samples per step
   std::int64_t sequence = 0;  // tokens per sequence; 0 for the MLP
   std::int64_t seed = 1;
-  DType dtype = DType::f32;               // f32 or f64
+  DType dtype = DType::f32;       // f32 or f64
+  std::int64_t accumulation = 1;  // micro-batches per step; divides batch
+  double dropout = 0;  // after hidden activations (MLP), embedding and residual branches (GPT-2)
+  AttentionLowering attention = AttentionLowering::composite;
   Precision precision = Precision::full;  // bf16 only with f32
   bool operator==(const RunConfig&) const = default;
 };
@@ -95,8 +123,9 @@ struct BuiltinModel {
 
 [[nodiscard]] const std::vector<BuiltinModel>& builtin_models();
 
-/// `name_or_file`: a built-in name or a small JSON file ({"family": "mlp", "widths": [...], ...}).
-/// Throws InputError that lists the names.
+/// `name_or_file`: a built-in name, a JSON file of our own ({"family": "mlp", "widths": [...],
+/// ...}; docs/models.md), or config.json of a HuggingFace model of the GPT-2 family. Throws
+/// InputError that lists the names.
 [[nodiscard]] RunConfig default_run(const std::string& name_or_file);
 
 /// Throws InputError when a size is not positive, does not divide, or would overflow.

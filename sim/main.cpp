@@ -94,6 +94,12 @@ int run(int argc, char** argv) {
     fmt::print("{}", *manual);
     return k_exit_done;
   }
+  const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
+  const auto named = [&verb](const CLI::App* known) { return known->get_name() == verb; };
+  if (!verb.starts_with('-') && std::none_of(verbs.begin(), verbs.end(), named)) {
+    fmt::print(stderr, "tidemark: expected a verb, found '{}'; see tidemark --help\n", verb);
+    return k_exit_bad_input;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {

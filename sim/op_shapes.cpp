@@ -248,6 +248,116 @@ Trouble attention(const Trace& trace, const Op& op) {
                    want_elements(trace, op, "dqkv", element_count(qkv)),
                    want_elements(trace, op, "workspace", tokens * tokens)});
 }
+Trouble momentum(const Trace& trace, const Op& op) {
+  return same_elements(trace, op, std::array{"w", "dw", "velocity"});
+}
+Trouble sum_of_squares(const Trace& trace, const Op& op) {
+  return want_elements(trace, op, "sum", 1);
+}
+Trouble clip_factor(const Trace& trace, const Op& op) {
+  return same_elements(trace, op, std::array{"sum", "factor"});
+}
+Trouble scale_by(const Trace& trace, const Op& op) {
+  return want_elements(trace, op, "factor", 1);
+}
+Trouble gradient_only(const Trace& trace, const Op& op) {
+  return same_elements(trace, op, std::array{"dy", "dx"});
+}
+
+/// Input side x or dx [B, C, H, W], output side y or dy [B, O, H', W'], filters w or dw
+/// [O, C, K, K]; workspace is the C K K x H' W' matrix of one sample.
+Trouble conv2d(const Trace& trace, const Op& op) {
+  const char* in = has(op, "x") ? "x" : "dx";
+  const char* out = has(op, "y") ? "y" : "dy";
+  const char* filter = has(op, "w") ? "w" : "dw";
+  const Buffer& x = buffer_of(trace, op, in);
+  const Buffer& w = buffer_of(trace, op, filter);
+  if (x.shape.size() != 4) return trouble(trace, op, in, "[B, C, H, W]");
+  if (w.shape.size() != 4 || w.shape[1] != x.shape[1] || w.shape[2] != w.shape[3]) {
+    return trouble(trace, op, filter, "[O, C, K, K]");
+  }
+  const std::int64_t stride = integer_at(op, "stride", 0);
+  const std::int64_t padding = integer_at(op, "padding", 0);
+  if (stride < 1 || padding < 0 || padding >= w.shape[2]) {
+    return "attributes stride and padding must be at least 1 and from 0 to K - 1";
+  }
+  const std::int64_t kernel = w.shape[2];
+  const auto extent = [&](std::int64_t n) {
+    return n + 2 * padding < kernel ? 0 : (n + 2 * padding - kernel) / stride + 1;
+  };
+  const std::vector<std::int64_t> wanted{x.shape[0], w.shape[0], extent(x.shape[2]),
+                                         extent(x.shape[3])};
+  if (wanted[2] < 1 || wanted[3] < 1) return trouble(trace, op, in, "at least the kernel's extent");
+  if (buffer_of(trace, op, out).shape != wanted) {
+    return trouble(trace, op, out, "[B, O, H', W'] of this window");
+  }
+  const std::int64_t positions = wanted[2] * wanted[3];
+  return first_of(
+      {want_elements(trace, op, "b", w.shape[0]), want_elements(trace, op, "db", w.shape[0]),
+       want_elements(trace, op, "workspace", w.shape[1] * kernel * kernel * positions)});
+}
+
+/// Channels are the second dimension.
+Trouble batch_norm(const Trace& trace, const Op& op) {
+  const Buffer& x = buffer_of(trace, op, "x");
+  if (x.shape.size() < 2) return trouble(trace, op, "x", "[B, C, ...]");
+  for (const char* role : {"y", "dy", "dx"}) {
+    if (Trouble t = want_elements(trace, op, role, element_count(x)); !t.empty()) return t;
+  }
+  for (const char* role : {"w", "b", "mean", "variance", "dw", "db"}) {
+    if (Trouble t = want_elements(trace, op, role, x.shape[1]); !t.empty()) return t;
+  }
+  return {};
+}
+Trouble batch_norm_update(const Trace& trace, const Op& op) {
+  if (integer_at(op, "count", 0) < 2) return "attribute count must be at least 2";
+  return same_elements(trace, op,
+                       std::array{"mean", "variance", "running_mean", "running_variance"});
+}
+
+/// Windows of size x size that do not overlap; what is left over at the edge is not looked at.
+Trouble max_pool(const Trace& trace, const Op& op) {
+  const Buffer& x = buffer_of(trace, op, "x");
+  const std::int64_t size = integer_at(op, "size", 0);
+  if (x.shape.size() != 4) return trouble(trace, op, "x", "[B, C, H, W]");
+  if (size < 1 || x.shape[2] < size || x.shape[3] < size) {
+    return "attribute size must be from 1 to the extent of x";
+  }
+  const std::int64_t windows = (x.shape[2] / size) * (x.shape[3] / size);
+  const char* out = has(op, "y") ? "y" : "dy";
+  if (Trouble t = want_elements(trace, op, out, x.shape[0] * x.shape[1] * windows); !t.empty()) {
+    return t;
+  }
+  return want_elements(trace, op, "dx", element_count(x));
+}
+
+/// Over all positions: [B, C, H, W] on one side, [B, C] on the other.
+Trouble average_pool(const Trace& trace, const Op& op) {
+  const char* in = has(op, "x") ? "x" : "dx";
+  const Buffer& x = buffer_of(trace, op, in);
+  if (x.shape.size() != 4) return trouble(trace, op, in, "[B, C, H, W]");
+  return want_matrix(trace, op, has(op, "y") ? "y" : "dy", x.shape[0], x.shape[1]);
+}
+
+/// qkv [B, T, 3C], log_sum_exp [B, H, T]; workspace holds the scores of k_flash_rows rows, two
+/// times in the backward pass.
+Trouble flash_attention(const Trace& trace, const Op& op) {
+  const Buffer& qkv = buffer_of(trace, op, "qkv");
+  const std::int64_t heads = integer_at(op, "heads", 0);
+  if (qkv.shape.size() != 3 || qkv.shape[2] % 3 != 0) {
+    return trouble(trace, op, "qkv", "[B, T, 3C]");
+  }
+  const std::int64_t channels = qkv.shape[2] / 3;
+  if (heads <= 0 || channels % heads != 0) return "attribute heads must divide C";
+  const std::int64_t tokens = qkv.shape[1];
+  const std::int64_t outputs = qkv.shape[0] * tokens * channels;
+  const std::int64_t block = std::min(k_flash_rows, tokens) * tokens;
+  return first_of({want_elements(trace, op, "y", outputs), want_elements(trace, op, "dy", outputs),
+                   want_elements(trace, op, "dqkv", element_count(qkv)),
+                   want_elements(trace, op, "log_sum_exp", qkv.shape[0] * heads * tokens),
+                   want_elements(trace, op, "workspace", has(op, "dy") ? 2 * block : block)});
+}
+
 Trouble copy(const Trace& trace, const Op& op) {
   const Buffer& from = buffer_of(trace, op, "src");
   const Buffer& to = buffer_of(trace, op, "dst");

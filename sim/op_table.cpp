@@ -58,6 +58,37 @@ std::int64_t attention_forward_flops(const Trace& trace, const Op& op) {
 std::int64_t attention_backward_flops(const Trace& trace, const Op& op) {
   return product({2, attention_forward_flops(trace, op)});
 }
+/// Of one convolution: 2 x filters x positions x (channels x kernel) per sample.
+std::int64_t conv2d_flops(const Trace& trace, const Op& op, std::string_view image,
+                          std::string_view filter) {
+  const Buffer& y = buffer_of(trace, op, image);  // [B, O, H, W]
+  return product(
+      {2, y.shape[0], y.shape[2], y.shape[3], element_count(buffer_of(trace, op, filter))});
+}
+std::int64_t conv2d_forward_flops(const Trace& trace, const Op& op) {
+  return conv2d_flops(trace, op, "y", "w");
+}
+std::int64_t conv2d_backward_data_flops(const Trace& trace, const Op& op) {
+  return conv2d_flops(trace, op, "dy", "w");
+}
+std::int64_t conv2d_backward_weight_flops(const Trace& trace, const Op& op) {
+  return conv2d_flops(trace, op, "dy", "dw");
+}
+/// `per` operations per element of x.
+template <int per>
+std::int64_t per_input(const Trace& trace, const Op& op) {
+  return product({per, element_count(buffer_of(trace, op, "x"))});
+}
+/// As the composite form; backward makes the scores once more.
+std::int64_t flash_forward_flops(const Trace& trace, const Op& op) {
+  const Buffer& qkv = buffer_of(trace, op, "qkv");
+  const std::int64_t heads = integer_at(op, "heads", 0, 1);
+  return product(
+      {qkv.shape[0], heads, qkv.shape[1], qkv.shape[1], 4 * (column_count(qkv) / 3 / heads) + 5});
+}
+std::int64_t flash_backward_flops(const Trace& trace, const Op& op) {
+  return product({5, flash_forward_flops(trace, op)}) / 2;
+}
 std::int64_t cross_entropy_forward_flops(const Trace& trace, const Op& op) {
   return 4 * element_count(buffer_of(trace, op, "logits"));
 }
@@ -76,6 +107,9 @@ std::vector<OpRule> make_rules() {
   const std::vector<AttributeRule> none;
   const std::vector<AttributeRule> collective{{"group"}, {"sequence"}, {"order", A::text}};
   const std::vector<AttributeRule> event{{"event"}};
+  const std::vector<AttributeRule> random{
+      {"probability", A::real}, {"seed"}, {"key"}, {"step"}};
+  const std::vector<AttributeRule> window{{"stride"}, {"padding"}};
   constexpr bool pure = true;  // may be executed again
   constexpr bool once = false;
   return {
@@ -144,6 +178,51 @@ std::vector<OpRule> make_rules() {
        collective, once, reduce_scatter_flops, s::reduce_scatter, "x", "y"},
       {K::all_gather, {{"x"}, {"y", write}}, collective, once, no_flops, s::all_gather, "x", "y"},
       {K::foreign, {}, none, once, no_flops, s::any},
+      {K::momentum_update, {{"w", update}, {"dw"}, {"velocity", update}},
+       {{"learning_rate", A::real}, {"momentum", A::real}, {"weight_decay", A::real}}, once,
+       per_output<6>, s::momentum},
+      {K::adam_update, {{"w", update}, {"dw"}, {"m", update}, {"v", update}},
+       {{"learning_rate", A::real}, {"beta1", A::real}, {"beta2", A::real}, {"epsilon", A::real},
+        {"weight_decay", A::real}, {"t"}},
+       once, per_output<16>, s::adamw},
+      {K::sum_of_squares, {{"x"}, {"sum", write_or_update}}, none, pure, per_input<2>,
+       s::sum_of_squares},
+      {K::clip_factor, {{"sum"}, {"factor", write}}, {{"max_norm", A::real}}, pure, per_output<4>,
+       s::clip_factor},
+      {K::scale_by, {{"x", update}, {"factor"}}, none, once, per_output<1>, s::scale_by},
+      {K::dropout_forward, {{"x"}, {"y", write}}, random, pure, per_output<10>, s::unary},
+      {K::dropout_backward, {{"dy"}, {"dx", write}}, random, pure, per_output<10>,
+       s::gradient_only},
+      {K::conv2d_forward, {{"x"}, {"w"}, {"b", read, true}, {"y", write}, {"workspace", write}},
+       window, pure, conv2d_forward_flops, s::conv2d},
+      {K::conv2d_backward_data, {{"dy"}, {"w"}, {"dx", write}, {"workspace", write}},
+       window, pure, conv2d_backward_data_flops, s::conv2d},
+      {K::conv2d_backward_weight,
+       {{"dy"}, {"x"}, {"dw", write_or_update}, {"db", write_or_update, true},
+        {"workspace", write}},
+       window, pure, conv2d_backward_weight_flops, s::conv2d},
+      {K::batch_norm_forward,
+       {{"x"}, {"w"}, {"b"}, {"y", write}, {"mean", write}, {"variance", write}},
+       {{"epsilon", A::real}}, pure, per_output<8>, s::batch_norm},
+      {K::batch_norm_backward,
+       {{"dy"}, {"x"}, {"w"}, {"mean"}, {"variance"}, {"dx", write},
+        {"dw", write_or_update}, {"db", write_or_update}},
+       {{"epsilon", A::real}}, pure, per_output<12>, s::batch_norm},
+      {K::batch_norm_update,
+       {{"mean"}, {"variance"}, {"running_mean", update}, {"running_variance", update}},
+       {{"momentum", A::real}, {"count"}}, once, per_output<8>, s::batch_norm_update},
+      {K::max_pool_forward, {{"x"}, {"y", write}}, {{"size"}}, pure, per_input<1>, s::max_pool},
+      {K::max_pool_backward, {{"dy"}, {"x"}, {"dx", write}}, {{"size"}}, pure, per_input<2>,
+       s::max_pool},
+      {K::average_pool_forward, {{"x"}, {"y", write}}, none, pure, per_input<1>, s::average_pool},
+      {K::average_pool_backward, {{"dy"}, {"dx", write}}, none, pure, per_output<1>,
+       s::average_pool},
+      {K::flash_attention_forward,
+       {{"qkv"}, {"y", write}, {"log_sum_exp", write}, {"workspace", write}}, {{"heads"}}, pure,
+       flash_forward_flops, s::flash_attention},
+      {K::flash_attention_backward,
+       {{"dy"}, {"qkv"}, {"y"}, {"log_sum_exp"}, {"dqkv", write}, {"workspace", write}},
+       {{"heads"}}, pure, flash_backward_flops, s::flash_attention},
   };
 }
 // clang-format on

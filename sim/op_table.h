@@ -16,6 +16,9 @@
 
 namespace tidemark {
 
+/// Rows of the score matrix that flash attention holds at a time.
+inline constexpr std::int64_t k_flash_rows = 64;
+
 enum class Access : std::uint8_t {
   read,
   write,

@@ -50,7 +50,7 @@ BufferId ProgramBuilder::value(const std::string& name, Category category,
 BufferId ProgramBuilder::value(const std::string& name, Category category,
                                std::vector<std::int64_t> shape, DType dtype) {
   Buffer b;
-  b.name = name;
+  b.name = micro_batch_ > 0 ? name + "@" + std::to_string(micro_batch_) : name;
   b.layer = layer_;
   b.category = category;
   b.dtype = dtype;
@@ -86,6 +86,14 @@ Parameter ProgramBuilder::parameter(LayerId layer, const std::string& name,
   return p;
 }
 
+BufferId ProgramBuilder::statistic(LayerId layer, const std::string& name,
+                                   std::vector<std::int64_t> shape, double fill) {
+  const BufferId id = persistent(layer, name, Category::weight, std::move(shape));
+  phase_ = Phase::init;
+  run(OpKind::fill, name + ".init", {{"y", id}}, {real("value", fill)});
+  return id;
+}
+
 BufferId ProgramBuilder::state(BufferId weight, const std::string& suffix) {
   const LayerId layer = layer_;
   const Phase phase = phase_;
@@ -112,7 +120,8 @@ OpId ProgramBuilder::run(OpKind kind, const std::string& name, const std::vector
   const bool linear = kind == OpKind::linear_forward || kind == OpKind::linear_backward_data ||
                       kind == OpKind::linear_backward_weight;
   Op op;
-  op.name = name;
+  op.name = micro_batch_ > 0 ? name + "@" + std::to_string(micro_batch_) : name;
+  op.micro_batch = micro_batch_;
   op.kind = kind;
   op.layer = layer_;
   op.phase = phase_;

@@ -41,6 +41,10 @@ class ProgramBuilder {
   /// Layer and phase of what is added next.
   void at(LayerId layer, Phase phase);
 
+  /// What is added to the body from now on belongs to this micro-batch; names of all but the first
+  /// end in "@1", "@2", ...
+  void micro_batch(std::int32_t index) { micro_batch_ = index; }
+
   /// A buffer of the step, in the layer of at().
   BufferId value(const std::string& name, Category category, std::vector<std::int64_t> shape);
   BufferId value(const std::string& name, Category category, std::vector<std::int64_t> shape,
@@ -50,6 +54,9 @@ class ProgramBuilder {
   /// `fill` when the deviation is 0.
   Parameter parameter(LayerId layer, const std::string& name, std::vector<std::int64_t> shape,
                       double deviation, double fill);
+  /// What forward keeps from step to step beside the weights, with this value at the begin.
+  BufferId statistic(LayerId layer, const std::string& name, std::vector<std::int64_t> shape,
+                     double fill);
   /// Optimizer state "NAME.suffix" of a weight, zero at the begin.
   BufferId state(BufferId weight, const std::string& suffix);
 
@@ -58,6 +65,11 @@ class ProgramBuilder {
            std::vector<Attribute> attributes = {});
 
   [[nodiscard]] const std::vector<Parameter>& parameters() const { return parameters_; }
+  /// A number that no later call returns again.
+  [[nodiscard]] std::int64_t random_key() const {
+    return static_cast<std::int64_t>(trace_.ops.size());
+  }
+  [[nodiscard]] std::int64_t seed() const { return seed_; }
   [[nodiscard]] const std::string& name_of(BufferId id) const { return trace_[id].name; }
   [[nodiscard]] const std::string& name_of(LayerId id) const { return trace_[id].name; }
   [[nodiscard]] LayerId layer_of(BufferId id) const { return trace_[id].layer; }
@@ -78,6 +90,7 @@ class ProgramBuilder {
   LayerId group_;
   LayerId layer_;
   Phase phase_ = Phase::forward;
+  std::int32_t micro_batch_ = 0;
   std::int64_t seed_;
   DType dtype_;
   bool bf16_products_;

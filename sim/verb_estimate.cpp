@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "sim/breakdown.h"
@@ -13,6 +14,7 @@
 #include "sim/placement.h"
 #include "sim/search.h"
 #include "sim/table.h"
+#include "sim/torch_accounting.h"
 #include "sim/units.h"
 #include "sim/verbs.h"
 #include "traces/error.h"
@@ -28,6 +30,7 @@ struct EstimateOptions {
   std::string device = "h100-80g";
   std::string optimizer;
   std::string output;
+  std::string accounting;
   std::int64_t batch = 0;
   std::int64_t sequence = 0;
   bool json = false;
@@ -41,7 +44,7 @@ RunConfig config_of(const EstimateOptions& options) {
     const auto kind = parse_enum<Optimizer>(options.optimizer);
     if (!kind) {
       throw InputError(InputError::Parts{.place = "--optimizer",
-                                         .expected = "sgd or adamw",
+                                         .expected = "sgd, momentum, adam or adamw",
                                          .found = "'" + options.optimizer + "'"});
     }
     config.optimizer.kind = *kind;
@@ -105,10 +108,38 @@ void estimate_text(const Estimate& e, const Trace& trace, const Device& device,
              table.text());
 }
 
+/// What PyTorch would keep for backward, by what it is.
+int report_saved(const EstimateOptions& options, const Trace& trace) {
+  const std::vector<TorchSaved> saved = torch_eager_saved(trace);
+  std::map<std::string, std::int64_t> by_kind;
+  for (const TorchSaved& s : saved) {
+    by_kind[fmt::format("{} {}", to_string(trace[s.op].kind), s.what)] += s.size_bytes;
+  }
+  if (options.json) {
+    fmt::print("{}\n", Json{{"title", trace.meta.title},
+                            {"accounting", options.accounting},
+                            {"saved_bytes", total_bytes(saved)},
+                            {"by_kind", by_kind}}
+                           .dump(2));
+    return k_exit_done;
+  }
+  Table table({"saved for backward", ">bytes"});
+  for (const auto& [kind, bytes] : by_kind) table.add({kind, std::to_string(bytes)});
+  table.add({"total", std::to_string(total_bytes(saved))});
+  fmt::print("{}, as PyTorch's autograd saves it\n\n{}", trace.meta.title, table.text());
+  return k_exit_done;
+}
+
 int estimate(const EstimateOptions& options) {
   const Device& device = find_device(options.device);
   const RunConfig config = config_of(options);
   Trace trace = build_program(config);
+  if (options.accounting == "torch-eager") return report_saved(options, trace);
+  if (!options.accounting.empty()) {
+    throw InputError(InputError::Parts{.place = "--accounting",
+                                       .expected = "torch-eager",
+                                       .found = "'" + options.accounting + "'"});
+  }
   trace.meta.kind = TraceKind::dry;
   trace.meta.backend = "dry";
   trace.meta.device = device.name;
@@ -189,7 +220,9 @@ void add_estimate(CLI::App& app, int& exit_code) {
   verb->add_option("--device", options->device, "see `tidemark devices`");
   verb->add_option("--batch", options->batch, "samples per step")->check(CLI::PositiveNumber);
   verb->add_option("--seq", options->sequence, "tokens per sample")->check(CLI::PositiveNumber);
-  verb->add_option("--optimizer", options->optimizer, "sgd or adamw");
+  verb->add_option("--optimizer", options->optimizer, "sgd, momentum, adam or adamw");
+  verb->add_option("--accounting", options->accounting,
+                   "torch-eager: the bytes that PyTorch saves for backward, instead");
   verb->add_option("-o,--output", options->output, "also write the dry trace");
   verb->add_flag("--json", options->json, "figures as one JSON object");
   verb->footer("Example: tidemark estimate gpt2-124M --batch 8 --device a100-40g");

@@ -160,6 +160,13 @@ Trace from_bytes(const std::string& bytes, const std::string& file) {
     if (begins_with(bytes, k_magic)) {
       Trace trace = from_binary(bytes);
       if (!trace.health.complete || trace.health.damaged_blocks > 0) salvage(trace);
+      if (!trace.health.complete && trace.buffers.empty() && trace.ranks.empty()) {
+        throw InputError(InputError::Parts{
+            .place = "",
+            .expected = "a trace with at least its table of buffers",
+            .found = fmt::format("{} bytes cut off, {} blocks damaged, and nothing of use",
+                                 trace.health.truncated_bytes, trace.health.damaged_blocks)});
+      }
       return checked(std::move(trace));
     }
     const std::size_t first = bytes.find_first_not_of(" \t\r\n");
@@ -235,6 +242,20 @@ void write_file(const std::string& path, const std::string& content) {
     fs::remove(beside, ignored);
     throw;
   }
+}
+
+void require_writable(const std::string& path) {
+  if (path == "-") return;
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) unwritable(path, "a directory");
+  const bool in_place = fs::exists(path, ignored) && !fs::is_regular_file(path, ignored);
+  const fs::path folder = fs::path(path).parent_path();
+  const std::string target = in_place ? path : folder.empty() ? "." : folder.string();
+  if (!in_place && !fs::is_directory(target, ignored)) {
+    unwritable(path,
+               fs::exists(target, ignored) ? target + " is not a folder" : "no folder " + target);
+  }
+  if (::access(target.c_str(), W_OK) != 0) unwritable(path, last_error());
 }
 
 void write_trace(const Trace& trace, const std::string& path) {

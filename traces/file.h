@@ -23,6 +23,10 @@ namespace tidemark {
 /// Throws InputError when the file cannot be written.
 void write_trace(const Trace& trace, const std::string& path);
 
+/// Asked before long work whose result goes to `path`: throws InputError when nothing can be
+/// written there. Changes nothing.
+void require_writable(const std::string& path);
+
 /// Whole-file write with the same promise, for every other output.
 void write_file(const std::string& path, const std::string& content);
 

@@ -66,6 +66,44 @@ Kernel kernel_of(OpKind kind) {
       return kernels::sgd_update<T>;
     case adamw_update:
       return kernels::adamw_update<T>;
+    case momentum_update:
+      return kernels::momentum_update<T>;
+    case adam_update:
+      return kernels::adam_update<T>;
+    case sum_of_squares:
+      return kernels::sum_of_squares<T>;
+    case clip_factor:
+      return kernels::clip_factor<T>;
+    case scale_by:
+      return kernels::scale_by<T>;
+    case dropout_forward:
+      return kernels::dropout_forward<T>;
+    case dropout_backward:
+      return kernels::dropout_backward<T>;
+    case conv2d_forward:
+      return kernels::conv2d_forward<T>;
+    case conv2d_backward_data:
+      return kernels::conv2d_backward_data<T>;
+    case conv2d_backward_weight:
+      return kernels::conv2d_backward_weight<T>;
+    case batch_norm_forward:
+      return kernels::batch_norm_forward<T>;
+    case batch_norm_backward:
+      return kernels::batch_norm_backward<T>;
+    case batch_norm_update:
+      return kernels::batch_norm_update<T>;
+    case max_pool_forward:
+      return kernels::max_pool_forward<T>;
+    case max_pool_backward:
+      return kernels::max_pool_backward<T>;
+    case average_pool_forward:
+      return kernels::average_pool_forward<T>;
+    case average_pool_backward:
+      return kernels::average_pool_backward<T>;
+    case flash_attention_forward:
+      return kernels::flash_attention_forward<T>;
+    case flash_attention_backward:
+      return kernels::flash_attention_backward<T>;
     default:
       return nullptr;
   }

@@ -121,9 +121,10 @@ bool multiply(const MatrixProduct<float>& p) {
   constexpr std::int64_t k_short_side = 32;
   constexpr std::int64_t k_little_work = std::int64_t{96} * 96 * 96;  // multiply-adds
   if (p.m <= 0 || p.n < k_short_side || p.k <= 0) return false;
-  const bool plain = p.alpha == 1 && p.beta == 0;
+  const bool plain = p.alpha == 1 && (p.beta == 0 || p.beta == 1);
   use_one_thread();
-  if (!p.a_transposed && p.b_transposed && plain) {
+  const bool few_rows = p.m < k_short_side && p.m * p.n * p.k >= k_little_work;
+  if (plain && ((!p.a_transposed && p.b_transposed) || few_rows)) {
     run_matmul(p);
     return true;
   }

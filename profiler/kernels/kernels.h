@@ -65,6 +65,57 @@ void sgd_update(const KernelCall& call);
 template <class T>
 void adamw_update(const KernelCall& call);
 
+template <class T>
+void momentum_update(const KernelCall& call);
+template <class T>
+void adam_update(const KernelCall& call);
+
+// clipping.cpp: the common norm of all gradients
+template <class T>
+void sum_of_squares(const KernelCall& call);
+template <class T>
+void clip_factor(const KernelCall& call);
+template <class T>
+void scale_by(const KernelCall& call);
+
+// dropout.cpp: the mask is made again, never saved
+template <class T>
+void dropout_forward(const KernelCall& call);
+template <class T>
+void dropout_backward(const KernelCall& call);
+
+// convolution.cpp: y[B,O] = x[B,C] * w[O,C] + b, by columns of one sample
+template <class T>
+void conv2d_forward(const KernelCall& call);
+template <class T>
+void conv2d_backward_data(const KernelCall& call);
+template <class T>
+void conv2d_backward_weight(const KernelCall& call);
+
+// batch_norm.cpp: over samples and positions of a channel
+template <class T>
+void batch_norm_forward(const KernelCall& call);
+template <class T>
+void batch_norm_backward(const KernelCall& call);
+template <class T>
+void batch_norm_update(const KernelCall& call);
+
+// pooling.cpp: maximum of windows; average over all positions
+template <class T>
+void max_pool_forward(const KernelCall& call);
+template <class T>
+void max_pool_backward(const KernelCall& call);
+template <class T>
+void average_pool_forward(const KernelCall& call);
+template <class T>
+void average_pool_backward(const KernelCall& call);
+
+// flash_attention.cpp: causal, log-sum-exp saved
+template <class T>
+void flash_attention_forward(const KernelCall& call);
+template <class T>
+void flash_attention_backward(const KernelCall& call);
+
 // source.cpp: where values come from
 template <class T>
 void fill(const KernelCall& call);

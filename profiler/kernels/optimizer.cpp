@@ -11,6 +11,16 @@ TIDEMARK_CLONES void sgd(T* w, const T* dw, std::int64_t count, T rate, T decay)
   for (std::int64_t i = 0; i < count; ++i) w[i] -= rate * (dw[i] + decay * w[i]);
 }
 
+/// Heavy ball as in PyTorch: velocity = momentum * velocity + gradient.
+template <class T>
+TIDEMARK_CLONES void momentum(T* w, const T* dw, T* velocity, std::int64_t count, T rate,
+                              T keep_velocity, T decay) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    velocity[i] = keep_velocity * velocity[i] + (dw[i] + decay * w[i]);
+    w[i] -= rate * velocity[i];
+  }
+}
+
 /// AdamW (Loshchilov and Hutter 2019) with the bias corrections folded into two factors.
 template <class T>
 struct AdamWStep {
@@ -24,6 +34,7 @@ struct AdamWStep {
   T beta1, beta2;
   T inverse_correction2;  // 1 / (1 - beta2^t)
   T epsilon;
+  T gradient_decay = 0;  // Adam (Kingma and Ba 2015): weight decay as part of the gradient
 };
 
 /// One pass, no temporaries.
@@ -34,10 +45,11 @@ TIDEMARK_CLONES void adamw(const AdamWStep<T>& s) {
   T* __restrict v = s.v;
   const T* __restrict dw = s.dw;
   const T beta1 = s.beta1, beta2 = s.beta2, keep = s.keep, rate = s.rate, epsilon = s.epsilon;
+  const T gradient_decay = s.gradient_decay;
   const T correction = s.inverse_correction2;
   const std::int64_t count = s.count;
   for (std::int64_t i = 0; i < count; ++i) {
-    const T g = dw[i];
+    const T g = dw[i] + gradient_decay * w[i];
     m[i] = beta1 * m[i] + (T{1} - beta1) * g;
     v[i] = beta2 * v[i] + (T{1} - beta2) * g * g;
     w[i] = w[i] * keep - rate * m[i] / (std::sqrt(v[i] * correction) + epsilon);
@@ -52,9 +64,17 @@ void sgd_update(const KernelCall& call) {
       static_cast<T>(call.real("learning_rate")), static_cast<T>(call.real("weight_decay")));
 }
 
-/// Attribute t counts the updates from 1.
 template <class T>
-void adamw_update(const KernelCall& call) {
+void momentum_update(const KernelCall& call) {
+  momentum(call.pointer<T>("w"), call.pointer<const T>("dw"), call.pointer<T>("velocity"),
+           call.elements("w"), static_cast<T>(call.real("learning_rate")),
+           static_cast<T>(call.real("momentum")), static_cast<T>(call.real("weight_decay")));
+}
+
+/// Attribute t counts the updates from 1. The weight decay shrinks the weights (AdamW) or is part
+/// of the gradient (Adam).
+template <class T>
+void adam_or_adamw(const KernelCall& call, bool decoupled) {
   const double t = static_cast<double>(call.integer("t"));
   const double rate = call.real("learning_rate");
   const double beta1 = call.real("beta1");
@@ -64,16 +84,31 @@ void adamw_update(const KernelCall& call) {
                      .m = call.pointer<T>("m"),
                      .v = call.pointer<T>("v"),
                      .count = call.elements("w"),
-                     .keep = static_cast<T>(1 - rate * call.real("weight_decay")),
+                     .keep = static_cast<T>(decoupled ? 1 - rate * call.real("weight_decay") : 1),
                      .rate = static_cast<T>(rate / (1 - std::pow(beta1, t))),
                      .beta1 = static_cast<T>(beta1),
                      .beta2 = static_cast<T>(beta2),
                      .inverse_correction2 = static_cast<T>(1 / (1 - std::pow(beta2, t))),
-                     .epsilon = static_cast<T>(call.real("epsilon"))});
+                     .epsilon = static_cast<T>(call.real("epsilon")),
+                     .gradient_decay = static_cast<T>(decoupled ? 0 : call.real("weight_decay"))});
+}
+
+template <class T>
+void adamw_update(const KernelCall& call) {
+  adam_or_adamw<T>(call, true);
+}
+
+template <class T>
+void adam_update(const KernelCall& call) {
+  adam_or_adamw<T>(call, false);
 }
 
 template void sgd_update<float>(const KernelCall&);
 template void sgd_update<double>(const KernelCall&);
+template void momentum_update<float>(const KernelCall&);
+template void momentum_update<double>(const KernelCall&);
+template void adam_update<float>(const KernelCall&);
+template void adam_update<double>(const KernelCall&);
 template void adamw_update<float>(const KernelCall&);
 template void adamw_update<double>(const KernelCall&);
 

@@ -4,25 +4,9 @@
 
 #include "profiler/dataset.h"
 #include "profiler/kernels/kernels.h"
+#include "profiler/kernels/random.h"
 
 namespace tidemark::kernels {
-namespace {
-
-/// Finaliser of SplitMix64 (Steele et al. 2014): a bijection that mixes all 64 bits.
-std::uint64_t mix(std::uint64_t x) {
-  x += 0x9E3779B97F4A7C15ULL;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
-  return x ^ (x >> 31);
-}
-
-/// In (0, 1], from the upper 53 bits.
-double unit(std::uint64_t bits) {
-  return (static_cast<double>(bits >> 11) + 1) * 0x1p-53;
-}
-
-}  // namespace
-
 template <class T>
 void fill(const KernelCall& call) {
   std::fill_n(call.pointer<T>("y"), call.elements("y"), static_cast<T>(call.real("value")));

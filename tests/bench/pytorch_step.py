@@ -5,8 +5,8 @@
     pytorch_step.py CONFIG.json --serve       print facts as a JSON line, then for each line on
                                               stdin do one step and print its CPU milliseconds
 
-CONFIG.json is the configuration that Tidemark stores in a trace (RunConfig, sim/config.h); only
-the families mlp and gpt2 are understood. The GPT-2 is written as most PyTorch code writes it
+CONFIG.json is the configuration that Tidemark stores in a trace (RunConfig, sim/config.h);
+accumulation, dropout and clipping are left out. The GPT-2 is written as most PyTorch code writes it
 (nanoGPT's form): tied head, GELU in its tanh form, and scaled_dot_product_attention where this
 PyTorch has it and --composite is not given.
 
@@ -94,6 +94,46 @@ def mlp(model):
     return nn.Sequential(*layers[:-1])
 
 
+def lenet(model):
+    rows, columns = model["height"], model["width"]
+    features = 16 * ((rows // 2 - 4) // 2) * ((columns // 2 - 4) // 2)
+    return nn.Sequential(
+        nn.Conv2d(model["channels"], 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(features, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
+        nn.Linear(84, model["classes"]))
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, inputs, filters, stride):
+        super().__init__()
+
+        def unit(channels, kernel, step):
+            return nn.Sequential(
+                nn.Conv2d(channels, filters, kernel, step, kernel // 2, bias=False),
+                nn.BatchNorm2d(filters))
+        self.first, self.second = unit(inputs, 3, stride), unit(filters, 3, 1)
+        same = inputs == filters and stride == 1
+        self.shortcut = nn.Identity() if same else unit(inputs, 1, stride)
+
+    def forward(self, x):
+        return F.relu(self.second(F.relu(self.first(x))) + self.shortcut(x))
+
+
+def resnet(model):
+    filters = model["filters"]
+    layers = [nn.Conv2d(model["channels"], filters, 3, padding=1, bias=False),
+              nn.BatchNorm2d(filters), nn.ReLU()]
+    inputs = filters
+    for stage in range(3):
+        for i in range(model["blocks"]):
+            stride = 2 if stage > 0 and i == 0 else 1
+            layers.append(ResidualBlock(inputs, filters << stage, stride))
+            inputs = filters << stage
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(inputs, model["classes"]))
+
+
 def build(config, flash):
     """Module, input and target of one batch."""
     model, batch = config["model"], config["batch"]
@@ -101,15 +141,21 @@ def build(config, flash):
         shape = (batch, config["sequence"])
         tokens = torch.randint(0, model["vocabulary"], shape)
         return Gpt2(model, flash), tokens, torch.randint(0, model["vocabulary"], shape).flatten()
+    if model["family"] in ("lenet", "resnet"):
+        x = torch.rand(batch, model["channels"], model["height"], model["width"])
+        module = lenet(model) if model["family"] == "lenet" else resnet(model)
+        return module, x, torch.randint(0, model["classes"], (batch,))
     if model["family"] == "mlp":
         widths = model["widths"]
         return (mlp(model), torch.rand(batch, widths[0]),
                 torch.randint(0, widths[-1], (batch,)))
-    sys.exit(f"pytorch_step.py: no family '{model['family']}' here (mlp and gpt2)")
+    sys.exit(f"pytorch_step.py: no family '{model['family']}' here")
 
 
 def optimizer_of(config, parameters):
     o = config["optimizer"]
+    if o["kind"] not in ("sgd", "adamw"):
+        sys.exit(f"pytorch_step.py: no optimizer '{o['kind']}' here")
     if o["kind"] == "sgd":
         return torch.optim.SGD(parameters, lr=o["learning_rate"],
                                weight_decay=o["weight_decay"])

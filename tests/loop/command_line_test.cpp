@@ -168,14 +168,16 @@ TEST_CASE("wrong input: one clear line and exit code 2") {
   write(folder / "empty.tmk", "");
   write(folder / "noise.tmk", "this is not a trace");
   write(folder / "cut.tmk", whole.substr(0, 40));
+  write(folder / "stub.tmk", whole.substr(0, 400));
   require_refused(folder, "show missing.tmk", "missing.tmk");
   require_refused(folder, "show .", "a directory");
   require_refused(folder, "show empty.tmk", "empty");
   require_refused(folder, "show noise.tmk", "a tidemark trace");
+  require_refused(folder, "show stub.tmk", "nothing of use");
   require_refused(folder, "show run.tmk --by colour", "--by");
   require_refused(folder, "show run.tmk --at yesterday", "--at");
   require_refused(folder, "show", "required");
-  require_refused(folder, "shwo run.tmk", "tidemark");
+  require_refused(folder, "shwo run.tmk", "expected a verb, found 'shwo'");
   require_refused(folder, "plan run.tmk", "--budget");
   require_refused(folder, "plan run.tmk --budget lots", "--budget");
   require_refused(folder, "plan run.tmk --budget -3MiB", "--budget");
@@ -183,6 +185,8 @@ TEST_CASE("wrong input: one clear line and exit code 2") {
   require_refused(folder, "plan run.tmk --budget 60% --allow prayer", "--allow");
   require_refused(folder, "plan run.tmk --budget 60% -o /nowhere/x.tmk", "/nowhere/x.tmk");
   require_refused(folder, "plan cut.tmk --budget 60%", "cut.tmk");
+  require_refused(folder, "profile mlp-tiny -o /nowhere/x.tmk", "no folder /nowhere");
+  require_refused(folder, "profile mlp-tiny -o run.tmk/x.tmk", "not a folder");
   require_refused(folder, "diff run.tmk", "2");
   require_refused(folder, "diff run.tmk run.tmk --gate 3", "--gate");
   require_refused(folder, "estimate gpt5", "gpt2-124M");

@@ -184,3 +184,46 @@ TEST_CASE("the loss falls on real text") {
   const Trace trace = run(training.recorded, options);
   CHECK(trace.steps.back().loss < trace.steps.front().loss - 1.0);
 }
+
+TEST_CASE("invariants 3, 4: executed plans of convolutional models change no bit") {
+  RunConfig lenet = default_run("lenet5");
+  lenet.batch = 8;
+  lenet.accumulation = 2;
+  lenet.optimizer.kind = Optimizer::momentum;
+  RunConfig resnet = default_run("resnet20");
+  resnet.model.image = {
+      .channels = 3, .height = 12, .width = 12, .classes = 10, .blocks = 1, .filters = 4};
+  resnet.batch = 8;
+  resnet.optimizer.clip_norm = 0.5;
+  for (const RunConfig& config : {lenet, resnet}) {
+    const Training training(config);
+    for (int percent : {90, 75}) {
+      INFO(config.model.name << ": " << percent << " % of the peak");
+      require_planned_or_proven(training, percent);
+    }
+  }
+}
+
+TEST_CASE("invariant 4: dropout, micro-batches, clipping and flash attention survive plans") {
+  RunConfig config = default_run("gpt2-tiny");
+  config.dropout = 0.1;
+  config.accumulation = 2;
+  config.optimizer.clip_norm = 1;
+  config.optimizer.kind = Optimizer::adam;
+  for (const AttentionLowering lowering :
+       {AttentionLowering::composite, AttentionLowering::flash}) {
+    config.attention = lowering;
+    const Training training(config);
+    require_planned_or_proven(training, 70);
+  }
+}
+
+TEST_CASE("accumulated gradients make the step of the whole batch") {
+  RunConfig config = default_run("mlp-tiny");
+  const Training whole(config);
+  config.accumulation = 4;
+  const Training parts(config);
+  for (std::size_t i = 0; i < whole.recorded.steps.size(); ++i) {
+    CHECK(parts.recorded.steps[i].loss == Approx(whole.recorded.steps[i].loss).epsilon(1e-5));
+  }
+}

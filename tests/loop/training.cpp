@@ -23,13 +23,20 @@ Dataset made_table(const MlpConfig& mlp) {
 
 Dataset data_of(const RunConfig& config) {
   if (config.model.family == ModelFamily::mlp) return made_table(config.model.mlp);
+  if (config.model.family != ModelFamily::gpt2) {
+    Dataset images = made_table({.widths = {64, config.model.image.classes}});
+    images.resize(config.model.image, "made");
+    return images;
+  }
   return find_dataset(config, "");
 }
 
 }  // namespace
 
-Training::Training(const std::string& model)
-    : config(default_run(model)), data(data_of(config)), recorded(build_program(config)) {
+Training::Training(const std::string& model) : Training(default_run(model)) {}
+
+Training::Training(const RunConfig& run_config)
+    : config(run_config), data(data_of(config)), recorded(build_program(config)) {
   recorded = run(recorded, 0).trace;
 }
 

@@ -65,11 +65,14 @@ TEST_CASE("gpt2-tiny learns the licence texts in a few steps") {
 TEST_CASE("every activation and optimizer learns a small table") {
   for (const Activation activation :
        {Activation::sigmoid, Activation::tanh, Activation::relu, Activation::gelu}) {
-    for (const Optimizer optimizer : {Optimizer::sgd, Optimizer::adamw}) {
+    for (const Optimizer optimizer :
+         {Optimizer::sgd, Optimizer::adamw, Optimizer::momentum, Optimizer::adam}) {
       RunConfig config = small_mlp(activation);
       config.batch = 6;  // all of it
       config.optimizer.kind = optimizer;
-      config.optimizer.learning_rate = optimizer == Optimizer::sgd ? 0.3 : 0.03;
+      config.optimizer.learning_rate = optimizer == Optimizer::sgd        ? 0.3
+                                       : optimizer == Optimizer::momentum ? 0.05
+                                                                          : 0.03;
       const std::vector<double> loss = losses(run_on_cpu(config, {.steps = 400}));
       INFO(to_string(activation) << " " << to_string(optimizer));
       CHECK(loss.back() < 0.9 * loss.front());
@@ -95,7 +98,8 @@ TEST_CASE("same seed, same digests, another seed, other digests") {
 }
 
 TEST_CASE("invariant 8: dry and cpu make the same sequence of allocations") {
-  for (const RunConfig& config : {small_mlp(), small_gpt2(), default_run("gpt2-tiny")}) {
+  for (const RunConfig& config : {small_mlp(), small_gpt2(), small_lenet(), small_resnet(),
+                                  with_everything(small_gpt2()), default_run("gpt2-tiny")}) {
     Trace program = build_program(config);
     const Dataset data =
         config.model.name == "gpt2-tiny" ? find_dataset(config, "") : data_for(config);

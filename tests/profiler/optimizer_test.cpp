@@ -56,3 +56,30 @@ TEST_CASE("adamw equals the textbook update, whose t grows with the step") {
     CHECK(relative_error(adamw_case(DType::f32).run(step).at("w"), w) < 1e-5);
   }
 }
+
+TEST_CASE("momentum keeps a velocity to which the decayed gradient is added") {
+  OpCase c(OpKind::momentum_update);
+  c.updates("w", {2}, {1, -2}).reads("dw", {2}, {10, 20}).updates("velocity", {2}, {3, 4});
+  c.real("learning_rate", 0.1).real("momentum", 0.5).real("weight_decay", 0.25);
+  auto out = c.run();
+  CHECK(relative_error(out.at("velocity"), {1.5 + 10.25, 2 + 19.5}) < 1e-15);
+  CHECK(relative_error(out.at("w"), {1 - 1.175, -2 - 2.15}) < 1e-15);
+}
+
+TEST_CASE("adam puts the weight decay into the gradient, and is adamw without one") {
+  OpCase adam = adamw_case();
+  adam.trace().ops[0].kind = OpKind::adam_update;
+  OpCase decayed = adamw_case();
+  for (std::size_t i = 0; i < k_count; ++i) {
+    decayed.values("dw")[i] += k_decay * decayed.values("w")[i];
+  }
+  const auto set_decay = [](OpCase& c, double decay) {
+    for (Attribute& a : c.trace().ops[0].attributes) {
+      if (a.name == "weight_decay") a.real = decay;
+    }
+  };
+  set_decay(decayed, 0);
+  for (const char* role : {"w", "m", "v"}) {
+    CHECK(relative_error(adam.run(3).at(role), decayed.run(3).at(role)) < 1e-14);
+  }
+}

@@ -38,6 +38,50 @@ inline RunConfig small_gpt2(DType dtype = DType::f32) {
   return config;
 }
 
+/// LeNet-5 on the smallest image that it takes.
+inline RunConfig small_lenet(DType dtype = DType::f32) {
+  RunConfig config;
+  config.model.name = "small-lenet";
+  config.model.family = ModelFamily::lenet;
+  config.model.image = {.channels = 1, .height = 12, .width = 12, .classes = 3};
+  config.batch = 2;
+  config.dtype = dtype;
+  return config;
+}
+
+/// A residual network of 8 layers with 2 filters.
+inline RunConfig small_resnet(DType dtype = DType::f32) {
+  RunConfig config;
+  config.model.name = "small-resnet";
+  config.model.family = ModelFamily::resnet;
+  config.model.image = {
+      .channels = 2, .height = 8, .width = 8, .classes = 3, .blocks = 1, .filters = 2};
+  config.batch = 4;
+  config.dtype = dtype;
+  return config;
+}
+
+/// Micro-batches, dropout, flash attention and clipping.
+inline RunConfig with_everything(RunConfig config) {
+  config.accumulation = 2;
+  config.dropout = 0.25;
+  config.attention = AttentionLowering::flash;
+  config.optimizer.clip_norm = 0.5;
+  return config;
+}
+
+/// Images of 8 x 8.
+inline Dataset small_images(const ImageConfig& image) {
+  std::string csv;
+  for (int row = 0; row < 6; ++row) {
+    for (int i = 0; i < 64; ++i) csv += std::to_string((row * 37 + i * i * 11) % 17) + ",";
+    csv += std::to_string(row % 3) + "\n";
+  }
+  Dataset data = Dataset::table(csv, "images.csv");
+  data.resize(image, "images.csv");
+  return data;
+}
+
 inline Dataset small_table() {
   return Dataset::table("1,0,3,0\n0,2,1,1\n3,1,0,2\n2,2,2,0\n0,0,4,1\n4,1,1,2\n", "small.csv");
 }
@@ -49,7 +93,8 @@ inline Dataset small_text() {
 }
 
 inline Dataset data_for(const RunConfig& config) {
-  return config.model.family == ModelFamily::mlp ? small_table() : small_text();
+  if (config.model.family == ModelFamily::mlp) return small_table();
+  return config.model.family == ModelFamily::gpt2 ? small_text() : small_images(config.model.image);
 }
 
 /// Gives every buffer the lowest offset that is free when it is allocated; returns the height of

@@ -72,7 +72,8 @@ TEST_CASE("precision bf16 adds room for the rounded factors of each linear op, a
 
 TEST_CASE("every built-in model builds a legal program of level 2") {
   for (const BuiltinModel& m : builtin_models()) {
-    for (Optimizer optimizer : {Optimizer::sgd, Optimizer::adamw}) {
+    for (Optimizer optimizer :
+         {Optimizer::sgd, Optimizer::adamw, Optimizer::momentum, Optimizer::adam}) {
       RunConfig config = default_run(m.model.name);
       config.optimizer.kind = optimizer;
       const Trace t = build_program(config);

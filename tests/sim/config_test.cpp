@@ -53,11 +53,16 @@ TEST_CASE("every field of a configuration survives JSON") {
   config.batch = 7;
   config.seed = INT64_MAX;
   config.dtype = DType::f64;
+  config.optimizer.momentum = 0.25;
+  config.optimizer.clip_norm = 0.5;
+  config.accumulation = 7;
+  config.dropout = 0.125;
   CHECK(run_config_from_json(to_json(config)) == config);
   config.dtype = DType::f32;
   config.precision = Precision::bf16;
   CHECK(run_config_from_json(to_json(config)) == config);
-  CHECK(title(config) == "mlp, batch 7, sgd, f32 with bf16 products");
+  CHECK(title(config) ==
+        "mlp, batch 7 in 7 micro-batches, dropout 0.125, sgd, f32 with bf16 products");
 }
 
 TEST_CASE("what is left out has its default") {
@@ -81,8 +86,9 @@ TEST_CASE("broken JSON, other types and unknown keys are refused") {
   refuses("{}", "run configuration", "a key 'model'");
   refuses(R"({"model": 3})", "model", "a JSON object");
   refuses(R"({"model": {}})", "model", "a key 'family'");
-  refuses(R"({"model": {"family": "rnn"}})", "family", "one of mlp, gpt2, found 'rnn'");
-  refuses(R"({"model": {"family": ""}})", "family", "one of mlp, gpt2, found ''");
+  refuses(R"({"model": {"family": "rnn"}})", "family",
+          "one of mlp, gpt2, lenet, resnet, found 'rnn'");
+  refuses(R"({"model": {"family": ""}})", "family", "one of mlp, gpt2, lenet, resnet, found ''");
   refuses(with(R"("bacth": 3)"), "run configuration", "'bacth'");
   refuses(with(R"("seed": 1.5)"), "seed", "an integer");
   refuses(with(R"("seed": 9223372036854775808)"), "seed", "an integer of 64 bits");
@@ -91,8 +97,8 @@ TEST_CASE("broken JSON, other types and unknown keys are refused") {
   refuses(with(R"("dtype": "bf16")"), "--dtype", "f32 or f64");
   refuses(with(R"("precision": "fp8")"), "precision", "one of full, bf16");
   refuses(with(R"("dtype": "f64", "precision": "bf16")"), "--precision bf16", "dtype f32");
-  refuses(with(R"("optimizer": {"kind": "lion"})"), "kind", "one of sgd, adamw");
-  refuses(with(R"("optimizer": {"momentum": 1})"), "optimizer", "'momentum'");
+  refuses(with(R"("optimizer": {"kind": "lion"})"), "kind", "one of sgd, adamw, momentum, adam");
+  refuses(with(R"("optimizer": {"rho": 1, "nesterov": 1})"), "optimizer", "'nesterov', 'rho'");
   refuses(with(R"("optimizer": {"beta1": "x"})"), "beta1", "a number");
   refuses(R"({"model": {"family": "mlp", "widths": 3}})", "widths", "an array of integers");
   refuses(R"({"model": {"family": "mlp", "widths": [3, "x"]}})", "widths", "an array of integers");
@@ -113,7 +119,7 @@ TEST_CASE("nesting without end is refused and not printed") {
 TEST_CASE("sizes that cannot be trained are refused with their name") {
   const auto small = R"("layers": 1, "heads": 2, "channels": 4, "vocabulary": 9)";
   CHECK_NOTHROW(run_config_from_json(gpt2(small)));
-  refuses(with(R"("sequence": 4)"), "--seq", "none for an mlp");
+  refuses(with(R"("sequence": 4)"), "--seq", "none for family mlp");
   refuses(R"({"batch": 0, "model": {"family": "mlp", "widths": [1, 2]}})", "--batch", "from 1");
   refuses(R"({"batch": 1, "model": {"family": "mlp", "widths": [4]}})", "model widths", "from 2");
   refuses(R"({"batch": 1, "model": {"family": "mlp", "widths": [4, 0]}})", "widths[1]", "from 1");
@@ -152,4 +158,67 @@ TEST_CASE("a model in a file gets the name of the file, mistakes are said with i
   write_file(path, "{]");
   CHECK_THROWS_WITH(default_run(path), Catch::Contains("tidemark_config_test.json"));
   std::filesystem::remove(path);
+}
+
+namespace {
+
+/// What default_run() makes of a file with this text.
+RunConfig run_of(const std::string& text) {
+  const auto path = std::filesystem::temp_directory_path() / "tidemark_config_test_hf.json";
+  write_file(path.string(), text);
+  const RunConfig config = default_run(path.string());
+  std::filesystem::remove(path);
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("config.json of HuggingFace's GPT-2 gives the built-in shape") {
+  const RunConfig config = run_of(R"({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"],
+    "activation_function": "gelu_new", "n_layer": 24, "n_head": 16, "n_embd": 1024,
+    "n_positions": 1024, "n_ctx": 1024, "vocab_size": 50257, "n_inner": null, "resid_pdrop": 0.1,
+    "layer_norm_epsilon": 1e-05, "task_specific_params": {"text-generation": {}}})");
+  CHECK(config.model.gpt2 == default_run("gpt2-350M").model.gpt2);
+  CHECK(config.sequence == 1024);
+  CHECK(run_of(R"({"model_type": "gpt2"})").model.gpt2 == default_run("gpt2-124M").model.gpt2);
+}
+
+TEST_CASE("what of a HuggingFace file we cannot compute is refused by name") {
+  CHECK_THROWS_WITH(run_of(R"({"model_type": "llama"})"),
+                    Catch::Contains("model_type: expected gpt2, found 'llama'"));
+  CHECK_THROWS_WITH(run_of(R"({"model_type": 3})"), Catch::Contains("model_type"));
+  CHECK_THROWS_WITH(run_of(R"({"model_type": "gpt2", "activation_function": "relu"})"),
+                    Catch::Contains("activation_function: expected \"gelu_new\""));
+  CHECK_THROWS_WITH(run_of(R"({"model_type": "gpt2", "n_inner": 5})"), Catch::Contains("n_inner"));
+  CHECK_THROWS_WITH(run_of(R"({"model_type": "gpt2", "n_head": 7})"), Catch::Contains("divisor"));
+  CHECK_THROWS_WITH(run_of(R"({"model_type": "gpt2", "n_layer": "x"})"),
+                    Catch::Contains("n_layer"));
+  CHECK_THROWS_WITH(run_of(R"({"model_type": "gpt2", "tie_word_embeddings": false})"),
+                    Catch::Contains("tie_word_embeddings"));
+}
+
+TEST_CASE("image models, micro-batches, dropout and clipping outside their range are refused") {
+  RunConfig config = default_run("lenet5");
+  config.model.image.height = 11;
+  CHECK_THROWS_WITH(validate(config), Catch::Contains("model height: expected a number from 12"));
+  config = default_run("resnet20");
+  config.model.image.blocks = 0;
+  CHECK_THROWS_WITH(validate(config), Catch::Contains("model blocks"));
+  config = default_run("resnet20");
+  config.dropout = 0.5;
+  CHECK_THROWS_WITH(validate(config), Catch::Contains("--dropout"));
+  config = default_run("mlp");
+  config.accumulation = 3;
+  CHECK_THROWS_WITH(validate(config), Catch::Contains("--accumulate: expected a divisor"));
+  config.accumulation = 0;
+  CHECK_THROWS_WITH(validate(config), Catch::Contains("--accumulate"));
+  config = default_run("mlp");
+  config.dropout = 1;
+  CHECK_THROWS_WITH(validate(config), Catch::Contains("--dropout"));
+  config = default_run("mlp");
+  config.attention = AttentionLowering::flash;
+  CHECK_THROWS_WITH(validate(config), Catch::Contains("--attention"));
+  config = default_run("mlp");
+  config.optimizer.clip_norm = -1;
+  CHECK_THROWS_WITH(validate(config), Catch::Contains("--clip"));
 }

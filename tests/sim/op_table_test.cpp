@@ -18,11 +18,18 @@ void each_kind(Visit&& visit) {
 /// One op of every kind that the programs of both families and both optimizers contain.
 std::vector<std::pair<Trace, Op>> built_ops() {
   std::vector<std::pair<Trace, Op>> out;
-  for (const char* name : {"mlp-tiny", "gpt2-tiny"}) {
-    for (Optimizer optimizer : {Optimizer::sgd, Optimizer::adamw}) {
+  for (const char* name : {"mlp-tiny", "gpt2-tiny", "lenet5", "resnet20"}) {
+    for (Optimizer optimizer :
+         {Optimizer::sgd, Optimizer::adamw, Optimizer::momentum, Optimizer::adam}) {
       RunConfig config = default_run(name);
       config.optimizer.kind = optimizer;
       config.batch = 2;
+      config.optimizer.clip_norm = 1;
+      if (config.sequence > 0) {
+        config.dropout = 0.5;
+        config.attention =
+            optimizer == Optimizer::sgd ? AttentionLowering::composite : AttentionLowering::flash;
+      }
       const Trace trace = build_program(config);
       std::vector<char> seen(EnumNames<OpKind>::k_names.size(), 0);
       for (const Op& op : trace.ops) {
