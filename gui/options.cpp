@@ -7,6 +7,7 @@
 #include <iostream>
 #include <string_view>
 
+#include "sim/manual.h"
 #include "sim/units.h"
 #include "sim/version.h"
 #include "traces/error.h"
@@ -50,6 +51,10 @@ std::optional<ViewOptions> parse_options(int argc, const char* const* argv) {
   Texts texts;
   CLI::App app(k_about, "tidemark-view");
   add_options(app, options, texts);
+  if (const std::optional<std::string> manual = asked_manual(app, argc, argv)) {
+    std::cout << *manual;
+    return std::nullopt;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version

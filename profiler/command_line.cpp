@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "sim/manual.h"
 #include "sim/units.h"
 #include "traces/error.h"
 
@@ -195,6 +196,10 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv)
   app.set_version_flag("--version", k_version);
   declare_model(app, flags);
   declare_run(app, flags);
+  if (const std::optional<std::string> manual = asked_manual(app, argc, argv)) {
+    std::fputs(manual->c_str(), stdout);
+    return std::nullopt;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

@@ -10,6 +10,7 @@
 #include "profiler/kernels/execute.h"
 #include "sim/check.h"
 #include "traces/error.h"
+#include "traces/stream_writer.h"
 
 namespace tidemark {
 namespace {
@@ -68,12 +69,16 @@ class Execution {
       : program_(program),
         options_(options),
         clock_(options.backend == BackendKind::dry),
-        recorder_(clock_, expected_events(program, options.steps)),
+        recorder_(clock_, expected_events(program, options.steps), options.record),
         memory_(program, memory_options(options), recorder_) {
     const Workplace place{program_, memory_, recorder_, clock_};
     backend_ = options.backend == BackendKind::dry
                    ? make_dry_backend(place, find_device(options.device))
                    : make_cpu_backend(place, options.data);
+    if (options.stream.empty()) return;
+    Trace known = program;
+    known.meta = described();
+    stream_.emplace(options.stream, known);
   }
 
   RunResult result() {
@@ -89,7 +94,11 @@ class Execution {
     out.trace.steps = std::move(steps_);
     out.trace.digests = std::move(digests_);
     out.trace.arenas = memory_.records();
-    describe(out.trace);
+    out.trace.meta = described();
+    out.trace.health = {};
+    const bool dry = options_.backend == BackendKind::dry;
+    set_durations(out.trace, dry ? TimeSource::modelled : TimeSource::measured);
+    if (dry) keep_known_times(out.trace);
     return out;
   }
 
@@ -99,6 +108,7 @@ class Execution {
     const bool initialised = run_section(program_.program.init, 0);
     backend_->drain();
     if (!initialised) return false;
+    stream_events();
     for (std::int64_t step = 0; step < options_.steps; ++step) {
       if (!run_step(step)) {
         recorder_.drop_step();
@@ -123,7 +133,10 @@ class Execution {
     record.has_loss = loss.has_value();
     record.loss = loss.value_or(0);
     steps_.push_back(record);
+    const std::size_t digests_before = digests_.size();
     if (options_.digests) add_digests(record.step);
+    stream_events();
+    if (stream_) stream_->append(record, std::span(digests_).subspan(digests_before));
     if (options_.on_step) options_.on_step(record);
     clock_.go();
     return true;
@@ -154,19 +167,24 @@ class Execution {
     }
   }
 
-  void describe(Trace& trace) const {
+  /// What is final, outside of every step: a killed run loses the step under way and no more.
+  void stream_events() {
+    if (!stream_) return;
+    stream_->append(std::span(recorder_.events()).subspan(streamed_));
+    streamed_ = recorder_.events().size();
+  }
+
+  [[nodiscard]] Meta described() const {
+    Meta meta = program_.meta;
     const bool dry = options_.backend == BackendKind::dry;
-    const bool planned =
-        program_.meta.kind == TraceKind::planned || program_.meta.kind == TraceKind::measured;
-    trace.meta.kind = dry ? TraceKind::dry : planned ? TraceKind::measured : TraceKind::recorded;
-    trace.meta.backend = dry ? "dry" : "cpu";
-    trace.meta.device = dry ? options_.device : "cpu";
-    trace.meta.allocator = memory_.allocator_name();
-    trace.meta.device_memory_bytes = memory_options(options_).device_bytes;
-    if (options_.data != nullptr && !dry) trace.meta.data_digest = options_.data->digest();
-    trace.health = {};
-    set_durations(trace, dry ? TimeSource::modelled : TimeSource::measured);
-    if (dry) keep_known_times(trace);
+    const bool planned = meta.kind == TraceKind::planned || meta.kind == TraceKind::measured;
+    meta.kind = dry ? TraceKind::dry : planned ? TraceKind::measured : TraceKind::recorded;
+    meta.backend = dry ? "dry" : "cpu";
+    meta.device = dry ? options_.device : "cpu";
+    meta.allocator = memory_.allocator_name();
+    meta.device_memory_bytes = memory_options(options_).device_bytes;
+    if (options_.data != nullptr && !dry) meta.data_digest = options_.data->digest();
+    return meta;
   }
 
   /// A time that the program brought along stays what it was, whatever clock a dry run moved.
@@ -186,6 +204,8 @@ class Execution {
   std::unique_ptr<Backend> backend_;
   std::vector<StepRecord> steps_;
   std::vector<Digest> digests_;
+  std::optional<StreamWriter> stream_;
+  std::size_t streamed_ = 0;  // events that are in the stream
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 
 #include <fmt/format.h>
@@ -110,6 +111,15 @@ int report(const CommandLine& line, const RunResult& result) {
   return k_exit_done;
 }
 
+/// A file beside the output: what is left of the run when it is killed. None for a pipe or device.
+std::string stream_name(const std::string& output) {
+  std::error_code ignored;
+  const auto kind = std::filesystem::status(output, ignored).type();
+  const bool regular =
+      kind == std::filesystem::file_type::regular || kind == std::filesystem::file_type::not_found;
+  return output == "-" || !regular ? "" : output + ".part";
+}
+
 int profile(CommandLine line) {
   require_writable(line.output);
   Trace program = program_of(line);
@@ -131,9 +141,11 @@ int profile(CommandLine line) {
     fmt::print("{} on {}\n", program.meta.title,
                line.run.backend == BackendKind::dry ? "dry " + line.run.device : "cpu");
   }
+  line.run.stream = stream_name(line.output);
   RunResult result = execute(program, line.run);
   if (result.shortage || result.cancelled) model_missing_times(result.trace);
   write_trace(result.trace, line.output);
+  if (!line.run.stream.empty()) std::remove(line.run.stream.c_str());
   return report(line, result);
 }
 

@@ -16,13 +16,14 @@ void Recorder::step_begin(std::int32_t step) {
   step_ = step;
   step_first_ = events_.size();
   step_cpu_begin_ns_ = thread_cpu_ns();
-  add({EventKind::step_begin, clock_.now_ns(), step, -1, 0});
+  now(EventKind::step_begin, step, -1, 0);
+  step_begin_ns_ = on_ ? events_.back().time_ns : clock_.now_ns();
 }
 
 void Recorder::step_end(StepRecord& record) {
-  add({EventKind::step_end, clock_.now_ns(), step_, -1, 0});
+  now(EventKind::step_end, step_, -1, 0);
   record.step = step_;
-  record.wall_ns = events_.back().time_ns - events_[step_first_].time_ns;
+  record.wall_ns = (on_ ? events_.back().time_ns : clock_.now_ns()) - step_begin_ns_;
   record.cpu_ns = thread_cpu_ns() - step_cpu_begin_ns_;
 }
 
@@ -32,9 +33,10 @@ void Recorder::drop_step() {
 }
 
 void Recorder::merge(std::span<const CopySpan> spans) {
+  if (!on_) return;
   for (const CopySpan& span : spans) {
-    add({EventKind::op_begin, span.begin_ns, span.op.value, -1, 0});
-    add({EventKind::op_end, span.end_ns, span.op.value, -1, 0});
+    events_.push_back({EventKind::op_begin, span.begin_ns, span.op.value, -1, 0});
+    events_.push_back({EventKind::op_end, span.end_ns, span.op.value, -1, 0});
   }
   const auto first = events_.begin() + static_cast<std::ptrdiff_t>(merged_);
   if (!spans.empty()) {

@@ -22,21 +22,23 @@ struct CopySpan {
 class Recorder {
  public:
   /// `expected_events`: space is set aside for so many, so that none of them has to wait for it.
-  Recorder(const Clock& clock, std::size_t expected_events) : clock_(clock) {
-    events_.reserve(expected_events);
+  /// `on` false: nothing is written down and the clock is not read, but steps are timed.
+  Recorder(const Clock& clock, std::size_t expected_events, bool on = true)
+      : clock_(clock), on_(on) {
+    if (on_) events_.reserve(expected_events);
   }
 
   void alloc(BufferId buffer, std::int64_t address_bytes, std::int64_t size_bytes) {
-    add({EventKind::alloc, clock_.now_ns(), buffer.value, address_bytes, size_bytes});
+    now(EventKind::alloc, buffer.value, address_bytes, size_bytes);
   }
-  void free(BufferId buffer) { add({EventKind::free, clock_.now_ns(), buffer.value, -1, 0}); }
-  void op_begin(OpId op) { add({EventKind::op_begin, clock_.now_ns(), op.value, -1, 0}); }
-  void op_end(OpId op) { add({EventKind::op_end, clock_.now_ns(), op.value, -1, 0}); }
+  void free(BufferId buffer) { now(EventKind::free, buffer.value, -1, 0); }
+  void op_begin(OpId op) { now(EventKind::op_begin, op.value, -1, 0); }
+  void op_end(OpId op) { now(EventKind::op_end, op.value, -1, 0); }
   void segment(EventKind kind, std::int64_t address_bytes, std::int64_t size_bytes) {
-    add({kind, clock_.now_ns(), -1, address_bytes, size_bytes});
+    now(kind, -1, address_bytes, size_bytes);
   }
   void out_of_memory(BufferId buffer, std::int64_t request_bytes) {
-    add({EventKind::out_of_memory, clock_.now_ns(), buffer.value, -1, request_bytes});
+    now(EventKind::out_of_memory, buffer.value, -1, request_bytes);
   }
 
   /// Opens step `step` (0-based).
@@ -56,13 +58,18 @@ class Recorder {
   [[nodiscard]] std::vector<Event> take_events() { return std::move(events_); }
 
  private:
-  void add(const Event& event) { events_.push_back(event); }
+  void now(EventKind kind, std::int32_t index, std::int64_t address_bytes,
+           std::int64_t size_bytes) {
+    if (on_) events_.push_back({kind, clock_.now_ns(), index, address_bytes, size_bytes});
+  }
 
   const Clock& clock_;
+  bool on_;
   std::vector<Event> events_;
   std::size_t merged_ = 0;      // events before this one are final
   std::size_t step_first_ = 0;  // the last step_begin
   std::int32_t step_ = -1;
+  std::int64_t step_begin_ns_ = 0;
   std::int64_t step_cpu_begin_ns_ = 0;
 };
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "sim/exit_code.h"
+#include "sim/manual.h"
 #include "sim/verbs.h"
 #include "sim/version.h"
 #include "traces/error.h"
@@ -90,6 +91,10 @@ int run(int argc, char** argv) {
   add_lists(app, exit_code);
   app.add_subcommand("profile", "run the reference trainer and record; or execute a planned trace");
   app.add_subcommand("view", "the window: timeline of one or more traces");
+  if (const std::optional<std::string> manual = asked_manual(app, argc, argv)) {
+    fmt::print("{}", *manual);
+    return k_exit_done;
+  }
   const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
   const auto named = [&verb](const CLI::App* known) { return known->get_name() == verb; };
   if (!verb.starts_with('-') && std::none_of(verbs.begin(), verbs.end(), named)) {

@@ -103,6 +103,28 @@ std::int64_t take_integer(Column& column) {
   return column.previous;
 }
 
+std::vector<std::int64_t> take_integers(Column& column, std::size_t count) {
+  // Every value takes a byte: more of them than bytes is a lie and is not allocated.
+  if (count > column.bytes.size() - column.position) broken("more bytes");
+  std::vector<std::int64_t> out(count);
+  const std::string_view bytes = column.bytes;
+  std::size_t at = column.position;
+  auto value = static_cast<std::uint64_t>(column.previous);
+  for (std::int64_t& number : out) {
+    std::uint64_t raw = 0;
+    if (at < bytes.size() && static_cast<std::uint8_t>(bytes[at]) < 0x80) {
+      raw = static_cast<std::uint8_t>(bytes[at++]);  // most differences are small
+    } else {
+      raw = take_varint(bytes, at);
+    }
+    value += static_cast<std::uint64_t>(unzigzag(raw));
+    number = static_cast<std::int64_t>(value);
+  }
+  column.position = at;
+  column.previous = static_cast<std::int64_t>(value);
+  return out;
+}
+
 void put_real(Column& column, double value) {
   std::uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof bits);

@@ -4,6 +4,7 @@
 
 #include <type_traits>
 
+#include "traces/live_set.h"
 #include "traces/trace.h"
 
 namespace tidemark {
@@ -13,14 +14,14 @@ template <class Row>
 struct Fields;
 
 #define TIDEMARK_FIELD(member) visit(#member, &Row::member)
-#define TIDEMARK_FIELDS(type, ...)    \
-  template <>                         \
-  struct Fields<type> {               \
-    using Row = type;                 \
-    template <class Visit>            \
-    static void each(Visit&& visit) { \
-      __VA_ARGS__;                    \
-    }                                 \
+#define TIDEMARK_FIELDS(type, ...)              \
+  template <>                                   \
+  struct Fields<type> {                         \
+    using Row = type;                           \
+    template <class Visit>                      \
+    static constexpr void each(Visit&& visit) { \
+      __VA_ARGS__;                              \
+    }                                           \
   }
 
 TIDEMARK_FIELDS(Space, TIDEMARK_FIELD(kind), TIDEMARK_FIELD(rank));
@@ -70,6 +71,12 @@ TIDEMARK_FIELDS(Meta, TIDEMARK_FIELD(kind), TIDEMARK_FIELD(level), TIDEMARK_FIEL
                 TIDEMARK_FIELD(backend), TIDEMARK_FIELD(allocator), TIDEMARK_FIELD(device),
                 TIDEMARK_FIELD(device_memory_bytes), TIDEMARK_FIELD(rank),
                 TIDEMARK_FIELD(rank_count), TIDEMARK_FIELD(data_digest), TIDEMARK_FIELD(source));
+TIDEMARK_FIELDS(LiveBuffer, TIDEMARK_FIELD(buffer), TIDEMARK_FIELD(address_bytes),
+                TIDEMARK_FIELD(size_bytes), TIDEMARK_FIELD(since_ns));
+TIDEMARK_FIELDS(LiveSnapshot, TIDEMARK_FIELD(first_event), TIDEMARK_FIELD(time_ns),
+                TIDEMARK_FIELD(buffers));
+TIDEMARK_FIELDS(IndexRow, TIDEMARK_FIELD(type), TIDEMARK_FIELD(at), TIDEMARK_FIELD(rows),
+                TIDEMARK_FIELD(first_row), TIDEMARK_FIELD(begin_ns), TIDEMARK_FIELD(end_ns));
 #undef TIDEMARK_FIELDS
 #undef TIDEMARK_FIELD
 

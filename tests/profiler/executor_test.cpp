@@ -283,3 +283,16 @@ TEST_CASE("META says how the run was made") {
   planned.meta.kind = TraceKind::planned;
   CHECK(run(planned, {.data = &data}).meta.kind == TraceKind::measured);
 }
+
+TEST_CASE("recording changes no bit of a result") {
+  RunOptions off{.steps = 3, .record = false};
+  RunOptions on{.steps = 3};
+  const Trace without = run_on_cpu(small_gpt2(), off);
+  const Trace with = run_on_cpu(small_gpt2(), on);
+  CHECK(without.events.empty());
+  CHECK_FALSE(with.events.empty());
+  REQUIRE(with.digests.size() > 0);
+  CHECK(with.digests == without.digests);
+  CHECK(losses(with) == losses(without));
+  CHECK(with.arenas == without.arenas);
+}

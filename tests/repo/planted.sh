@@ -66,6 +66,11 @@ finds style.sh sim/noun.cpp '// end ' 'trailing space'
 finds style.sh sim/noun.cpp '\tint x;' 'tab'
 finds style.sh tests/sim/noun_test.cpp 'TEST_CASE("one; two") {}' 'a semicolon in the name'
 finds style.sh sim/noun.cpp "$(printf '\\n%.0s' {1..500})" 'expected at most 500'
+lines=$(printf '  x();\\n%.0s' {1..79})
+finds style.sh sim/noun.cpp "void f() {\n$lines}" 'a function of 81 lines'
+finds style.sh sim/noun.cpp "int f(int a,\n      int b) {\n${lines}}" 'a function of 82 lines'
+members=$(printf '    x();\\n%.0s' {1..79})
+finds style.sh sim/noun.cpp "class C {\n  void f() {\n$members  }\n}" 'a function of 81 lines'
 finds style.sh sim/verb.h '#pragma once' 'no comment at the top'
 finds style.sh sim/verb.h '// A verb.' 'no #pragma once'
 finds style.sh sim/verb.h '// A verb.\n#pragma once' 'not in a HEADERS list'

@@ -1,8 +1,11 @@
 // Files that must stay readable.
+#include <algorithm>
+
 #include "../catch.h"
 #include "sim/check.h"
 #include "sim/timeline.h"
 #include "traces/file.h"
+#include "traces/mapped.h"
 
 using namespace tidemark;
 
@@ -22,6 +25,17 @@ TEST_CASE("a binary file of version 1.0 stays readable and equal to its text twi
   CHECK(binary.health == Health{});
   CHECK(binary.events.size() == 8);
   CHECK(check(binary).empty());
+}
+
+TEST_CASE("a binary file of version 1.1, with index and live sets, stays readable") {
+  const Trace trace = read_trace(golden("v1_1_small.tmk"));
+  CHECK(trace == read_trace(golden("v1_small.tmk.json")));
+  MappedTrace mapped(golden("v1_1_small.tmk"));
+  CHECK_FALSE(mapped.index_rebuilt());
+  CHECK(mapped.health() == Health{});
+  CHECK(mapped.events_between(INT64_MIN, INT64_MAX) == trace.events);
+  const auto is_live = [](const IndexRow& row) { return row.type == "live"; };
+  CHECK(std::ranges::any_of(mapped.index(), is_live));
 }
 
 TEST_CASE("the text twin is in canonical form") {
