@@ -80,7 +80,7 @@ void put_block(std::string& out, std::string_view type, std::uint64_t rows,
                std::string_view payload) {
   std::string stored(ZSTD_compressBound(payload.size()), '\0');
   constexpr int k_level = 3;
-  // Kept from block to block: making one costs more than compressing the events of a small step.
+  // Kept from block to block: a stream makes a small block for every step.
   thread_local const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(),
                                                                                   &ZSTD_freeCCtx);
   const std::size_t size = ZSTD_compressCCtx(context.get(), stored.data(), stored.size(),
