@@ -280,7 +280,9 @@ std::int64_t step_bound_ns(const Dataflow& flow, const std::vector<double>& begi
     best = std::max(best, least);
   }
   const auto bound_ns = static_cast<std::int64_t>(best);
-  if (allowed.offload || !allowed.recompute) return bound_ns;
+  constexpr std::size_t k_most_ops = 2000;  // above, the cover takes longer than a first plan may
+  const bool large = flow.body.size() > k_most_ops;
+  if (allowed.offload || !allowed.recompute || large) return bound_ns;
   const RecomputeBound cover = cover_bound(flow, request.budget_bytes, {});
   if (!cover.possible) return -1;
   const auto base_ns = static_cast<std::int64_t>(begin_ns.back());

@@ -3,7 +3,7 @@
 //
 // Sizes fall into classes: exact in units of 512 bytes up to 32 KiB, then 32 classes per power of
 // two. A bitmap of two levels finds the next class that has blocks; within a class the blocks are a
-// short sorted array.
+// short array, the largest first: what is wanted most, the smallest, goes from the end.
 #pragma once
 
 #include <algorithm>
@@ -21,8 +21,8 @@ class FreeBlocks {
     std::int64_t size_bytes = 0;
     std::int64_t address = 0;
     std::int32_t block = -1;
-    [[nodiscard]] bool before(std::int64_t size, std::int64_t at) const {
-      return size_bytes < size || (size_bytes == size && address < at);
+    [[nodiscard]] bool at_least(std::int64_t size, std::int64_t at) const {
+      return size_bytes > size || (size_bytes == size && address >= at);
     }
   };
 
@@ -36,12 +36,7 @@ class FreeBlocks {
   void insert(const Entry& entry) {
     const std::size_t bin = bin_of(entry.size_bytes);
     std::vector<Entry>& entries = bins_[bin];
-    std::size_t at = entries.size();
-    if (at > k_short) {
-      at = lower(entries, entry.size_bytes, entry.address);
-    } else {
-      while (at > 0 && !entries[at - 1].before(entry.size_bytes, entry.address)) --at;
-    }
+    const std::size_t at = count_at_least(entries, entry.size_bytes, entry.address);
     if (at == entries.size()) {
       entries.push_back(entry);
     } else {
@@ -54,8 +49,8 @@ class FreeBlocks {
   /// Does nothing when the entry is not there.
   void erase(std::int64_t size_bytes, std::int64_t address) {
     const std::size_t bin = bin_of(size_bytes);
-    const std::size_t at = lower(bins_[bin], size_bytes, address);
-    if (at < bins_[bin].size()) erase(Place{bin, at});
+    const std::size_t count = count_at_least(bins_[bin], size_bytes, address);
+    if (count > 0) erase(Place{bin, count - 1});
   }
 
   void erase(const Place& place) {
@@ -69,26 +64,24 @@ class FreeBlocks {
   /// The smallest block of at least `size_bytes`, the lowest address among equals.
   [[nodiscard]] Place best_fit(std::int64_t size_bytes) const {
     const std::size_t bin = bin_of(size_bytes);
-    const std::vector<Entry>& entries = bins_[bin];
-    if (!entries.empty() && entries.back().size_bytes >= size_bytes) {
-      return {bin, lower(entries, size_bytes, -1)};
-    }
-    return {next_bin(bin + 1), 0};
+    const std::size_t count = count_at_least(bins_[bin], size_bytes, -1);
+    return count > 0 ? Place{bin, count - 1} : first_from(bin + 1);
   }
 
   [[nodiscard]] const Entry& operator[](const Place& place) const {
     return bins_[place.bin][place.index];
   }
-  [[nodiscard]] Place begin() const { return {next_bin(0), 0}; }
+  [[nodiscard]] Place begin() const { return first_from(0); }
   [[nodiscard]] Place next(Place place) const {
-    if (++place.index < bins_[place.bin].size()) return place;
-    return {next_bin(place.bin + 1), 0};
+    return place.index > 0 ? Place{place.bin, place.index - 1} : first_from(place.bin + 1);
   }
   /// The entry before `place`, which may be the end; the end when there is none.
   [[nodiscard]] Place previous(Place place) const {
-    if (!place.at_end() && place.index > 0) return {place.bin, place.index - 1};
+    if (!place.at_end() && place.index + 1 < bins_[place.bin].size()) {
+      return {place.bin, place.index + 1};
+    }
     for (std::size_t bin = place.bin; bin-- > 0;) {
-      if (!bins_[bin].empty()) return {bin, bins_[bin].size() - 1};
+      if (!bins_[bin].empty()) return {bin, 0};
     }
     return {};
   }
@@ -111,17 +104,23 @@ class FreeBlocks {
     return (static_cast<std::size_t>(shift) << k_mantissa_bits) + (units >> shift);
   }
 
-  static std::size_t lower(const std::vector<Entry>& entries, std::int64_t size,
-                           std::int64_t address) {
+  /// How many entries are not below (size, address): those in front.
+  static std::size_t count_at_least(const std::vector<Entry>& entries, std::int64_t size,
+                                    std::int64_t address) {
     if (entries.size() <= k_short) {
-      std::size_t at = 0;
-      while (at < entries.size() && entries[at].before(size, address)) ++at;
-      return at;
+      std::size_t count = entries.size();
+      while (count > 0 && !entries[count - 1].at_least(size, address)) --count;
+      return count;
     }
     const auto place =
         std::partition_point(entries.begin(), entries.end(),
-                             [size, address](const Entry& e) { return e.before(size, address); });
+                             [size, address](const Entry& e) { return e.at_least(size, address); });
     return static_cast<std::size_t>(place - entries.begin());
+  }
+
+  [[nodiscard]] Place first_from(std::size_t bin) const {
+    const std::size_t found = next_bin(bin);
+    return found == k_bins ? Place{} : Place{found, bins_[found].size() - 1};
   }
 
   /// First class from `bin` on that has blocks; k_bins when there is none.

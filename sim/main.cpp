@@ -84,6 +84,7 @@ int run(int argc, char** argv) {
   add_show(app, exit_code);
   add_plan(app, exit_code);
   add_diff(app, exit_code);
+  add_pack(app, exit_code);
   add_estimate(app, exit_code);
   add_import(app, exit_code);
   add_allocator(app, exit_code);

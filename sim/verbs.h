@@ -12,6 +12,7 @@ namespace tidemark {
 void add_show(CLI::App& app, int& exit_code);
 void add_plan(CLI::App& app, int& exit_code);
 void add_diff(CLI::App& app, int& exit_code);
+void add_pack(CLI::App& app, int& exit_code);
 void add_estimate(CLI::App& app, int& exit_code);
 void add_import(CLI::App& app, int& exit_code);
 void add_allocator(CLI::App& app, int& exit_code);

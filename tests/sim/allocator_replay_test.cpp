@@ -113,3 +113,103 @@ TEST_CASE("allocator replay: a device that is too small refuses") {
   options.device_bytes = 42 * k_mib;
   CHECK(replay_allocator(t, options).failed == 0);
 }
+
+namespace {
+
+/// Writes what an allocator does as the events of a recording.
+class RecordingDevice final : public DeviceMemory {
+ public:
+  RecordingDevice(Trace& trace, std::int64_t capacity) : trace_(trace), plain_(capacity) {}
+  std::int64_t take(std::int64_t bytes, std::int32_t stream) override {
+    const std::int64_t address = plain_.take(bytes, stream);
+    if (address >= 0) add(EventKind::segment_alloc, address, bytes, stream);
+    return address;
+  }
+  void give_back(std::int64_t address, std::int64_t bytes, std::int32_t stream) override {
+    plain_.give_back(address, bytes, stream);
+    add(EventKind::segment_free, address, bytes, stream);
+  }
+  std::int64_t take_range(std::int64_t bytes, std::int32_t stream) override {
+    return plain_.take_range(bytes, stream);
+  }
+  bool map(std::int64_t address, std::int64_t bytes, std::int32_t stream) override {
+    const bool done = plain_.map(address, bytes, stream);
+    if (done) add(EventKind::segment_map, address, bytes, stream);
+    return done;
+  }
+  void unmap(std::int64_t address, std::int64_t bytes, std::int32_t stream) override {
+    plain_.unmap(address, bytes, stream);
+    add(EventKind::segment_unmap, address, bytes, stream);
+  }
+  [[nodiscard]] std::int64_t capacity_bytes() const override { return plain_.capacity_bytes(); }
+
+ private:
+  void add(EventKind kind, std::int64_t address, std::int64_t bytes, std::int32_t stream) {
+    Event e;
+    e.kind = kind;
+    e.address_bytes = address;
+    e.size_bytes = bytes;
+    e.stream = stream;
+    trace_.events.push_back(e);
+  }
+  Trace& trace_;
+  PlainDevice plain_;
+};
+
+}  // namespace
+
+TEST_CASE("allocator replay: a recording of expandable segments on two streams is followed") {
+  for (std::uint32_t seed = 1; seed <= 30; ++seed) {
+    INFO("seed " << seed);
+    std::uint32_t state = seed * 2654435761U;
+    const auto below = [&state](std::uint32_t count) {
+      state = state * 1664525U + 1013904223U;
+      return static_cast<std::int64_t>((state >> 8) % count);
+    };
+    Trace t;
+    t.streams = {{.name = "default"}, {.name = "other"}};
+    AllocatorConf conf;
+    conf.expandable_segments = true;
+    RecordingDevice device(t, 0);
+    const auto model = make_allocator(AllocatorKind::pytorch, conf, device);
+    std::vector<std::pair<std::int32_t, BlockHandle>> live;
+    for (int i = 0; i < 200; ++i) {
+      Event e;
+      if (live.empty() || below(100) < 55) {
+        Buffer b;
+        b.size_bytes = 1 + (below(2) == 0 ? below(900'000) : below(60'000'000));
+        e.index = static_cast<std::int32_t>(t.buffers.size());
+        e.stream = static_cast<std::int32_t>(below(2));
+        t.buffers.push_back(b);
+        live.emplace_back(e.index, model->allocate({b.size_bytes, e.stream, 0}));
+        e.address_bytes = model->address_of(live.back().second);
+        t.events.push_back(e);
+      } else if (below(100) < 90) {
+        std::swap(live[static_cast<std::size_t>(below(static_cast<std::uint32_t>(live.size())))],
+                  live.back());
+        e.kind = EventKind::free;
+        e.index = live.back().first;
+        t.events.push_back(e);
+        model->free(live.back().second);
+        live.pop_back();
+      } else {
+        e.kind = EventKind::empty_cache;
+        t.events.push_back(e);
+        model->empty_cache();
+      }
+    }
+    ReplayOptions options;
+    options.conf = conf;
+    options.follow_recording = true;
+    const AllocatorReplay followed = replay_allocator(t, options);
+    CHECK(followed.wrong_addresses == 0);
+    CHECK(followed.wrong_segments == 0);
+    CHECK(followed.at_end == model->figures());
+    options.follow_recording = false;
+    CHECK(replay_allocator(t, options).peak_reserved_bytes == followed.peak_reserved_bytes);
+    t.events[t.events.size() / 2].address_bytes += 512;  // one wrong byte is seen
+    options.follow_recording = true;
+    const bool is_alloc = t.events[t.events.size() / 2].kind == EventKind::alloc;
+    if (is_alloc) CHECK(replay_allocator(t, options).wrong_addresses == 1);
+  }
+}
