@@ -35,8 +35,8 @@ check_lengths() {
 }
 
 # Functions of more than 80 lines, by the shape that clang-format gives them: a head that begins at
-# some indentation and is no class or namespace, up to the closing brace at the same indentation. Literal
-# tables may be longer: what clang-format leaves alone, and a switch that is mostly cases.
+# some indentation and is no class or namespace, up to the closing brace at the same indentation.
+# Literal tables may be longer: what clang-format leaves alone, and a switch that is mostly cases.
 check_functions() {
   local place text
   while IFS=$'\t' read -r place text; do
