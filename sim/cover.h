@@ -20,7 +20,7 @@ struct RecomputeBound {
 [[nodiscard]] RecomputeBound step_cover_bound(const Dataflow& flow, std::int64_t limit_bytes);
 
 struct CoverLimits {
-  double seconds = 0;         // 0 = none, then the answer is reproducible
+  double seconds = 0;        // 0 = none, then the answer is reproducible
   std::int64_t nodes = 100;  // of the solver's tree
 };
 

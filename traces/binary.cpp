@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <limits>
-#include <span>
 #include <set>
+#include <span>
 
 #include "traces/block_writer.h"
 #include "traces/blocks.h"
