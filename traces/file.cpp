@@ -134,6 +134,13 @@ void write_all(int fd, const std::string& content, const std::string& path) {
   }
 }
 
+/// True for a device or a pipe: nothing can be put beside it and renamed. Refuses a directory.
+bool written_in_place(const std::string& path) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) unwritable(path, "a directory");
+  return fs::exists(path, ignored) && !fs::is_regular_file(path, ignored);
+}
+
 Trace checked(Trace trace) {
   if (const std::string fault = index_fault(trace); !fault.empty()) throw InputError(fault);
   return trace;
@@ -162,7 +169,6 @@ Trace from_bytes(const std::string& bytes, const std::string& file) {
       if (!trace.health.complete || trace.health.damaged_blocks > 0) salvage(trace);
       if (!trace.health.complete && trace.buffers.empty() && trace.ranks.empty()) {
         throw InputError(InputError::Parts{
-            .place = "",
             .expected = "a trace with at least its table of buffers",
             .found = fmt::format("{} bytes cut off, {} blocks damaged, and nothing of use",
                                  trace.health.truncated_bytes, trace.health.damaged_blocks)});
@@ -223,8 +229,7 @@ std::vector<Trace> read_ranks(const std::string& path) {
 void write_file(const std::string& path, const std::string& content) {
   if (path == "-") return write_all(STDOUT_FILENO, content, "stdout");
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) unwritable(path, "a directory");
-  if (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored)) {
+  if (written_in_place(path)) {
     const Descriptor out(path, O_WRONLY);  // a device or a pipe is written in place
     if (out.fd < 0) unwritable(path, last_error());
     return write_all(out.fd, content, path);
@@ -247,8 +252,7 @@ void write_file(const std::string& path, const std::string& content) {
 void require_writable(const std::string& path) {
   if (path == "-") return;
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) unwritable(path, "a directory");
-  const bool in_place = fs::exists(path, ignored) && !fs::is_regular_file(path, ignored);
+  const bool in_place = written_in_place(path);
   const fs::path folder = fs::path(path).parent_path();
   const std::string target = in_place ? path : folder.empty() ? "." : folder.string();
   if (!in_place && !fs::is_directory(target, ignored)) {
