@@ -229,16 +229,23 @@ Trouble layer_norm(const Trace& trace, const Op& op) {
   return first_of({want_elements(trace, op, "mean", row_count(x)),
                    want_elements(trace, op, "inverse_deviation", row_count(x))});
 }
-/// qkv [B, T, 3C], probabilities [B, H, T, T]; the other side y or dy [B, T, C].
-Trouble attention(const Trace& trace, const Op& op) {
-  const Buffer& qkv = buffer_of(trace, op, "qkv");
-  const Buffer& p = buffer_of(trace, op, "probabilities");
+/// qkv [B, T, 3C], and heads divide C.
+Trouble want_heads(const Trace& trace, const Op& op, const Buffer& qkv) {
   const std::int64_t heads = integer_at(op, "heads", 0);
   if (qkv.shape.size() != 3 || qkv.shape[2] % 3 != 0) {
     return trouble(trace, op, "qkv", "[B, T, 3C]");
   }
+  if (heads <= 0 || qkv.shape[2] / 3 % heads != 0) return "attribute heads must divide C";
+  return {};
+}
+
+/// qkv [B, T, 3C], probabilities [B, H, T, T]; the other side y or dy [B, T, C].
+Trouble attention(const Trace& trace, const Op& op) {
+  const Buffer& qkv = buffer_of(trace, op, "qkv");
+  const Buffer& p = buffer_of(trace, op, "probabilities");
+  if (Trouble wrong = want_heads(trace, op, qkv); !wrong.empty()) return wrong;
+  const std::int64_t heads = integer_at(op, "heads", 0);
   const std::int64_t channels = qkv.shape[2] / 3;
-  if (heads <= 0 || channels % heads != 0) return "attribute heads must divide C";
   const std::int64_t tokens = qkv.shape[1];
   if (p.shape != std::vector<std::int64_t>{qkv.shape[0], heads, tokens, tokens}) {
     return trouble(trace, op, "probabilities", "[B, H, T, T]");
@@ -343,12 +350,9 @@ Trouble average_pool(const Trace& trace, const Op& op) {
 /// times in the backward pass.
 Trouble flash_attention(const Trace& trace, const Op& op) {
   const Buffer& qkv = buffer_of(trace, op, "qkv");
+  if (Trouble wrong = want_heads(trace, op, qkv); !wrong.empty()) return wrong;
   const std::int64_t heads = integer_at(op, "heads", 0);
-  if (qkv.shape.size() != 3 || qkv.shape[2] % 3 != 0) {
-    return trouble(trace, op, "qkv", "[B, T, 3C]");
-  }
   const std::int64_t channels = qkv.shape[2] / 3;
-  if (heads <= 0 || channels % heads != 0) return "attribute heads must divide C";
   const std::int64_t tokens = qkv.shape[1];
   const std::int64_t outputs = qkv.shape[0] * tokens * channels;
   const std::int64_t block = std::min(k_flash_rows, tokens) * tokens;
