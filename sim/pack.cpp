@@ -53,14 +53,16 @@ class Deadline {
   std::optional<std::chrono::steady_clock::time_point> end_;
 };
 
-/// The searches for one capacity: one per order, in rounds with a node limit that doubles. In a
+/// The searches for one capacity: one per order, in rounds with a growing node limit. In a
 /// round two threads take the searches in turn; the first search in the list that comes to an end
 /// decides, whichever thread is faster, so the result depends on node counts alone.
 class Race {
  public:
   Race(const PackSections& sections, std::int64_t capacity_bytes) : sections_(sections) {
-    // Decreasing (W)idth, (A)rea, (T)otal of the fullest section: as minimalloc's orders are named.
-    for (const char* keys : {"TWA", "TAW", "WAT", "ATW"}) {
+    // Keys as minimalloc names them, the first decides: decreasing (W)idth, (A)rea, (T)otal of the
+    // fullest section, si(Z)e; increasing (L)ower end and decreasing (U)pper end in time, which
+    // grow the packing from one side.
+    for (const char* keys : {"UTA", "LTA", "LTZ", "UTZ", "LUA", "ULA", "TWA", "TAW", "WAT"}) {
       searches_.emplace_back(sections, capacity_bytes, sorted(keys));
     }
   }
@@ -74,7 +76,7 @@ class Race {
       round(each, deadline);
       for (const PackSearch& s : searches_) nodes -= std::min(s.nodes(), each);
       if (winner_ < searches_.size()) return outcomes_[winner_];
-      limit *= 2;
+      limit *= 4;
     }
     return PackSearch::Outcome::stopped;
   }
@@ -84,7 +86,7 @@ class Race {
   }
 
  private:
-  static constexpr std::int64_t k_first_nodes = 2048;
+  static constexpr std::int64_t k_first_nodes = 1024;
   static constexpr std::int64_t k_nodes_worth_a_thread = 4096;
 
   std::vector<std::int32_t> sorted(std::string_view keys) const {
@@ -93,6 +95,9 @@ class Race {
       const auto length = static_cast<double>(b.length);
       if (letter == 'W') return length;
       if (letter == 'A') return length * static_cast<double>(b.size_bytes);
+      if (letter == 'Z') return static_cast<double>(b.size_bytes);
+      if (letter == 'L') return -static_cast<double>(b.begin);
+      if (letter == 'U') return static_cast<double>(b.end);
       return static_cast<double>(b.fullest_bytes);
     };
     std::vector<std::int32_t> order(sections_.blocks.size());

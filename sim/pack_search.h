@@ -53,20 +53,23 @@ class PackSearch {
   [[nodiscard]] const std::vector<std::int64_t>& offsets() const { return offset_; }
 
  private:
-  /// A block that is not placed yet and the lowest offset that it can have.
+  /// A block that is not placed yet and the lowest offset that it can have. Where that is above the
+  /// placed blocks under it (`support`), it hangs in the air: another open block comes below it.
   struct Open {
     std::int64_t least = 0;
+    std::int64_t support = 0;
     std::int32_t block = 0;
   };
   struct Range {
     std::size_t first = 0;
     std::size_t last = 0;
+    [[nodiscard]] std::size_t count() const { return last - first; }
   };
 
   [[nodiscard]] bool must_stop() const;
   bool solve(Range open);
   bool try_block(Range open, Open choice);
-  bool solve_parts(Range open, const PackSections::Block& placed);
+  bool solve_parts(Range open, std::int32_t first_section, std::int32_t last_section);
   [[nodiscard]] bool blocks_meet(std::int32_t a, std::int32_t b) const;
   [[nodiscard]] bool rests_below(Open choice) const;
   bool raise_open(Range open, Open choice);
@@ -88,6 +91,7 @@ class PackSearch {
   std::vector<std::int32_t> placed_;
   std::vector<Open> open_;     // a stack of lists, each sorted by `least`
   std::vector<Open> choices_;  // a stack
+  std::vector<Range> parts_;   // a stack
   std::vector<Open> raised_;
   std::vector<std::int32_t> skipped_;
   std::vector<std::uint64_t> covered_;
