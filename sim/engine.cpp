@@ -1,10 +1,10 @@
 #include "sim/engine.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "sim/anneal.h"
 #include "sim/cover.h"
+#include "sim/timer.h"
 
 namespace tidemark {
 namespace {
@@ -25,7 +25,7 @@ CoverLimits limits_of(const EngineRequest& request) {
 }  // namespace
 
 EngineResult run_engine(const Dataflow& flow, const EngineRequest& request) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Timer timer(request.time_limit_s, request.cpu_time);
   EngineResult result;
   RecomputeBound bound{.cost_ns = request.bound_cost_ns};
   if (request.bound_cost_ns < 0) bound = cover_bound(flow, request.limit_bytes, limits_of(request));
@@ -39,9 +39,9 @@ EngineResult run_engine(const Dataflow& flow, const EngineRequest& request) {
   search.seed = request.seed;
   search.start = request.start;
   search.bound_ns = bound.cost_ns;
+  search.cpu_time = request.cpu_time;
   if (request.time_limit_s > 0) {
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
-    search.time_limit_s = std::max(0.01, request.time_limit_s - spent.count());
+    search.time_limit_s = std::max(0.01, request.time_limit_s - timer.spent_s());
   }
   if (request.progress) {
     search.progress = [&](std::int64_t nodes, std::int64_t best_cost_ns) {

@@ -20,9 +20,10 @@ struct EngineRequest {
   std::int64_t limit_bytes = 0;  // of live bytes, persistent ones included
   std::int64_t nodes = 2000000;  // moves; without a time limit the result is a function of it
   std::int64_t seed = 1;
-  double time_limit_s = 0;                              // 0 = none
-  std::int64_t bound_cost_ns = -1;                      // known already; -1 = computed first
-  Schedule start;                                       // where to begin; empty = keep-all
+  double time_limit_s = 0;          // 0 = none
+  bool cpu_time = false;            // the limit is on the processor time of the whole process
+  std::int64_t bound_cost_ns = -1;  // known already; -1 = computed first
+  Schedule start;                   // where to begin; empty = keep-all
   std::function<bool(const EngineProgress&)> progress;  // between rounds; false = stop
 };
 

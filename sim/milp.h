@@ -38,11 +38,12 @@ struct MilpLimits {
 };
 
 struct MilpAnswer {
-  bool ran = false;                  // false: no solver
-  bool finished = false;             // the tree was searched to its end
-  bool infeasible = false;           // finished, and nothing below the cutoff exists
-  double bound = -Milp::k_infinity;  // no solution has less, as far as below the cutoff
-  std::vector<double> columns{};     // the best solution; empty = none was found
+  bool ran = false;                     // false: no solver
+  bool finished = false;                // the tree was searched to its end
+  bool infeasible = false;              // finished, and nothing below the cutoff exists
+  double bound = -Milp::k_infinity;     // no solution has less, as far as below the cutoff
+  std::vector<double> columns{};        // the best solution; empty = none was found
+  std::vector<double> reduced_costs{};  // of a problem without integer columns, when finished
 };
 
 [[nodiscard]] bool milp_available();
