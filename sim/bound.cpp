@@ -32,12 +32,13 @@ struct Gap {
 
 /// A value is needed by the ops that use it, so only the ops between two uses are candidates.
 /// Making it again must happen before an op up to valid_until; moving it must come after its last
-/// write.
+/// write. A value without bytes covers nothing.
 std::vector<Gap> gaps_of(const Dataflow& flow, Allowed allowed) {
   std::vector<Gap> gaps;
   for (std::size_t row = 0; row < flow.values.size(); ++row) {
     const Value& value = flow.values[row];
-    for (std::size_t i = 0; value.movable && i + 1 < value.uses.size(); ++i) {
+    if (!value.movable || value.bytes == 0) continue;
+    for (std::size_t i = 0; i + 1 < value.uses.size(); ++i) {
       Gap gap{.buffer = BufferId{row},
               .bytes = value.bytes,
               .begin = value.uses[i] + 1,
