@@ -3,6 +3,7 @@
 #include <QPainter>
 
 #include "gui/labels.h"
+#include "gui/legend.h"
 #include "sim/units.h"
 
 namespace tidemark {
@@ -54,7 +55,7 @@ class CardWriter {
     const QString value = QString::fromStdString(format_bytes(bytes));
     reserved_px_ = share_px;
     indent_px_ = height_px + 4;
-    const QString name = QString::fromLatin1(to_string(band).data()).replace('_', ' ');
+    const QString name = text_of(spoken(to_string(band)));
     line(name, value, bytes == 0 ? colours_.faint_text : colours_.text);
     indent_px_ = 0;
     reserved_px_ = 0;
@@ -123,7 +124,7 @@ void write_others(CardWriter& card, const ViewState& state, const Instant& insta
     const std::int64_t bytes =
         other->pyramid().total_after(other->pyramid().change_at(there, state.axis));
     const std::int64_t saved = bytes - instant.total_bytes;
-    card.pair(text_of(std::string(to_string(other->trace().meta.kind))),
+    card.pair(text_of(label_of(state, *other)),
               QStringLiteral("%1  (%2%3)")
                   .arg(text_of(format_bytes(bytes)), saved > 0 ? QStringLiteral("+") : QString(),
                        text_of(format_bytes(saved))));
@@ -140,9 +141,8 @@ void write_bands(CardWriter& card, const Instant& instant, bool roomy) {
 }
 
 void write_largest(CardWriter& card, const Run& run, const TimelineWidget::Focus& focus) {
-  const QString of = focus.band
-                         ? QString::fromLatin1(to_string(*focus.band).data()).replace('_', ' ')
-                         : QStringLiteral("tensors");
+  const QString of =
+      focus.band ? text_of(spoken(to_string(*focus.band))) : QStringLiteral("tensors");
   card.title(QStringLiteral("Largest %1").arg(of));
   std::size_t shown = 0;
   for (const std::size_t row : run.alive().alive_after(focus.instant.change)) {

@@ -259,7 +259,7 @@ class WindowTest : public QObject {
     for (int x = 0; x < canvas.width(); x += 10) {
       if (totals[static_cast<std::size_t>(x)] < 0) continue;
       const int y = timeline().byte_scale().row_of(totals[static_cast<std::size_t>(x)]);
-      seen += image.pixel(canvas.left() + x, canvas.top() + y) == light_colours().overlay ? 1 : 0;
+      seen += image.pixel(canvas.left() + x, canvas.top() + y) == light_colours().overlays[0] ? 1 : 0;
     }
     QVERIFY2(seen > canvas.width() / 10 / 2, qPrintable(QString::number(seen)));
     QVERIFY(child<QTextBrowser>("report").toPlainText().contains(QStringLiteral("planned")));
