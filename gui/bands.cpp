@@ -37,16 +37,16 @@ constexpr CanvasColours k_light = {.background = 0xFFFFFFFF,
                                    .grid = 0xFFE2E2E2,
                                    .card = 0xFFF7F7F7,
                                    .over = 0xFFC40018,
-                                   // navy, magenta, dark green
-                                   .overlays = {0xFF14148C, 0xFFB8007A, 0xFF00594A}};
+                                   // navy, magenta, brown
+                                   .overlays = {0xFF14148C, 0xFFB8007A, 0xFF5A3A00}};
 constexpr CanvasColours k_dark = {.background = 0xFF17191C,
                                   .text = 0xFFEDEDED,
                                   .faint_text = 0xFFA8ADB3,
                                   .grid = 0xFF33373C,
                                   .card = 0xFF24272B,
                                   .over = 0xFFFF5A5A,
-                                  // light blue, pink, mint
-                                  .overlays = {0xFF8CC8FF, 0xFFFF8FD0, 0xFFA6F5C8}};
+                                  // blue, pink, light green
+                                  .overlays = {0xFF4DA3FF, 0xFFFF7FA8, 0xFFC8FF90}};
 
 }  // namespace
 

@@ -106,8 +106,13 @@ void write_head(CardWriter& card, const ViewState& state, const TimelineWidget::
   const std::int64_t zero_ns =
       state.one_step ? state.run->steady_step(Axis::time).begin : std::int64_t{0};
   card.pair(QStringLiteral("time"), text_of(format_time_ns(instant.time_ns - zero_ns)));
-  if (!roomy) return card.pair(QStringLiteral("op"), text_of(op_name(trace, instant.op)));
+  const bool has_ops = !trace.ops.empty();
+  if (!roomy) {
+    if (!has_ops) return;
+    return card.pair(QStringLiteral("op"), text_of(op_name(trace, instant.op)));
+  }
   card.pair(QStringLiteral("event"), QString::number(instant.change));
+  if (!has_ops) return;  // nothing is known of steps and phases either
   card.pair(QStringLiteral("step"),
             instant.step < 0 ? QStringLiteral("-") : QString::number(instant.step));
   card.pair(QStringLiteral("phase"), text_of(phase_name(trace, instant.op)));

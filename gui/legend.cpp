@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "sim/run_state.h"
 #include "sim/units.h"
 
 namespace tidemark {
@@ -25,6 +26,13 @@ std::string budget_text(const ViewState& state, const OverBudget& over) {
   return text;
 }
 
+void add_warning(const ViewState& state, const Run& run, std::vector<LegendEntry>& legend) {
+  const std::string warning = warning_line(run.trace());
+  if (warning.empty()) return;
+  const std::string whose = state.others.empty() ? "" : label_of(state, run) + ": ";
+  legend.push_back({.sample = Sample::warning, .text = whose + warning});
+}
+
 }  // namespace
 
 std::string label_of(const ViewState& state, const Run& run) {
@@ -40,6 +48,8 @@ std::string label_of(const ViewState& state, const Run& run) {
 std::vector<LegendEntry> legend_of(const ViewState& state, const OverBudget& over) {
   std::vector<LegendEntry> legend;
   if (!state.run) return legend;
+  add_warning(state, *state.run, legend);
+  for (const RunPtr& other : state.others) add_warning(state, *other, legend);
   const std::int64_t peak_bytes = state.run->timeline().peak.bytes;
   if (!state.others.empty()) {
     legend.push_back(
@@ -61,8 +71,8 @@ std::vector<LegendEntry> legend_of(const ViewState& state, const OverBudget& ove
          .text = fmt::format("not needed by {}", label_of(state, *state.others.front()))});
   }
   if (state.budget_bytes >= 0) {
-    legend.push_back({.sample = Sample::budget, .text = budget_text(state, over)});
-    if (over.bytes > 0) legend.push_back({.sample = Sample::over, .text = "over the budget"});
+    legend.push_back({.sample = over.bytes > 0 ? Sample::over_budget : Sample::budget,
+                      .text = budget_text(state, over)});
   }
   return legend;
 }

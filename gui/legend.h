@@ -10,7 +10,7 @@
 namespace tidemark {
 
 struct LegendEntry {
-  enum class Sample : std::uint8_t { warning, stack, outline, saved, budget, over };
+  enum class Sample : std::uint8_t { warning, stack, outline, saved, budget, over_budget };
   Sample sample = Sample::stack;
   std::size_t overlay = 0;  // outline, saved: which of the other runs
   std::string text;
@@ -30,6 +30,7 @@ struct LegendBox {
   int width_px = 0;
   int height_px = 0;
   bool whole_row = false;
+  bool wrapped = false;  // its text takes several lines
 };
 /// Puts the boxes into rows of `width_px`, from (0, 0) on. Returns the height of all rows.
 [[nodiscard]] int layout_legend(std::vector<LegendBox>& boxes, int width_px);

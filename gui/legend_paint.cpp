@@ -14,6 +14,7 @@ constexpr int k_gap_px = 6;       // between sample and text
 constexpr int k_between_px = 22;  // entries
 constexpr int k_pad_px = 3;       // above and below a text
 
+constexpr int k_one_line = Qt::AlignLeft | Qt::AlignVCenter | Qt::TextDontClip;
 constexpr int k_wrapped = Qt::AlignLeft | Qt::AlignVCenter | Qt::TextWordWrap;
 
 QRect text_room(const LegendBox& box) {
@@ -59,11 +60,7 @@ void paint_sample(QPainter& painter, QRect box, const LegendEntry& entry, const 
       painter.setPen(to_colour(c.faint_text));
       painter.drawRect(box.adjusted(0, 0, -1, -1));
       return;
-    case Sample::budget:
-      painter.setPen(QPen(to_colour(c.over), 2, Qt::DashLine));
-      painter.drawLine(box.left(), box.center().y(), box.right(), box.center().y());
-      return;
-    case Sample::over:
+    case Sample::over_budget:
       painter.fillRect(box, QColor::fromRgb(band));
       painter.setPen(to_colour(c.over));
       for (int y = 0; y < box.height(); ++y) {  // as in the stack
@@ -71,7 +68,13 @@ void paint_sample(QPainter& painter, QRect box, const LegendEntry& entry, const 
           if ((x + y) % 6 < 2) painter.drawPoint(box.left() + x, box.top() + y);
         }
       }
+      [[fallthrough]];
+    case Sample::budget: {
+      const int y = entry.sample == Sample::budget ? box.center().y() : box.bottom();
+      painter.setPen(QPen(to_colour(c.over), 2, Qt::DashLine));
+      painter.drawLine(box.left(), y, box.right(), y);
       return;
+    }
   }
 }
 
@@ -85,7 +88,8 @@ Legend lay_out(std::vector<LegendEntry> entries, const QFontMetrics& metrics, in
         .width_px = k_sample_px + k_gap_px + metrics.horizontalAdvance(text) + k_between_px,
         .height_px = metrics.height() + 2 * k_pad_px,
         .whole_row = entry.sample == Sample::warning};
-    if (box.whole_row || box.width_px > width_px) {
+    if (box.width_px > width_px) {
+      box.wrapped = true;
       LegendBox probe = box;
       probe.width_px = width_px;
       const QRect room = text_room(probe);
@@ -121,7 +125,8 @@ void paint_legend(QPainter& painter, const Legend& legend, QPoint corner,
                        sample_height_px);
     paint_sample(painter, sample, entry, colours);
     painter.setPen(to_colour(colours.text));
-    painter.drawText(text_room(box), k_wrapped, QString::fromStdString(entry.text));
+    painter.drawText(text_room(box), box.wrapped ? k_wrapped : k_one_line,
+                     QString::fromStdString(entry.text));
   }
   painter.restore();
 }

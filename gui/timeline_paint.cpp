@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "gui/labels.h"
+#include "sim/run_state.h"
 #include "sim/units.h"
 
 namespace tidemark {
@@ -18,6 +19,19 @@ QFont small_font(const QPainter& painter) {
   QFont font = painter.font();
   font.setPointSizeF(font.pointSizeF() * 0.92);
   return font;
+}
+
+const char* brief_name(Phase phase) {
+  switch (phase) {
+    case Phase::forward:
+      return "fwd";
+    case Phase::backward:
+      return "bwd";
+    case Phase::optimizer:
+      return "opt";
+    default:
+      return to_string(phase).data();
+  }
 }
 
 void paint_byte_axis(QPainter& painter, const TimelinePicture& p) {
@@ -57,22 +71,26 @@ void paint_time_axis(QPainter& painter, const TimelinePicture& p) {
     const int x = p.canvas.left() + tick.at_px;
     painter.setPen(to_colour(p.colours.faint_text));
     painter.drawLine(x, y, x, y + 4);
-    QRect box(x - 60, y + 5, 120, 18);
-    if (box.right() > p.canvas.right() + k_right_margin_px) {
-      box.moveRight(p.canvas.right() + k_right_margin_px);
-      painter.drawText(box, Qt::AlignRight | Qt::AlignVCenter, text_of(tick.text));
-    } else {
-      painter.drawText(box, Qt::AlignCenter, text_of(tick.text));
-    }
+    const QString text = text_of(tick.text);
+    const int width_px = painter.fontMetrics().horizontalAdvance(text) + 2;
+    const int last_px = p.canvas.right() + k_right_margin_px - width_px;
+    painter.drawText(QRect(std::min(x - width_px / 2, last_px), y + 5, width_px, 18),
+                     Qt::AlignCenter, text);
   }
   painter.drawText(
       QRect(0, y + 5, p.canvas.left() - 12, 18), Qt::AlignLeft | Qt::AlignVCenter,
       p.state.axis == Axis::time ? QStringLiteral("  time") : QStringLiteral("  events"));
 }
 
+/// Names stand at the left of their span. A span too narrow for its name has it before itself, in
+/// what its neighbour leaves free.
 void paint_phases(QPainter& painter, const TimelinePicture& p) {
+  if (p.state.run->trace().ops.empty()) return;
   const int y = p.canvas.bottom() + 2;
   painter.setFont(small_font(painter));
+  const QFontMetrics metrics = painter.fontMetrics();
+  constexpr int k_pad_px = 5;
+  int free_from_px = p.canvas.left();
   for (const PhaseSpan& span : phase_spans(*p.state.run, p.scale(), p.state.axis)) {
     const QRect box(p.canvas.left() + span.begin_px, y, span.end_px - span.begin_px,
                     k_phase_lane_px - 3);
@@ -81,9 +99,20 @@ void paint_phases(QPainter& painter, const TimelinePicture& p) {
     painter.setPen(to_colour(p.colours.grid));
     painter.drawLine(box.topLeft(), box.bottomLeft());
     const QString name = QString::fromLatin1(to_string(span.phase).data());
-    if (painter.fontMetrics().horizontalAdvance(name) + 6 > box.width()) continue;
+    const QString brief = QString::fromLatin1(brief_name(span.phase));
     painter.setPen(to_colour(p.colours.faint_text));
-    painter.drawText(box, Qt::AlignCenter, name);
+    for (const QString& text :
+         {name, brief, name + QStringLiteral(" ▸"), brief + QStringLiteral(" ▸")}) {
+      const bool before = text.endsWith(QStringLiteral("▸"));
+      const int width_px = metrics.horizontalAdvance(text);
+      const int x = before ? box.left() - width_px - 2 : box.left() + k_pad_px;
+      if (before ? x < free_from_px + k_pad_px : width_px + 2 * k_pad_px > box.width()) continue;
+      painter.drawText(QRect(x, y, width_px + 1, box.height()), Qt::AlignLeft | Qt::AlignVCenter,
+                       text);
+      free_from_px = x + width_px;
+      break;
+    }
+    free_from_px = std::max(free_from_px, box.left());
   }
 }
 
@@ -196,8 +225,10 @@ QRect paint_triangle(QPainter& painter, const TimelinePicture& p, QPoint tip, Rg
 void paint_peak_tag(Tags& tags, const TimelinePicture& p, QPoint tip) {
   const Run& run = *p.state.run;
   const std::int64_t zero_ns = p.state.one_step ? run.steady_step(Axis::time).begin : 0;
-  const QString text = QStringLiteral("peak %1 at %2")
-                           .arg(text_of(format_bytes(run.timeline().peak.bytes)),
+  const bool cut_short = ending_shortage(run.trace()) != nullptr;
+  const QString text = QStringLiteral("peak%1 %2 at %3")
+                           .arg(cut_short ? QStringLiteral(" so far") : QString(),
+                                text_of(format_bytes(run.timeline().peak.bytes)),
                                 text_of(format_time_ns(run.timeline().peak.time_ns - zero_ns)));
   const QSize size = tags.size_of(text);
   tags.paint(text, {tip + QPoint(10, -size.height() - 4),

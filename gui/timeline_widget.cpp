@@ -12,7 +12,7 @@ TimelineWidget::TimelineWidget(QWidget* parent) : QWidget(parent), colours_(&lig
       QStringLiteral("Bytes by category, stacked, over time. Press F1 for the keys."));
   setFocusPolicy(Qt::StrongFocus);
   setMouseTracking(true);
-  setMinimumSize(320, 180);
+  setMinimumSize(240, 100);
   setCursor(Qt::CrossCursor);
 }
 

@@ -110,6 +110,19 @@ TEST_CASE("all band colours and their edges are distinct") {
   CHECK(colours.size() == 2 * k_band_count);
 }
 
+TEST_CASE("runs that lie over the stack can be told apart and stand out from their border") {
+  for (const CanvasColours& colours : {light_colours(), dark_colours()}) {
+    for (std::size_t i = 0; i < colours.overlays.size(); ++i) {
+      CAPTURE(i);
+      CHECK(contrast(colours.overlays[i], colours.background) >= 4.5);
+      const Rgb next = colours.overlays[(i + 1) % colours.overlays.size()];
+      for (const auto& sight : {k_normal, k_protanopia, k_deuteranopia}) {
+        CHECK(delta_e(colours.overlays[i], next, sight) > 20);
+      }
+    }
+  }
+}
+
 TEST_CASE("text can be read in both themes") {
   for (const CanvasColours& colours : {light_colours(), dark_colours()}) {
     CHECK(contrast(colours.text, colours.background) >= 7);
