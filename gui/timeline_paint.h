@@ -32,7 +32,7 @@ struct TimelinePicture {
   const std::vector<Column>& columns;
   const QImage& stack;  // of the size of the canvas
   ByteScale bytes;
-  OverBudget over;  // of the run against the budget
+  const std::vector<std::vector<int>>& lines;  // rows of budget and outlines, per column
   std::optional<QPoint> cursor;
 
   [[nodiscard]] ColumnScale scale() const { return {state.range, canvas.width()}; }
