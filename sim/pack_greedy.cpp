@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/pack.h"
+#include "sim/pack_gap.h"
 #include "traces/trace.h"
 
 namespace tidemark {
@@ -84,30 +85,6 @@ class Placed {
   std::vector<std::pair<std::int64_t, std::int64_t>> merged_;
 };
 
-enum class Fit : std::uint8_t { first, best };
-
-/// Lowest (first) or tightest (best) gap above `floor` that holds the block.
-std::int64_t find_gap(const std::vector<std::pair<std::int64_t, std::int64_t>>& occupied,
-                      const PackBlock& block, std::int64_t floor_bytes, Fit fit) {
-  std::int64_t at = round_up(floor_bytes, block.alignment_bytes);
-  std::int64_t best = -1;
-  std::int64_t best_gap = std::numeric_limits<std::int64_t>::max();
-  for (const auto& [begin, end] : occupied) {
-    const std::int64_t gap = begin - at;
-    if (gap >= block.size_bytes && gap < best_gap) {
-      best = at;
-      best_gap = gap;
-      if (fit == Fit::first) return best;
-    }
-    at = std::max(at, round_up(end, block.alignment_bytes));
-  }
-  return best >= 0 ? best : at;
-}
-
-double area(const PackBlock& b) {
-  return static_cast<double>(b.size_bytes) * static_cast<double>(b.end - b.begin);
-}
-
 class GreedyPacker {
  public:
   explicit GreedyPacker(PackProblem blocks) : blocks_(std::move(blocks)) {
@@ -165,8 +142,12 @@ class GreedyPacker {
   static constexpr int k_rounds = 12;
   static constexpr std::int64_t k_most_work = 10'000'000;  // meetings of blocks, over all orders
 
-  static Key by_size(const PackBlock& b) { return {static_cast<double>(b.size_bytes), area(b)}; }
-  static Key by_area(const PackBlock& b) { return {area(b), static_cast<double>(b.size_bytes)}; }
+  static Key by_size(const PackBlock& b) {
+    return {static_cast<double>(b.size_bytes), pack_area(b)};
+  }
+  static Key by_area(const PackBlock& b) {
+    return {pack_area(b), static_cast<double>(b.size_bytes)};
+  }
   static Key by_length(const PackBlock& b) {
     return {static_cast<double>(b.end - b.begin), static_cast<double>(b.size_bytes)};
   }
