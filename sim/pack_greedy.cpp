@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <bit>
 #include <functional>
 #include <limits>
 #include <numeric>
@@ -8,6 +7,7 @@
 #include <vector>
 
 #include "sim/pack.h"
+#include "sim/pack_gap.h"
 #include "traces/trace.h"
 
 namespace tidemark {
@@ -68,41 +68,6 @@ class Pile {
     }
   };
   std::vector<Chunk> chunks_;
-};
-
-enum class Fit : std::uint8_t { first, best };
-
-/// The search for a gap above `floor` that holds the block: lowest (first) or tightest (best).
-class GapSearch {
- public:
-  GapSearch(const PackBlock& block, std::int64_t floor_bytes, Fit fit)
-      : size_(block.size_bytes),
-        alignment_(block.alignment_bytes),
-        mask_(std::has_single_bit(static_cast<std::uint64_t>(alignment_)) ? alignment_ - 1 : -1),
-        fit_(fit),
-        at_(round_up(floor_bytes, alignment_)) {}
-
-  /// The next occupied range by offset; `end` = 0 when it is not in the way. True: look no further.
-  bool pass(std::int64_t begin, std::int64_t end) {
-    const std::int64_t gap = begin - at_;
-    if ((end != 0) & (gap >= size_) & (gap < best_gap_)) {
-      best_gap_ = gap;
-      best_ = at_;
-      if (fit_ == Fit::first || best_gap_ == size_) return true;
-    }
-    at_ = std::max(at_, mask_ < 0 ? round_up(end, alignment_) : (end + mask_) & ~mask_);
-    return false;
-  }
-  [[nodiscard]] std::int64_t offset() const { return best_ >= 0 ? best_ : at_; }
-
- private:
-  std::int64_t size_;
-  std::int64_t alignment_;
-  std::int64_t mask_;  // alignment - 1 where that is a power of two, else -1
-  Fit fit_;
-  std::int64_t at_;
-  std::int64_t best_ = -1;
-  std::int64_t best_gap_ = std::numeric_limits<std::int64_t>::max();
 };
 
 /// Placed blocks by time. A problem of a training step is one pile; of a longer run the time axis
@@ -166,10 +131,6 @@ class Placed {
   std::vector<std::pair<std::int64_t, std::int64_t>> found_;
 };
 
-double area(const PackBlock& b) {
-  return static_cast<double>(b.size_bytes) * static_cast<double>(b.end - b.begin);
-}
-
 class GreedyPacker {
  public:
   explicit GreedyPacker(PackProblem blocks) : blocks_(std::move(blocks)) {
@@ -228,8 +189,12 @@ class GreedyPacker {
   static constexpr std::int64_t k_most_work = 100'000'000;  // pairs of blocks, over all orders
   static constexpr std::int64_t k_none = std::numeric_limits<std::int64_t>::max();
 
-  static Key by_size(const PackBlock& b) { return {static_cast<double>(b.size_bytes), area(b)}; }
-  static Key by_area(const PackBlock& b) { return {area(b), static_cast<double>(b.size_bytes)}; }
+  static Key by_size(const PackBlock& b) {
+    return {static_cast<double>(b.size_bytes), pack_area(b)};
+  }
+  static Key by_area(const PackBlock& b) {
+    return {pack_area(b), static_cast<double>(b.size_bytes)};
+  }
   static Key by_length(const PackBlock& b) {
     return {static_cast<double>(b.end - b.begin), static_cast<double>(b.size_bytes)};
   }

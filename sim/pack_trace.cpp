@@ -20,8 +20,9 @@ class ProblemBuilder {
   ProblemBuilder(const Trace& trace, Space space)
       : trace_(trace), space_(space), row_(trace.buffers.size(), -1) {}
 
+  void pass(std::int64_t time) { length_ = time + 1; }
+
   void add(BufferId id, bool frees, std::int64_t time) {
-    length_ = time + 1;
     const Buffer& buffer = trace_[id];
     if (buffer.space != space_) return;
     std::int32_t& row = row_[id.index()];
@@ -56,18 +57,24 @@ class ProblemBuilder {
 
 }  // namespace
 
-SpaceProblem pack_problem_of(const Trace& trace, Space space) {
+SpaceProblem program_problem_of(const Trace& trace, Space space) {
   ProblemBuilder builder(trace, space);
   each_instruction(trace.program, [&builder](const Instruction& line, std::int64_t time) {
+    builder.pass(time);
     if (line.kind == InstructionKind::run) return;
     builder.add(line.buffer(), line.kind == InstructionKind::free, time);
   });
-  if (!trace.program.body.empty()) return builder.take();
+  return builder.take();
+}
+
+SpaceProblem pack_problem_of(const Trace& trace, Space space) {
+  if (!trace.program.body.empty() || trace.events.empty()) return program_problem_of(trace, space);
+  ProblemBuilder builder(trace, space);
   std::int64_t time = 0;
   for (const Event& e : trace.events) {
     if ((e.kind != EventKind::alloc && e.kind != EventKind::free) || e.index < 0) continue;
-    const bool frees = e.kind == EventKind::free;
-    builder.add(BufferId(static_cast<std::size_t>(e.index)), frees, time++);
+    builder.pass(time);
+    builder.add(BufferId(static_cast<std::size_t>(e.index)), e.kind == EventKind::free, time++);
   }
   return builder.take();
 }

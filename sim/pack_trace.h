@@ -20,4 +20,7 @@ struct SpaceProblem {
 /// allocation to its last free.
 [[nodiscard]] SpaceProblem pack_problem_of(const Trace& trace, Space space);
 
+/// The same of the program alone: empty in a trace without one.
+[[nodiscard]] SpaceProblem program_problem_of(const Trace& trace, Space space);
+
 }  // namespace tidemark
