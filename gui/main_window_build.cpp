@@ -77,10 +77,12 @@ void MainWindow::build_alive_dock() {
   alive_table_->setSelectionBehavior(QAbstractItemView::SelectRows);
   alive_table_->setAlternatingRowColors(true);
   alive_table_->setShowGrid(false);
+  alive_table_->setTabKeyNavigation(false);  // Tab leaves the table, as everywhere
   alive_table_->setTextElideMode(Qt::ElideMiddle);
   alive_table_->verticalHeader()->hide();
   alive_table_->verticalHeader()->setDefaultSectionSize(22);
   QHeaderView& header = *alive_table_->horizontalHeader();
+  header.setHighlightSections(false);
   header.setSectionResizeMode(AliveModel::name, QHeaderView::Stretch);
   header.resizeSection(AliveModel::layer, 190);
   header.resizeSection(AliveModel::category, 180);
@@ -137,7 +139,10 @@ void MainWindow::arrange_docks() {
     tabifyDockWidget(alive_dock_, run_dock_);
     alive_dock_->raise();
   } else {
-    splitDockWidget(alive_dock_, run_dock_, Qt::Horizontal);
+    // Splitting does not part docks that lie over each other: adding does.
+    removeDockWidget(run_dock_);
+    addDockWidget(Qt::BottomDockWidgetArea, run_dock_, Qt::Horizontal);
+    run_dock_->show();
     resizeDocks({alive_dock_, run_dock_}, {980, 620}, Qt::Horizontal);
   }
   const int height_px = compact_ ? 165 : 270;
@@ -147,10 +152,10 @@ void MainWindow::arrange_docks() {
 void MainWindow::show_columns() {
   const RunPtr& run = timeline_->state().run;
   const bool has_uses = !run || !run->timeline().spans.empty();
-  alive_table_->setColumnHidden(AliveModel::layer, width() < 1400);  // names of buffers tell it
+  alive_table_->setColumnHidden(AliveModel::layer, width() < 1500);  // names of buffers tell it
   alive_table_->setColumnHidden(AliveModel::first_use, !has_uses);
   alive_table_->setColumnHidden(AliveModel::last_use, !has_uses);
-  alive_table_->setColumnHidden(AliveModel::idle, !has_uses || width() < 1000);
+  alive_table_->setColumnHidden(AliveModel::idle, !has_uses || width() < 1150);
 }
 
 void MainWindow::build_file_menu(QToolBar& toolbar) {

@@ -298,7 +298,7 @@ void paint_timeline(QPainter& painter, const TimelinePicture& p) {
   const QFont font = painter.font();
   painter.drawImage(p.canvas.topLeft(), p.stack);
   paint_byte_axis(painter, p);
-  painter.setPen(to_colour(p.colours.faint_text));
+  painter.setPen(p.frame);
   painter.drawRect(p.canvas.adjusted(-1, -1, 0, 0));
   if (!p.state.run) return;
   paint_grid(painter, p);

@@ -34,6 +34,7 @@ struct TimelinePicture {
   ByteScale bytes;
   const std::vector<std::vector<int>>& lines;  // rows of budget and outlines, per column
   std::optional<QPoint> cursor;
+  QColor frame;  // tells whether keys go here
 
   [[nodiscard]] ColumnScale scale() const { return {state.range, canvas.width()}; }
 };

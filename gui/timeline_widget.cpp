@@ -172,7 +172,9 @@ void TimelineWidget::paintEvent(QPaintEvent*) {
                            .stack = stack,
                            .bytes = byte_scale(),
                            .lines = lines_,
-                           .cursor = drag_ == Drag::pan ? std::nullopt : cursor_});
+                           .cursor = drag_ == Drag::pan ? std::nullopt : cursor_,
+                           .frame = hasFocus() ? palette().color(QPalette::Highlight)
+                                               : to_colour(colours_->faint_text)});
   paint_legend(painter, legend_, {k_left_margin_px, 0}, *colours_);
   if (!state_.run) {
     painter.setPen(to_colour(colours_->faint_text));
