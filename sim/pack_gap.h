@@ -1,4 +1,5 @@
-// Where a block fits among those that are placed: the step that all greedy packers share.
+// What all greedy packers share: the orders in which they take blocks, and where a block fits among
+// those that are placed.
 #pragma once
 
 #include <algorithm>
@@ -65,6 +66,22 @@ class GapSearch {
 /// Bytes times life.
 [[nodiscard]] inline double pack_area(const PackBlock& b) {
   return static_cast<double>(b.size_bytes) * static_cast<double>(b.end - b.begin);
+}
+
+/// Orders in which greedy packers take blocks: larger keys first.
+using PackKey = std::pair<double, double>;
+
+[[nodiscard]] inline PackKey by_size(const PackBlock& b) {
+  return {static_cast<double>(b.size_bytes), pack_area(b)};
+}
+[[nodiscard]] inline PackKey by_area(const PackBlock& b) {
+  return {pack_area(b), static_cast<double>(b.size_bytes)};
+}
+[[nodiscard]] inline PackKey by_length(const PackBlock& b) {
+  return {static_cast<double>(b.end - b.begin), static_cast<double>(b.size_bytes)};
+}
+[[nodiscard]] inline PackKey by_begin(const PackBlock& b) {
+  return {-static_cast<double>(b.begin), static_cast<double>(b.size_bytes)};
 }
 
 }  // namespace tidemark

@@ -184,23 +184,9 @@ class GreedyPacker {
   }
 
  private:
-  using Key = std::pair<double, double>;  // larger first
   static constexpr int k_rounds = 12;
   static constexpr std::int64_t k_most_work = 100'000'000;  // pairs of blocks, over all orders
   static constexpr std::int64_t k_none = std::numeric_limits<std::int64_t>::max();
-
-  static Key by_size(const PackBlock& b) {
-    return {static_cast<double>(b.size_bytes), pack_area(b)};
-  }
-  static Key by_area(const PackBlock& b) {
-    return {pack_area(b), static_cast<double>(b.size_bytes)};
-  }
-  static Key by_length(const PackBlock& b) {
-    return {static_cast<double>(b.end - b.begin), static_cast<double>(b.size_bytes)};
-  }
-  static Key by_begin(const PackBlock& b) {
-    return {-static_cast<double>(b.begin), static_cast<double>(b.size_bytes)};
-  }
 
   template <class KeyOf>
   std::vector<std::size_t> sorted(const std::vector<std::size_t>& blocks, KeyOf key) const {

@@ -167,24 +167,10 @@ class Packer {
   }
 
  private:
-  using Key = std::pair<double, double>;  // larger first
   static constexpr int k_rounds = 12;
   static constexpr std::int64_t k_slices = 256;
   static constexpr std::size_t k_many = 2500;
   static constexpr std::int64_t k_most_work = 10'000'000;  // meetings of blocks, over all orders
-
-  static Key by_size(const PackBlock& b) {
-    return {static_cast<double>(b.size_bytes), pack_area(b)};
-  }
-  static Key by_area(const PackBlock& b) {
-    return {pack_area(b), static_cast<double>(b.size_bytes)};
-  }
-  static Key by_length(const PackBlock& b) {
-    return {static_cast<double>(b.end - b.begin), static_cast<double>(b.size_bytes)};
-  }
-  static Key by_begin(const PackBlock& b) {
-    return {-static_cast<double>(b.begin), static_cast<double>(b.size_bytes)};
-  }
 
   template <class KeyOf>
   std::vector<std::size_t> sorted(KeyOf key) const {

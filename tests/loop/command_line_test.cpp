@@ -218,7 +218,7 @@ TEST_CASE("an import of several devices leads on to one of them") {
   const Json shown = Json::parse(call(folder, "show warm.tmk --json").out);
   CHECK(warm["peak_bytes"] == shown["peak_bytes"]);
   CHECK(warm["peak_unknown_bytes"] == shown["by_category"]["unknown"]);
-  const Json packed = Json::parse(call(folder, "pack warm.tmk --json").out);
+  const Json packed = Json::parse(call(folder, "pack warm.tmk --nodes 1000 --json").out);
   CHECK(packed["bound_bytes"] == shown["run_peak_bytes"]);
   require_refused(folder, "import '" + snapshots + "warm.pickle' -o - --json", "--json");
 }
