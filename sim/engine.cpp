@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sim/anneal.h"
+#include "sim/exact.h"
 #include "sim/milp.h"
 #include "sim/timer.h"
 #include "sim/windows.h"
@@ -16,7 +17,8 @@ std::size_t at(Position position) {
 
 constexpr double k_first_bound_share = 0.1;  // of the time
 constexpr double k_search_until = 0.8;
-constexpr std::int64_t k_bound_nodes = 100;  // of the solver's tree, without a limit on time
+constexpr std::int64_t k_bound_nodes = 100;    // of the solver's tree, without a limit on time
+constexpr std::int64_t k_exact_nodes = 20000;  // likewise, of the full program
 constexpr std::size_t k_cuts[] = {1, 2, 4, 8};
 
 WindowLimits limits_of(const EngineRequest& request, double share) {
@@ -61,6 +63,24 @@ void improve_bound(const Dataflow& flow, const EngineRequest& request, const Tim
   }
 }
 
+void solve_rest(const Dataflow& flow, const EngineRequest& request, const Timer& timer,
+                EngineResult& result) {
+  ExactRequest wish{.limit_bytes = request.limit_bytes};
+  if (result.fits) wish.upper_ns = result.cost_ns;
+  wish.nodes = request.time_limit_s > 0 ? 0 : k_exact_nodes;
+  if (request.time_limit_s > 0) {
+    wish.seconds = std::max(0.01, request.time_limit_s - timer.spent_s());
+  }
+  ExactResult exact = solve_exactly(flow, wish);
+  result.refused = std::move(exact.refused);
+  if (!result.refused.empty()) return;
+  result.bound_cost_ns = std::max(result.bound_cost_ns, exact.bound_ns);
+  if (!exact.found || (result.fits && exact.cost_ns >= result.cost_ns)) return;
+  result.fits = true;
+  result.cost_ns = exact.cost_ns;
+  result.schedule = std::move(exact.schedule);
+}
+
 }  // namespace
 
 EngineResult run_engine(const Dataflow& flow, const EngineRequest& request) {
@@ -85,6 +105,7 @@ EngineResult run_engine(const Dataflow& flow, const EngineRequest& request) {
   if (prove && result.fits && !result.proven_optimal()) {
     improve_bound(flow, request, timer, result);
   }
+  if (request.exact && !result.proven_optimal()) solve_rest(flow, request, timer, result);
   return result;
 }
 

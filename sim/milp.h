@@ -2,8 +2,11 @@
 // was built. All callers go on without it.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -29,6 +32,37 @@ struct Milp {
     columns.push_back(column);
     return static_cast<std::int32_t>(columns.size()) - 1;
   }
+};
+
+/// Costs as the solver likes them, around 1, and back again without promising too much.
+class CostScale {
+ public:
+  /// Takes a cost into account that may be a part of the objective.
+  void add(std::int64_t cost_ns) {
+    scale_ns_ = std::max(scale_ns_, static_cast<double>(cost_ns));
+    unit_ns_ = std::gcd(unit_ns_, cost_ns);
+  }
+  [[nodiscard]] double scaled(std::int64_t cost_ns) const {
+    return static_cast<double>(cost_ns) / scale_ns_;
+  }
+  /// A bound on the objective as a bound on the cost: rounded up to what costs can add up to, but
+  /// for the solver's tolerance.
+  [[nodiscard]] std::int64_t cost_ns(double objective) const {
+    const double slack = 1e-7 * std::max(1.0, objective) * scale_ns_;
+    return static_cast<std::int64_t>(std::ceil((objective * scale_ns_ - slack) / unit_ns() - 1e-9) *
+                                     unit_ns());
+  }
+  /// Objective from which on a solution costs `cost_ns` or more.
+  [[nodiscard]] double cutoff(std::int64_t cost_ns) const {
+    return (static_cast<double>(cost_ns) - 0.5 * unit_ns()) / scale_ns_;
+  }
+
+ private:
+  [[nodiscard]] double unit_ns() const {
+    return static_cast<double>(std::max<std::int64_t>(unit_ns_, 1));
+  }
+  double scale_ns_ = 1;
+  std::int64_t unit_ns_ = 0;  // all costs are multiples of it
 };
 
 struct MilpLimits {

@@ -1,9 +1,7 @@
 #include "sim/windows.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
-#include <numeric>
 #include <utility>
 
 #include "sim/milp.h"
@@ -86,23 +84,11 @@ class WindowProgram {
     return !violated.empty();
   }
 
-  /// Of a cost in the program, in whole units and never too high.
-  [[nodiscard]] std::int64_t cost_ns(double objective) const {
-    const double slack = 1e-7 * std::max(1.0, objective) * scale_ns_;
-    const double units = std::ceil((objective * scale_ns_ - slack) / unit_ns() - 1e-9);
-    return static_cast<std::int64_t>(units * unit_ns());
-  }
-  /// Solutions from here on cost `cost_ns` or more.
-  [[nodiscard]] double cutoff(std::int64_t cost_ns) const {
-    return (static_cast<double>(cost_ns) - 0.5 * unit_ns()) / scale_ns_;
-  }
+  [[nodiscard]] const CostScale& scale() const { return scale_; }
 
  private:
   using Columns = std::vector<std::int32_t>;  // by window; -1 = none
 
-  [[nodiscard]] double unit_ns() const {
-    return static_cast<double>(std::max<std::int64_t>(1, unit_));
-  }
   [[nodiscard]] double scaled(std::int64_t bytes) const {
     return static_cast<double>(bytes) /
            static_cast<double>(std::max<std::int64_t>(1, limit_bytes_));
@@ -116,14 +102,11 @@ class WindowProgram {
 
   /// One column for each op that may run again and each window from its own on.
   void add_runs(std::int64_t most_ns) {
-    for (const ScheduleTask::Op& op : task_.ops) {
-      scale_ns_ = std::max(scale_ns_, static_cast<double>(op.cost_ns));
-      unit_ = std::gcd(unit_, op.cost_ns);
-    }
+    for (const ScheduleTask::Op& op : task_.ops) scale_.add(op.cost_ns);
     for (std::size_t i = 0; i < task_.ops.size(); ++i) {
       const ScheduleTask::Op& op = task_.ops[i];
       if (op.makes.empty() || op.cost_ns >= most_ns) continue;
-      const double cost = static_cast<double>(op.cost_ns) / scale_ns_;
+      const double cost = scale_.scaled(op.cost_ns);
       for (std::size_t w = window_of(static_cast<Position>(i)); w <= cuts_.size(); ++w) {
         const Position first = w == 0 ? 0 : cut(w) + 1;
         if (std::max(first, static_cast<Position>(i) + 1) > op.again_until) break;
@@ -230,8 +213,7 @@ class WindowProgram {
   std::int64_t limit_bytes_ = 0;
   std::vector<Position> cuts_;
   Milp milp_;
-  double scale_ns_ = 1;
-  std::int64_t unit_ = 0;      // all costs are multiples of it
+  CostScale scale_;
   std::vector<Columns> runs_;  // by op
   std::vector<Columns> kept_;  // by value; window w: at the cut before it
   std::vector<bool> has_row_;  // by op
@@ -246,7 +228,7 @@ RecomputeBound window_bound(const Dataflow& flow, std::int64_t limit_bytes,
   WindowProgram program(flow, limit_bytes, limits.cuts, limits.upper_ns);
   if (program.is_empty() || program.is_too_large()) return bound;
   const auto raise = [&](double objective) {
-    const std::int64_t cost_ns = flow.compute_ns() + program.cost_ns(objective);
+    const std::int64_t cost_ns = flow.compute_ns() + program.scale().cost_ns(objective);
     bound.cost_ns = std::min(limits.upper_ns, std::max(bound.cost_ns, cost_ns));
   };
   const bool known = limits.upper_ns < std::numeric_limits<std::int64_t>::max();
@@ -265,7 +247,7 @@ RecomputeBound window_bound(const Dataflow& flow, std::int64_t limit_bytes,
   if (bound.cost_ns >= limits.upper_ns) return bound;
   program.make_integer();
   MilpLimits tree{.seconds = limits.seconds, .nodes = limits.nodes};
-  if (known) tree.cutoff = program.cutoff(limits.upper_ns - flow.compute_ns());
+  if (known) tree.cutoff = program.scale().cutoff(limits.upper_ns - flow.compute_ns());
   const MilpAnswer answer = solve(program.milp(), tree);
   if (answer.infeasible) return nothing();
   if (answer.bound > 0) raise(answer.bound);
