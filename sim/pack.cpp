@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "sim/pack_search.h"
+#include "traces/trace.h"
 
 namespace tidemark {
 namespace {
@@ -148,7 +149,8 @@ Packing packing_of(const PackProblem& problem, const PackSections& sections,
   for (std::size_t i = 0; i < offsets.size(); ++i) {
     const PackSections::Block& b = sections.blocks[i];
     packing.offset_bytes[b.source] = offsets[i];
-    packing.height_bytes = std::max(packing.height_bytes, offsets[i] + b.size_bytes);
+    packing.height_bytes =
+        std::max(packing.height_bytes, offsets[i] + b.size_bytes - b.slack_bytes);
   }
   return packing;
 }
@@ -158,12 +160,25 @@ constexpr std::size_t k_most_searched = 3000;
 
 }  // namespace
 
+std::int64_t pack_step(const PackProblem& problem) {
+  std::int64_t step = 0;
+  for (const PackBlock& b : problem) step = std::gcd(step, b.alignment_bytes);
+  return std::max<std::int64_t>(step, 1);
+}
+
 std::int64_t pack_bound(const PackProblem& problem) {
-  std::int64_t live = 0;
+  const std::int64_t step = pack_step(problem);
+  std::int64_t live = 0;  // in whole steps
   std::int64_t most = 0;
+  std::map<std::int64_t, std::int64_t> slacks;  // of the live blocks: how many have it
   for (const Change& c : changes_of(problem)) {
-    live += c.begins ? problem[c.block].size_bytes : -problem[c.block].size_bytes;
-    most = std::max(most, live);
+    const std::int64_t size = round_up(problem[c.block].size_bytes, step);
+    const std::int64_t slack = size - problem[c.block].size_bytes;
+    live += c.begins ? size : -size;
+    std::int64_t& count = slacks[slack];
+    count += c.begins ? 1 : -1;
+    if (count == 0) slacks.erase(slack);
+    if (!slacks.empty()) most = std::max(most, live - slacks.rbegin()->first);
   }
   return most;
 }

@@ -11,7 +11,7 @@
 
 namespace tidemark {
 
-PackSections::PackSections(const PackProblem& problem) {
+PackSections::PackSections(const PackProblem& problem) : step_bytes(pack_step(problem)) {
   struct Change {
     std::int64_t time;
     bool begins;  // ends come first: intervals are half-open
@@ -23,7 +23,9 @@ PackSections::PackSections(const PackProblem& problem) {
     if (b.size_bytes == 0 || b.begin >= b.end) continue;
     changes.push_back({b.begin, true, blocks.size()});
     changes.push_back({b.end, false, blocks.size()});
-    blocks.push_back({.size_bytes = b.size_bytes,
+    const std::int64_t size_bytes = round_up(b.size_bytes, step_bytes);
+    blocks.push_back({.size_bytes = size_bytes,
+                      .slack_bytes = size_bytes - b.size_bytes,
                       .alignment_bytes = std::max<std::int64_t>(b.alignment_bytes, 1),
                       .length = b.end - b.begin,
                       .source = i});
@@ -55,6 +57,7 @@ PackSearch::PackSearch(const PackSections& sections, std::int64_t capacity_bytes
                        const std::vector<std::int32_t>& order)
     : sections_(&sections),
       capacity_bytes_(capacity_bytes),
+      room_bytes_(round_up(capacity_bytes, sections.step_bytes)),
       words_((sections.total_bytes.size() + 63) / 64),
       rank_(order.size()),
       twin_(order.size(), -1),
@@ -70,7 +73,7 @@ PackSearch::PackSearch(const PackSections& sections, std::int64_t capacity_bytes
     const PackSections::Block& b = sections.blocks[static_cast<std::size_t>(block)];
     for (std::int32_t s = b.begin; s + 1 < b.end; ++s) ++across_[static_cast<std::size_t>(s)];
     const auto [entry, fresh] =
-        last.try_emplace({b.begin, b.end, b.size_bytes, b.alignment_bytes}, block);
+        last.try_emplace({b.begin, b.end, b.size_bytes - b.slack_bytes, b.alignment_bytes}, block);
     if (!fresh) twin_[static_cast<std::size_t>(block)] = std::exchange(entry->second, block);
   }
 }
@@ -157,7 +160,8 @@ bool PackSearch::try_block(Range open, Open choice) {
 /// Cheap first test: what is still open over the placed block fits above it.
 bool PackSearch::rests_below(Open choice) const {
   const PackSections::Block& b = sections_->blocks[static_cast<std::size_t>(choice.block)];
-  const std::int64_t room = capacity_bytes_ - choice.least - b.size_bytes;
+  if (choice.least + b.size_bytes - b.slack_bytes > capacity_bytes_) return false;
+  const std::int64_t room = room_bytes_ - choice.least - b.size_bytes;
   return std::all_of(total_.begin() + b.begin, total_.begin() + b.end,
                      [room](std::int64_t total) { return total <= room; });
 }
@@ -207,7 +211,7 @@ bool PackSearch::raise_open(Range open, Open choice) {
 
 /// Cheap test before raise_skipped(): nothing open lies below `least` any more.
 bool PackSearch::skipped_fit(std::int64_t least) const {
-  const std::int64_t room = capacity_bytes_ - least;
+  const std::int64_t room = room_bytes_ - least;
   return std::all_of(skipped_.begin(), skipped_.end(), [&](std::int32_t row) {
     const auto block = static_cast<std::size_t>(raised_[static_cast<std::size_t>(row)].block);
     const PackSections::Block& b = sections_->blocks[block];
@@ -236,7 +240,7 @@ bool PackSearch::raise_skipped(std::size_t first) {
       offer(open_[i]);
     }
     for (const Open& o : raised_) offer(o);
-    if (rest > capacity_bytes_) return false;
+    if (rest > room_bytes_) return false;
     skipped.least = round_up(rest, b.alignment_bytes);
   }
   return true;
@@ -257,7 +261,7 @@ bool PackSearch::has_room(Range open) {
       covered_[w] |= fresh;
       for (; fresh != 0; fresh &= fresh - 1) {
         const std::size_t s = w * 64 + static_cast<std::size_t>(__builtin_ctzll(fresh));
-        if (least + total_[s] > capacity_bytes_) return false;
+        if (least + total_[s] > room_bytes_) return false;
       }
     }
   }

@@ -15,7 +15,8 @@ namespace tidemark {
 /// that take no bytes or no time are left out.
 struct PackSections {
   struct Block {
-    std::int64_t size_bytes = 0;
+    std::int64_t size_bytes = 0;   // in whole steps of the common alignment
+    std::int64_t slack_bytes = 0;  // what the step added
     std::int64_t alignment_bytes = 1;
     std::int32_t begin = 0;  // sections, half-open
     std::int32_t end = 0;
@@ -25,6 +26,7 @@ struct PackSections {
   };
   std::vector<Block> blocks;
   std::vector<std::int64_t> total_bytes;  // by section
+  std::int64_t step_bytes = 1;            // pack_step() of the problem
 
   explicit PackSections(const PackProblem& problem);
 };
@@ -81,6 +83,7 @@ class PackSearch {
 
   const PackSections* sections_;
   std::int64_t capacity_bytes_;
+  std::int64_t room_bytes_;           // the capacity in whole steps
   std::size_t words_;                 // of a set of sections
   std::vector<std::int32_t> rank_;    // by block
   std::vector<std::int32_t> twin_;    // by block: the alike block before it in the order, or -1
