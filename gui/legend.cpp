@@ -65,7 +65,7 @@ std::vector<LegendEntry> legend_of(const ViewState& state, const OverBudget& ove
                                           format_change(static_cast<double>(bytes),
                                                         static_cast<double>(peak_bytes)))});
   }
-  if (!state.others.empty() && state.others.front()->timeline().peak.bytes < peak_bytes) {
+  if (!state.others.empty()) {
     legend.push_back(
         {.sample = Sample::saved,
          .text = fmt::format("not needed by {}", label_of(state, *state.others.front()))});

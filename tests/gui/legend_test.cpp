@@ -68,10 +68,6 @@ TEST_CASE("legend: outlines, what they save, and the budget") {
   legend = legend_at(state);
   CHECK(legend.back().sample == Sample::budget);
   CHECK(legend.back().text.find(", fits") != std::string::npos);
-  // The other way round nothing is saved.
-  std::swap(state.run, state.others.front());
-  legend = legend_at(state);
-  CHECK(samples_of(legend) == std::vector<Sample>{Sample::stack, Sample::outline, Sample::budget});
 }
 
 TEST_CASE("legend: runs of one kind are told apart by their files") {

@@ -179,6 +179,29 @@ TEST_CASE("a band label lies within its band") {
   CHECK_FALSE(place_label(columns, scale, Band::communication, size).has_value());
 }
 
+TEST_CASE("a run cut off in its first step shows that step to its end") {
+  Trace trace = test::training_trace({.step_count = 1});
+  const auto end = std::find_if(trace.events.begin(), trace.events.end(), [](const Event& event) {
+    return event.kind == EventKind::step_end;
+  });
+  REQUIRE(end != trace.events.end());
+  const auto kept = std::distance(trace.events.begin(), end) / 2;
+  trace.events.resize(static_cast<std::size_t>(kept));
+  const auto cut = run_of(trace);
+  REQUIRE(cut->timeline().step_begin_ns.size() == 1);
+  for (const Axis axis : {Axis::time, Axis::change}) {
+    CHECK(cut->steady_step(axis).end == cut->whole(axis).end);
+    CHECK(cut->steady_step(axis).span() > 1);
+  }
+  // Laid over another run it has an outline as high as its peak.
+  ViewState state = state_of(run_of(test::training_trace({})));
+  state.others = {cut};
+  state.one_step = true;
+  state.range = limits_of(state);
+  const auto outline = overlay_of(state, 0, {state.range, 800}).max_bytes;
+  CHECK(*std::max_element(outline.begin(), outline.end()) == cut->timeline().peak.bytes);
+}
+
 TEST_CASE("a label keeps clear of the lines that cross its band") {
   const auto run = run_of(test::training_trace({}));
   const auto columns = run->pyramid().columns({run->whole(Axis::time), 900}, Axis::time);
