@@ -219,7 +219,10 @@ TEST_CASE("an import of several devices leads on to one of them") {
   CHECK(warm["peak_bytes"] == shown["peak_bytes"]);
   CHECK(warm["peak_unknown_bytes"] == shown["by_category"]["unknown"]);
   const Json packed = Json::parse(call(folder, "pack warm.tmk --nodes 1000 --json").out);
-  CHECK(packed["bound_bytes"] == shown["run_peak_bytes"]);
+  const auto steps_bytes =
+      packed["bound_bytes"].get<std::int64_t>() - shown["run_peak_bytes"].get<std::int64_t>();
+  CHECK(steps_bytes >= 0);  // sizes in whole steps of the alignment, for some 190 blocks at most
+  CHECK(steps_bytes < 190 * 512);
   require_refused(folder, "import '" + snapshots + "warm.pickle' -o - --json", "--json");
 }
 
