@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <map>
 
-#include "sim/cover.h"
 #include "sim/graph.h"
 #include "sim/prefetch.h"
+#include "sim/windows.h"
 
 namespace tidemark {
 namespace {
@@ -299,7 +299,7 @@ std::int64_t step_bound_ns(const Dataflow& flow, const std::vector<double>& begi
   constexpr std::size_t k_most_ops = 2000;  // above, the cover takes longer than a first plan may
   const bool large = flow.body.size() > k_most_ops;
   if (allowed.offload || !allowed.recompute || large) return bound_ns;
-  const RecomputeBound cover = cover_bound(flow, request.budget_bytes, {});
+  const RecomputeBound cover = window_bound(flow, request.budget_bytes, {});
   if (!cover.possible) return -1;
   const auto base_ns = static_cast<std::int64_t>(begin_ns.back());
   return std::max(bound_ns, base_ns + cover.cost_ns - flow.compute_ns());
