@@ -15,6 +15,7 @@ namespace tidemark {
 enum class Band : std::uint8_t {
   weight,
   optimizer_state,
+  kv_cache,
   gradient,
   activation,
   recomputed_activation,
@@ -24,7 +25,7 @@ enum class Band : std::uint8_t {
   input,
   other,  // allocator slack, framework, profiler and unknown
 };
-inline constexpr std::size_t k_band_count = 10;
+inline constexpr std::size_t k_band_count = 11;
 
 using BandBytes = std::array<std::int64_t, k_band_count>;
 

@@ -11,7 +11,7 @@
 namespace tidemark {
 namespace {
 
-/// A buffer as a rectangle: memory up, instructions right. init, body and final are one axis; a
+/// A buffer as a rectangle: memory up, instructions right. The sections are one axis; a
 /// buffer that is allocated several times spans from its first allocation to its last free.
 struct Block {
   BufferId buffer;
@@ -28,7 +28,7 @@ struct Block {
 template <class Visit>
 void each_instruction(const Program& program, Visit visit) {
   std::int64_t time = 0;
-  for (const auto* section : {&program.init, &program.body, &program.final}) {
+  for (const auto* section : sections_of(program)) {
     for (const Instruction& line : *section) visit(line, time++);
   }
 }

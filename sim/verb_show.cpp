@@ -74,8 +74,20 @@ Json show_json(const Trace& trace, const Timeline& timeline, const ShowOptions& 
          {"by_category", categories_json(timeline.peak.by_category)},
          {"events", trace.events.size()},
          {"complete", trace.health.complete}};
-  if (f.steps > 0) {
-    j["steps"] = f.steps;
+  if (timeline.eval_peak.change >= 0) {
+    j["eval_peak_bytes"] = timeline.eval_peak.bytes;
+    j["eval_every"] = trace.meta.eval_every;
+    j["eval_losses"] = Json::array();
+    for (const StepRecord& s : trace.steps) {
+      if (s.has_eval_loss) j["eval_losses"].push_back({{"step", s.step}, {"loss", s.eval_loss}});
+    }
+  }
+  if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
+    j["cache_bytes"] = cache.bytes;
+    j["cache_bytes_per_token"] = cache.bytes_per_token;
+  }
+  if (f.steps > 0) j["steps"] = f.steps;
+  if (f.steps > 0 && trace.steps.front().has_loss) {
     j["first_loss"] = f.first_loss;
     j["last_loss"] = f.last_loss;
   }
@@ -92,19 +104,41 @@ std::string op_at(const Trace& trace, const Timeline& timeline, std::int64_t cha
   return op.valid() ? "'" + trace[op].name + "'" : "no op";
 }
 
+void print_eval_loss(const Trace& trace) {
+  const StepRecord* last = nullptr;
+  std::size_t count = 0;
+  for (const StepRecord& s : trace.steps) {
+    if (!s.has_eval_loss) continue;
+    last = &s;
+    ++count;
+  }
+  if (last == nullptr) return;
+  fmt::print("  eval loss {:.4f} after step {}, {} evaluations\n", last->eval_loss, last->step,
+             count);
+}
+
 void print_figures(const Trace& trace, const Timeline& timeline) {
   const RunFigures f = figures_of(trace);
   fmt::print("\n  peak      {}  of one steady step, at {}, for {}\n",
              format_bytes(timeline.peak.bytes), format_ns(timeline.peak.time_ns),
              op_at(trace, timeline, timeline.peak.change));
   fmt::print("  run peak  {}  with init\n", format_bytes(timeline.run_peak.bytes));
+  if (timeline.eval_peak.change >= 0) {
+    fmt::print("  eval peak {}  of an evaluation, after every {} steps\n",
+               format_bytes(timeline.eval_peak.bytes), trace.meta.eval_every);
+  }
+  if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
+    fmt::print("  cache     {}, {} per token of a sequence\n", format_bytes(cache.bytes),
+               format_bytes(cache.bytes_per_token));
+  }
   if (f.reserved_bytes > 0)
     fmt::print("  reserved  {}  of the device\n", format_bytes(f.reserved_bytes));
   if (f.host_peak_bytes > 0) fmt::print("  host      {}\n", format_bytes(f.host_peak_bytes));
   if (f.step_ns > 0) fmt::print("  step      {}\n", format_ns(f.step_ns));
-  if (f.steps > 0) {
+  if (f.steps > 0 && trace.steps.front().has_loss) {
     fmt::print("  loss      {:.4f} -> {:.4f} in {} steps{}\n", f.first_loss, f.last_loss, f.steps,
                trace.meta.kind == TraceKind::planned ? " (expected)" : "");
+    print_eval_loss(trace);
   }
 }
 
