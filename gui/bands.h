@@ -15,6 +15,7 @@ namespace tidemark {
 enum class Band : std::uint8_t {
   weight,
   optimizer_state,
+  kv_cache,
   gradient,
   activation,
   recomputed_activation,

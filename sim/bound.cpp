@@ -133,7 +133,7 @@ Infeasible body_bound(const Trace& source, const Dataflow& flow, Allowed allowed
 Infeasible budget_bound(const Trace& source, const Dataflow& flow, Allowed allowed) {
   Infeasible worst = body_bound(source, flow, allowed);
   std::vector<bool> live(source.buffers.size(), false);
-  for (const auto* section : {&source.program.init, &source.program.final}) {
+  for (const auto* section : {&source.program.init, &source.program.eval, &source.program.final}) {
     Infeasible bound = section_bound(source, *section, live);
     if (bound.bound_bytes > worst.bound_bytes) worst = std::move(bound);
   }

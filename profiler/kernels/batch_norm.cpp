@@ -120,23 +120,31 @@ double inverse_deviation(const KernelCall& call, T variance) {
   return 1 / std::sqrt(static_cast<double>(variance) + call.real("epsilon"));
 }
 
+/// y = (x - mean) * inverse deviation * w + b of channel c.
+template <class T>
+void normalise_channel(const KernelCall& call, const Extents& e, std::int64_t c, T mean,
+                       T variance) {
+  const T* x = call.pointer<const T>("x");
+  T* y = call.pointer<T>("y");
+  const T scale = static_cast<T>(static_cast<double>(call.pointer<const T>("w")[c]) *
+                                 inverse_deviation(call, variance));
+  const T offset = call.pointer<const T>("b")[c] - mean * scale;
+  for (std::int64_t n = 0; n < e.samples; ++n) {
+    affine(x + e.row(n, c), y + e.row(n, c), scale, offset, e.positions);
+  }
+}
+
 }  // namespace
 
 template <class T>
 void batch_norm_forward(const KernelCall& call) {
   const Extents e(call);
   const T* x = call.pointer<const T>("x");
-  T* y = call.pointer<T>("y");
   for (std::int64_t c = 0; c < e.channels; ++c) {
     const Moments<T> m = moments_of(e, x, c);
     call.pointer<T>("mean")[c] = m.mean;
     call.pointer<T>("variance")[c] = m.variance;
-    const T scale = static_cast<T>(static_cast<double>(call.pointer<const T>("w")[c]) *
-                                   inverse_deviation(call, m.variance));
-    const T offset = call.pointer<const T>("b")[c] - m.mean * scale;
-    for (std::int64_t n = 0; n < e.samples; ++n) {
-      affine(x + e.row(n, c), y + e.row(n, c), scale, offset, e.positions);
-    }
+    normalise_channel(call, e, c, m.mean, m.variance);
   }
 }
 
@@ -182,6 +190,18 @@ void batch_norm_update(const KernelCall& call) {
   }
 }
 
+/// With given statistics of each channel, not those of the batch.
+template <class T>
+void batch_norm_inference(const KernelCall& call) {
+  const Extents e(call);
+  for (std::int64_t c = 0; c < e.channels; ++c) {
+    normalise_channel(call, e, c, call.pointer<const T>("mean")[c],
+                      call.pointer<const T>("variance")[c]);
+  }
+}
+
+template void batch_norm_inference<float>(const KernelCall&);
+template void batch_norm_inference<double>(const KernelCall&);
 template void batch_norm_forward<float>(const KernelCall&);
 template void batch_norm_forward<double>(const KernelCall&);
 template void batch_norm_backward<float>(const KernelCall&);
