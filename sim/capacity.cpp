@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sim/schedule_events.h"
+
 namespace tidemark {
 namespace {
 
@@ -21,14 +23,6 @@ double expert_elements(const Layout& l, const Parameters& p) {
   return real(p.expert) / real(l.expert * l.expert_tensor);
 }
 
-bool shares_gradients(const StateRecipe& r) {
-  return r.gradient.group != ShardGroup::whole || r.gradient_sum.group != ShardGroup::whole;
-}
-
-bool has_gradients(const StateRecipe& r) {
-  return r.gradient.type != StateType::none || r.gradient_sum.type != StateType::none;
-}
-
 }  // namespace
 
 /// What all ranks of a strategy have in common.
@@ -36,6 +30,8 @@ struct CapacityModel::Terms {
   double tokens = 0;      // of one micro-batch on one rank
   double dense_kept = 0;  // bytes of one layer and micro-batch
   double routed_kept = 0;
+  double dense_gradient = 0;  // of the parameters of one layer
+  double routed_gradient = 0;
   double dense_remade = 0;
   double routed_remade = 0;
   double mask_bytes = 0;  // of the embedding's dropout
@@ -43,10 +39,15 @@ struct CapacityModel::Terms {
   double loss_working = 0;
 };
 
-double state_bytes(const StateRecipe& recipe, const Layout& layout, const Parameters& p) {
-  double bytes = bytes_per_parameter(recipe, shard_sizes(layout)) * dense_elements(layout, p);
+ParameterBytes state_bytes(const StateRecipe& recipe, const Layout& layout, const Parameters& p) {
+  const auto add = [](ParameterBytes& sum, const ParameterBytes& each, double elements) {
+    sum.gradient += each.gradient * elements;
+    sum.other += each.other * elements;
+  };
+  ParameterBytes bytes;
+  add(bytes, bytes_per_parameter(recipe, shard_sizes(layout)), dense_elements(layout, p));
   if (p.expert > 0) {
-    bytes += bytes_per_parameter(recipe, expert_shard_sizes(layout)) * expert_elements(layout, p);
+    add(bytes, bytes_per_parameter(recipe, expert_shard_sizes(layout)), expert_elements(layout, p));
   }
   return bytes;
 }
@@ -59,25 +60,8 @@ UnitBytes unit_bytes(const StateRecipe& recipe, const ShardSizes& sizes, double 
   const double unit = elements * element_bytes(recipe.compute);
   UnitBytes bytes;
   if (gathers(recipe, sizes) && recipe.reshard_after_forward) bytes.gathered = unit;
-  if (has_gradients(recipe) && shares_gradients(recipe)) bytes.gradient = unit;
+  if (recipe.unit_gradients) bytes.gradient = unit;
   return bytes;
-}
-
-std::int64_t in_flight(const Strategy& s, std::int64_t rank, std::int64_t chunk) {
-  const std::int64_t p = s.layout.pipeline;
-  const std::int64_t v = s.layout.virtual_stages;
-  const std::int64_t m = s.batch.micro_batches;
-  switch (s.schedule) {
-    case Schedule::gpipe:
-      return m;
-    case Schedule::one_f_one_b:
-      return std::min(m, p - rank);
-    case Schedule::interleaved:
-      break;
-  }
-  const std::int64_t forwards = std::min(m * v, p * (v - 1) + 2 * (p - rank - 1) + 1);
-  const std::int64_t rounds = forwards / (p * v);
-  return rounds * p + std::clamp<std::int64_t>(forwards % (p * v) - chunk * p, 0, p);
 }
 
 LossBytes loss_bytes(LossLowering loss) {
@@ -127,6 +111,8 @@ CapacityModel::Terms CapacityModel::terms(const Strategy& s) const {
   t.mask_bytes = s.kernels.dropout ? rows : 0;
   t.head_kept = 2 * 2 * rows + logits * loss.kept;
   t.loss_working = logits * loss.working;
+  t.dense_gradient = state_bytes(s.recipe, l, dense_layer_).gradient;
+  t.routed_gradient = state_bytes(s.recipe, l, routed_layer_).gradient;
   if (is_dense(model_, 0)) {
     const LayerTensors dense = layer_tensors(model_, true, s.kernels, s.batch.sequence);
     t.dense_kept = rank_bytes(kept_bytes(dense, s.recompute), l, t.tokens);
@@ -157,30 +143,78 @@ RankParameters CapacityModel::parameters(const Strategy& s, std::int64_t rank) c
   return out;
 }
 
-RankMemory CapacityModel::rank(const Strategy& s, const Terms& t, std::int64_t rank) const {
+/// A pipeline rank of a strategy.
+struct CapacityModel::Rank {
+  const Strategy& strategy;
+  const Terms& terms;
+  std::int64_t index = 0;
+  ParameterBytes layers{};
+  ParameterBytes embedding{};
+  ParameterBytes head{};
+  double head_gradient = 0;  // of the unit that the output layer is in
+  double gathered = 0;
+};
+
+RankMemory CapacityModel::rank(const Strategy& s, const Terms& t, std::int64_t index) const {
+  const RankParameters p = parameters(s, index);
+  Rank r{s, t, index};
+  r.layers = state_bytes(s.recipe, s.layout, p.layers);
+  r.embedding = state_bytes(s.recipe, s.layout, p.embedding);
+  r.head = state_bytes(s.recipe, s.layout, p.head);
+  r.head_gradient =
+      unit_bytes(s.recipe, shard_sizes(s.layout), local_elements(s.layout, p.head)).gradient;
+  r.gathered = gathered_bytes(s, p);
+
+  const std::int64_t all = s.batch.micro_batches * s.layout.virtual_stages;
+  const std::int64_t ahead = forwards_ahead(s, index);
+  RankMemory best = before_backward(r, ahead, 0);
+  if (s.recipe.gradients_stay) return best;
+  const auto see = [&best](const RankMemory& m) {
+    if (m.total() > best.total()) best = m;
+  };
+  if (ahead < all) see(before_backward(r, all, all - ahead));
+  see({.rank = index,
+       .states = r.layers.total() + r.embedding.total() + r.head.total(),
+       .working = r.gathered});
+  return best;
+}
+
+/// After so many forwards and backwards of chunks, while the next backward begins.
+RankMemory CapacityModel::before_backward(const Rank& r, std::int64_t forwards,
+                                          std::int64_t backwards) const {
+  const Strategy& s = r.strategy;
+  const Terms& t = r.terms;
   const Layout& l = s.layout;
-  const RankParameters parameters = this->parameters(s, rank);
-  RankMemory out{.rank = rank};
-  Parameters all = parameters.layers;
-  all += parameters.embedding;
-  all += parameters.head;
-  out.states = state_bytes(s.recipe, l, all);
+  const bool has_embedding = r.index == 0;
+  const bool has_head = r.index == l.pipeline - 1;
+  RankMemory out{.rank = r.index,
+                 .states = r.layers.other + r.embedding.other + r.head.other,
+                 .working = r.gathered};
   for (std::int64_t chunk = 0; chunk < l.virtual_stages; ++chunk) {
-    const StageLayers n = stage_layers(s, chunk * l.pipeline + rank);
-    out.layers += real(in_flight(s, rank, chunk)) *
-                  (real(n.dense) * t.dense_kept + real(n.routed) * t.routed_kept);
+    const bool is_first = has_embedding && chunk == 0;
+    const bool is_last = has_head && chunk == l.virtual_stages - 1;
+    const StageLayers n = stage_layers(s, chunk * l.pipeline + r.index);
+    const std::int64_t done = forwards_of_chunk(l, backwards, l.virtual_stages - 1 - chunk);
+    const double open = real(forwards_of_chunk(l, forwards, chunk) - done);
+    out.layers += open * (real(n.dense) * t.dense_kept + real(n.routed) * t.routed_kept);
+    if (is_first) out.ends += open * t.mask_bytes;
+    if (is_last) out.ends += open * t.head_kept;
+    if (s.recipe.gradients_stay || done > 0) {
+      out.states += real(n.dense) * t.dense_gradient + real(n.routed) * t.routed_gradient;
+      if (is_first) out.states += r.embedding.gradient;
+      if (is_last) out.states += r.head.gradient;
+    }
   }
-  if (rank == 0) out.ends += real(in_flight(s, 0, 0)) * t.mask_bytes;
-  double loss_kept = 0;
-  double loss_working = 0;
-  if (rank == l.pipeline - 1) {
-    loss_kept = t.head_kept;
-    loss_working = t.loss_working;
-    out.ends += real(in_flight(s, rank, l.virtual_stages - 1)) * loss_kept;
+  const std::int64_t next = chunk_of_backward(l, backwards);
+  const StageLayers n = stage_layers(s, next * l.pipeline + r.index);
+  if (!has_head || next < l.virtual_stages - 1) {
+    out.working += layer_backward(s, t, n);
+  } else {
+    // When the first layer goes backward, the loss of its micro-batch is done.
+    const bool any = n.dense + n.routed > 0;
+    const double later = any ? layer_backward(s, t, n) + r.head_gradient : 0;
+    out.working += std::max(t.loss_working, later - t.head_kept);
   }
-  // When the first layer goes backward, the loss of its micro-batch is done.
-  out.working = gathered_bytes(s, parameters) +
-                std::max(loss_working, first_backward(s, t, parameters, rank) - loss_kept);
   return out;
 }
 
@@ -193,22 +227,19 @@ double CapacityModel::gathered_bytes(const Strategy& s, const RankParameters& pa
   return elements * element_bytes(s.recipe.compute);
 }
 
-/// Beside what is kept: what the last layer of the last chunk makes again, its unit, what is
-/// prefetched, and unreduced gradients of it and of the output layer.
-double CapacityModel::first_backward(const Strategy& s, const Terms& t,
-                                     const RankParameters& parameters, std::int64_t rank) const {
-  const Layout& l = s.layout;
-  const ShardSizes sizes = shard_sizes(l);
-  const StageLayers n = stage_layers(s, (l.virtual_stages - 1) * l.pipeline + rank);
+/// Beside what is kept: what the last of `n` layers makes again, its unit and the unit's gradient,
+/// and what is fetched ahead.
+double CapacityModel::layer_backward(const Strategy& s, const Terms& t,
+                                     const StageLayers& n) const {
   if (n.dense + n.routed == 0) return 0;
-  double bytes = unit_bytes(s.recipe, sizes, local_elements(l, parameters.head)).gradient;
-  const double dense = local_elements(l, dense_layer_);
-  const double routed = local_elements(l, routed_layer_);
+  const ShardSizes sizes = shard_sizes(s.layout);
+  const double dense = local_elements(s.layout, dense_layer_);
+  const double routed = local_elements(s.layout, routed_layer_);
   const UnitBytes unit = unit_bytes(s.recipe, sizes, n.routed > 0 ? routed : dense);
-  bytes += (n.routed > 0 ? t.routed_remade : t.dense_remade) + unit.gathered + unit.gradient;
   const double next = n.dense == 0 ? routed : n.routed == 0 ? dense : std::min(dense, routed);
   const std::int64_t ahead = std::min(s.recipe.prefetch, n.dense + n.routed - 1);
-  return bytes + real(ahead) * unit_bytes(s.recipe, sizes, next).gathered;
+  return (n.routed > 0 ? t.routed_remade : t.dense_remade) + unit.gathered + unit.gradient +
+         real(ahead) * unit_bytes(s.recipe, sizes, next).gathered;
 }
 
 RankMemory CapacityModel::rank(const Strategy& s, std::int64_t rank) const {

@@ -1,8 +1,9 @@
 // Level A of capacity planning: the peak of every pipeline rank in closed form, for screening.
 //
-// It sums what is live at two moments that every schedule passes, so that it never exceeds a count
-// of all moments: when the rank has made its last forward before its first backward, on the last
-// stage also inside the loss. Bytes are reals: shards are not rounded up to whole elements.
+// It sums what is live at some moments that every schedule passes, so that it never exceeds a count
+// of all moments: before the first backward, before the first backward after the last forward, and
+// before the optimizer; on the last stage also inside the loss. Bytes are reals: shards are not
+// rounded up to whole elements.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@ namespace tidemark {
 /// Bytes of one pipeline rank at its peak, on the device.
 struct RankMemory {
   std::int64_t rank = 0;
-  double states = 0;   // parameters, gradients, optimizer as the recipe says
+  double states = 0;   // parameters, optimizer, and those gradients that are there
   double layers = 0;   // what layers keep of all micro-batches in flight
   double ends = 0;     // of embedding, final norm, output layer and loss, likewise
   double working = 0;  // gathered units, gradients of one unit, what one backward makes again
@@ -33,8 +34,8 @@ struct RankParameters {
 
 /// Of `parameters` on one rank, as `recipe` keeps them: the tensor part divided by the tensor-
 /// parallel ranks, experts by theirs, each part then by its own shard group.
-[[nodiscard]] double state_bytes(const StateRecipe& recipe, const Layout& layout,
-                                 const Parameters& parameters);
+[[nodiscard]] ParameterBytes state_bytes(const StateRecipe& recipe, const Layout& layout,
+                                         const Parameters& parameters);
 
 /// Elements of `parameters` that one rank computes with (gathered, when they are shards).
 [[nodiscard]] double local_elements(const Layout& layout, const Parameters& parameters);
@@ -47,13 +48,6 @@ struct UnitBytes {
 };
 [[nodiscard]] UnitBytes unit_bytes(const StateRecipe& recipe, const ShardSizes& sizes,
                                    double elements);
-
-/// Micro-batches of chunk `chunk` whose activations rank `rank` holds when its first backward
-/// begins. GPipe: all. 1F1B: p - rank. Interleaved: of p(v-1) + 2(p-rank) - 1 forwards, in groups
-/// of p per chunk (Narayanan et al. 2021, section 2.2), on rank 0 together p(1 + (p-1)/(pv)) model
-/// shares as Korthikanti counts.
-[[nodiscard]] std::int64_t in_flight(const Strategy& strategy, std::int64_t rank,
-                                     std::int64_t chunk);
 
 /// Bytes per logit that the loss keeps until its backward, and the most beside them while it runs.
 struct LossBytes {
@@ -88,10 +82,13 @@ class CapacityModel {
   struct Terms;
   [[nodiscard]] StageLayers stage_layers(const Strategy& strategy, std::int64_t stage) const;
   [[nodiscard]] Terms terms(const Strategy& strategy) const;
+  struct Rank;
   [[nodiscard]] RankMemory rank(const Strategy& strategy, const Terms& terms,
                                 std::int64_t rank) const;
-  [[nodiscard]] double first_backward(const Strategy& strategy, const Terms& terms,
-                                      const RankParameters& parameters, std::int64_t rank) const;
+  [[nodiscard]] RankMemory before_backward(const Rank& rank, std::int64_t forwards,
+                                           std::int64_t backwards) const;
+  [[nodiscard]] double layer_backward(const Strategy& strategy, const Terms& terms,
+                                      const StageLayers& layers) const;
 
   Transformer model_;
   Parameters dense_layer_;

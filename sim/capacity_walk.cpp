@@ -1,6 +1,7 @@
 #include "sim/capacity_walk.h"
 
 #include <algorithm>
+#include <set>
 
 #include "sim/schedule_events.h"
 
@@ -17,6 +18,7 @@ struct LayerBytes {
   double all = 0;            // while its forward runs: also what will be made again
   double backward_most = 0;  // most over `kept` while its backward runs
   double elements = 0;       // of its parameters
+  double gradient = 0;       // of them, as the recipe keeps it
 };
 
 /// Backward reads the tensors in the opposite order; the gradient of one lives until the gradient
@@ -50,11 +52,15 @@ class Walker {
       : model_(model), s_(s), rank_(rank), sizes_(shard_sizes(s.layout)) {
     const CapacityModel level_a(model);
     const RankParameters parameters = level_a.parameters(s, rank);
-    Parameters all = parameters.layers;
-    all += parameters.embedding;
-    all += parameters.head;
+    const auto states = [&s](const Parameters& p) { return state_bytes(s.recipe, s.layout, p); };
+    embedding_gradient_ = states(parameters.embedding).gradient;
+    head_gradient_ = states(parameters.head).gradient;
     live_.rank = rank;
-    live_.states = state_bytes(s.recipe, s.layout, all);
+    live_.states = states(parameters.layers).other + states(parameters.embedding).other +
+                   states(parameters.head).other;
+    if (s.recipe.gradients_stay) {
+      live_.states += states(parameters.layers).gradient + embedding_gradient_ + head_gradient_;
+    }
     live_.working = level_a.gathered_bytes(s, parameters);
     head_elements_ = local_elements(s.layout, parameters.head);
     tokens_ = real(s.batch.micro_batch * s.batch.sequence) / real(s.layout.context);
@@ -73,8 +79,10 @@ class Walker {
         forward(stage);
       } else {
         backward(stage);
+        is_reached_.insert(stage);
       }
     }
+    see(PeakMoment::optimizer, 0);
     return peak_;
   }
 
@@ -85,6 +93,7 @@ class Walker {
     out.kept = rank_bytes(kept_bytes(tensors, s_.recompute), s_.layout, tokens_);
     out.all = out.kept + rank_bytes(remade_bytes(tensors, s_.recompute), s_.layout, tokens_);
     out.backward_most = most_in_backward(tensors, s_, tokens_, 2 * rows_);
+    out.gradient = state_bytes(s_.recipe, s_.layout, layer_parameters(model_, dense)).gradient;
     out.elements = local_elements(s_.layout, layer_parameters(model_, dense));
     return out;
   }
@@ -136,19 +145,28 @@ class Walker {
   void backward(std::int64_t stage) {
     const std::int64_t first = first_layer(stage);
     const std::int64_t end = first + layers_of_stage(model_, s_, stage);
-    double head_gradient = 0;
+    double unit_gradient = 0;
     if (is_last(stage)) {
       see(PeakMoment::loss, logits_ * loss_bytes(s_.kernels.loss).working);
       live_.ends -= head_kept();
-      head_gradient = unit_bytes(s_.recipe, sizes_, head_elements_).gradient;
+      if (makes_gradients(stage)) live_.states += head_gradient_;
+      unit_gradient = unit_bytes(s_.recipe, sizes_, head_elements_).gradient;
     }
     for (std::int64_t i = end; i-- > first;) {
       const LayerBytes& layer = layer_at(i);
-      see(PeakMoment::backward, layer.backward_most + gathered(i, -1, first - 1) + head_gradient +
+      see(PeakMoment::backward, layer.backward_most + gathered(i, -1, first - 1) + unit_gradient +
                                     unit_bytes(s_.recipe, sizes_, layer.elements).gradient);
       live_.layers -= layer.kept;
+      if (makes_gradients(stage)) live_.states += layer.gradient;
     }
     if (stage == 0 && s_.kernels.dropout) live_.ends -= rows_;
+    if (stage == 0 && makes_gradients(stage)) live_.states += embedding_gradient_;
+    see(PeakMoment::backward, 0);
+  }
+
+  /// Whether this is the first backward of the stage in the step, of gradients that were freed.
+  [[nodiscard]] bool makes_gradients(std::int64_t stage) const {
+    return !s_.recipe.gradients_stay && !is_reached_.contains(stage);
   }
 
   [[nodiscard]] double head_kept() const {
@@ -164,6 +182,9 @@ class Walker {
   double rows_ = 0;  // one byte per hidden element of the tokens
   double logits_ = 0;
   double head_elements_ = 0;
+  double embedding_gradient_ = 0;
+  double head_gradient_ = 0;
+  std::set<std::int64_t> is_reached_;  // stages by a backward
   RankMemory live_;
   WalkedPeak peak_;
 };

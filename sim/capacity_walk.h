@@ -10,12 +10,13 @@
 namespace tidemark {
 
 /// What happened when a rank held the most.
-enum class PeakMoment : std::uint8_t { forward, loss, backward };
+enum class PeakMoment : std::uint8_t { forward, loss, backward, optimizer };
 
 template <>
 struct EnumNames<PeakMoment> {
   static constexpr std::string_view k_type = "moment";
-  static constexpr auto k_names = std::to_array<std::string_view>({"forward", "loss", "backward"});
+  static constexpr auto k_names =
+      std::to_array<std::string_view>({"forward", "loss", "backward", "optimizer"});
 };
 
 struct WalkedPeak {
@@ -24,8 +25,7 @@ struct WalkedPeak {
   bool operator==(const WalkedPeak&) const = default;
 };
 
-/// Expects problems(model, strategy) to be empty. Gradients and optimizer state count from the
-/// first event on, as in a steady step with accumulation.
+/// Expects problems(model, strategy) to be empty. A steady step: the optimizer state is there.
 [[nodiscard]] WalkedPeak walk_rank(const Transformer& model, const Strategy& strategy,
                                    std::int64_t rank);
 

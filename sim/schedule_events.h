@@ -20,4 +20,16 @@ struct PipelineEvent {
 [[nodiscard]] std::vector<PipelineEvent> schedule_events(const Strategy& strategy,
                                                          std::int64_t rank);
 
+/// Forwards that rank `rank` makes before its first backward, and always ahead of its backwards
+/// until it runs out of them. GPipe: all. 1F1B: p - rank. Interleaved: p(v-1) + 2(p-rank) - 1.
+[[nodiscard]] std::int64_t forwards_ahead(const Strategy& strategy, std::int64_t rank);
+
+/// How many of the first `forwards` forwards of a rank are of chunk `chunk`. Of backwards, chunks
+/// count from the last.
+[[nodiscard]] std::int64_t forwards_of_chunk(const Layout& layout, std::int64_t forwards,
+                                             std::int64_t chunk);
+
+/// The chunk of the backward that follows after `backwards` of them.
+[[nodiscard]] std::int64_t chunk_of_backward(const Layout& layout, std::int64_t backwards);
+
 }  // namespace tidemark

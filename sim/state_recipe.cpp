@@ -36,12 +36,14 @@ std::vector<StateRecipe> make_recipes() {
        .gradient = {bf16, data},
        .master = {f32, data},
        .moments = {f32, data},
+       .unit_gradients = true,
        .source = zero},
       {.name = "zero3",
        .parameter = {bf16, shard},
        .gradient = {bf16, shard},
        .master = {f32, shard},
        .moments = {f32, shard},
+       .unit_gradients = true,
        .source = zero},
       {.name = "megatron", .gradient = {f32}, .source = megatron},
       {.name = "megatron-distributed",
@@ -54,12 +56,16 @@ std::vector<StateRecipe> make_recipes() {
        .gradient = {f32, shard},
        .master = {},
        .moments = {f32, shard},
+       .gradients_stay = false,
+       .unit_gradients = true,
        .source = fsdp},
       {.name = "fsdp2-keep",
        .parameter = {f32, shard},
        .gradient = {f32, shard},
        .master = {},
        .moments = {f32, shard},
+       .gradients_stay = false,
+       .unit_gradients = true,
        .reshard_after_forward = false,
        .source = fsdp + "; with pipeline parallelism it does not reshard after forward"},
       {.name = "deepspeed-zero2",
@@ -74,15 +80,25 @@ std::vector<StateRecipe> make_recipes() {
        .master = {f32, shard},
        .moments = {f32, shard},
        .prefetch = 0,
+       .unit_gradients = true,
        .source = deepspeed},
-      {.name = "bf16", .master = {}, .moments = {bf16}, .source = "arithmetic: 2 + 2 + 4"},
+      {.name = "bf16",
+       .master = {},
+       .moments = {bf16},
+       .gradients_stay = false,
+       .source = "arithmetic: 2 + 2 + 4"},
       {.name = "f32",
        .parameter = {f32},
        .gradient = {f32},
        .master = {},
        .compute = f32,
+       .gradients_stay = false,
        .source = "arithmetic: 4 + 4 + 8"},
-      {.name = "adam8bit", .master = {}, .moments = {i8}, .source = "arithmetic: 2 + 2 + 2"},
+      {.name = "adam8bit",
+       .master = {},
+       .moments = {i8},
+       .gradients_stay = false,
+       .source = "arithmetic: 2 + 2 + 2"},
       {.name = "frozen",
        .gradient = {},
        .master = {},
@@ -111,10 +127,11 @@ double element_bytes(StateType type) {
   return 4.127 / 8;
 }
 
-double bytes_per_parameter(const StateRecipe& recipe, const ShardSizes& sizes) {
-  return device_bytes(recipe.parameter, sizes) + device_bytes(recipe.gradient, sizes) +
-         device_bytes(recipe.gradient_sum, sizes) + device_bytes(recipe.master, sizes) +
-         2 * device_bytes(recipe.moments, sizes);
+ParameterBytes bytes_per_parameter(const StateRecipe& recipe, const ShardSizes& sizes) {
+  return {
+      .gradient = device_bytes(recipe.gradient, sizes) + device_bytes(recipe.gradient_sum, sizes),
+      .other = device_bytes(recipe.parameter, sizes) + device_bytes(recipe.master, sizes) +
+               2 * device_bytes(recipe.moments, sizes)};
 }
 
 bool gathers(const StateRecipe& recipe, const ShardSizes& sizes) {

@@ -45,7 +45,11 @@ struct StateRecipe {
   StatePart moments{StateType::f32};    // two per parameter
   StateType compute = StateType::bf16;  // of units that are gathered from their shards
   std::int64_t prefetch = 1;            // units gathered ahead of the one that runs
-  bool reshard_after_forward = true;    // false: gathered units stay until their backward
+  /// Between steps; false: freed by the optimizer and made anew by the first backward of each
+  /// layer.
+  bool gradients_stay = true;
+  bool unit_gradients = false;        // a unit's gradient is whole until it is reduced or used
+  bool reshard_after_forward = true;  // false: gathered units stay until their backward
   std::string source;
   bool operator==(const StateRecipe&) const = default;
 };
@@ -62,7 +66,13 @@ struct ShardSizes {
 };
 
 /// Bytes on the device for each parameter of a rank, sharded over `sizes`.
-[[nodiscard]] double bytes_per_parameter(const StateRecipe& recipe, const ShardSizes& sizes);
+struct ParameterBytes {
+  double gradient = 0;  // with its sum
+  double other = 0;     // parameter, master, moments
+  [[nodiscard]] double total() const { return gradient + other; }
+};
+[[nodiscard]] ParameterBytes bytes_per_parameter(const StateRecipe& recipe,
+                                                 const ShardSizes& sizes);
 
 /// Whether parameters are gathered from shards before use.
 [[nodiscard]] bool gathers(const StateRecipe& recipe, const ShardSizes& sizes);

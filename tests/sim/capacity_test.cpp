@@ -38,7 +38,7 @@ Figure1 figure1(const Transformer& model, const Layout& layout, std::int64_t mic
   Transformer matrices = model;
   matrices.biases = false;
   const Parameters layers = CapacityModel(matrices).parameters(s, 0).layers;
-  return {state_bytes(s.recipe, s.layout, {.tensor = layers.tensor}) / k_gib,
+  return {state_bytes(s.recipe, s.layout, {.tensor = layers.tensor}).total() / k_gib,
           level_a.rank(s, 0).layers / k_gib};
 }
 
@@ -136,7 +136,8 @@ TEST_CASE("capacity: micro-batches in flight are those that the events leave ope
       }
       for (std::int64_t chunk = 0; chunk < s.layout.virtual_stages; ++chunk) {
         CAPTURE(round, rank, chunk);
-        CHECK(in_flight(s, rank, chunk) == open[chunk]);
+        const std::int64_t forwards = forwards_ahead(s, rank);
+        CHECK(forwards_of_chunk(s.layout, forwards, chunk) == open[chunk]);
       }
     }
   }
@@ -172,6 +173,24 @@ TEST_CASE("capacity: states of all ranks together are the recipe times the model
   // Norms are whole on each of the four tensor-parallel ranks.
   const double norms = 4096 * (2 * 32 + 1);
   CHECK(sum == Approx(16 * (static_cast<double>(parameter_count(m)) + 3 * norms)).epsilon(1e-12));
+}
+
+TEST_CASE("capacity: gradients that are made anew are not there in the first forward") {
+  const Transformer m = with_layers("llama3-8b", 2);
+  const CapacityModel level_a(m);
+  Strategy s;
+  s.recipe = find_recipe("bf16");
+  s.kernels.loss = LossLowering::eager;
+  s.batch = {.sequence = 8192};
+  const auto count = static_cast<double>(parameter_count(m));
+  CHECK(level_a.rank(s, 0).states == 6 * count);
+  s.batch.micro_batches = 2;  // then the second one finds them
+  CHECK(level_a.rank(s, 0).states == 8 * count);
+  s.batch = {.sequence = 1};  // then the optimizer holds the most
+  CHECK(level_a.rank(s, 0).total() == 8 * count);
+  s.recipe.gradients_stay = true;
+  s.batch.sequence = 8192;
+  CHECK(level_a.rank(s, 0).states == 8 * count);
 }
 
 TEST_CASE("capacity: more of each parallelism never needs more") {

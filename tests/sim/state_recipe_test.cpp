@@ -16,7 +16,7 @@ using namespace tidemark::test;
 namespace {
 
 double per_parameter(const char* recipe, std::int64_t ranks) {
-  return bytes_per_parameter(find_recipe(recipe), {.data = ranks, .shard = ranks});
+  return bytes_per_parameter(find_recipe(recipe), {.data = ranks, .shard = ranks}).total();
 }
 
 }  // namespace
@@ -64,7 +64,8 @@ TEST_CASE("the examples of DeepSpeed's own estimators") {
   const auto at = [](const StateRecipe& recipe, double millions, double largest) {
     const ShardSizes sizes{.data = 8, .shard = 8};
     const UnitBytes unit = unit_bytes(recipe, sizes, largest * 1e6);
-    return (bytes_per_parameter(recipe, sizes) * millions * 1e6 + unit.gathered + unit.gradient) /
+    return (bytes_per_parameter(recipe, sizes).total() * millions * 1e6 + unit.gathered +
+            unit.gradient) /
            (1 << 30);
   };
   const auto holds = [&at](const StateRecipe& recipe, double printed) {
@@ -77,8 +78,9 @@ TEST_CASE("the examples of DeepSpeed's own estimators") {
   holds(recipe, 0.79);
   recipe.parameter.on_host = true;
   holds(recipe, 0.12);
-  const double gib = bytes_per_parameter(find_recipe("deepspeed-zero2"), {.data = 8, .shard = 8}) *
-                     2851.5e6 / (1 << 30);
+  const double gib =
+      bytes_per_parameter(find_recipe("deepspeed-zero2"), {.data = 8, .shard = 8}).total() *
+      2851.5e6 / (1 << 30);
   CHECK(gib == Approx(15.93).margin(0.01));
 }
 
@@ -99,8 +101,9 @@ TEST_CASE("recipes by their bytes on one rank and on very many") {
 }
 
 TEST_CASE("a hybrid group decides for `shard`, the whole for `data`") {
-  CHECK(bytes_per_parameter(find_recipe("fsdp2"), {.data = 64, .shard = 8}) == 2);
-  CHECK(bytes_per_parameter(find_recipe("zero1"), {.data = 64, .shard = 8}) == 4 + 12 / 64.0);
+  CHECK(bytes_per_parameter(find_recipe("fsdp2"), {.data = 64, .shard = 8}).total() == 2);
+  CHECK(bytes_per_parameter(find_recipe("zero1"), {.data = 64, .shard = 8}).total() ==
+        4 + 12 / 64.0);
   CHECK(gathers(find_recipe("fsdp2"), {.data = 64, .shard = 8}));
   CHECK_FALSE(gathers(find_recipe("fsdp2"), {.data = 64, .shard = 1}));
   CHECK_FALSE(gathers(find_recipe("zero2"), {.data = 64, .shard = 64}));
