@@ -157,6 +157,7 @@ void check_stages(const Transformer& m, const Strategy& s, Findings& f) {
   f.require(!interleaved || l.virtual_stages > 1,
             "schedule: interleaved expects layout.virtual_stages above 1");
   if (interleaved) {
+    f.require(l.pipeline > 1, "schedule: interleaved expects layout.pipeline above 1");
     f.multiple("batch.micro_batches", s.batch.micro_batches, "layout.pipeline", l.pipeline);
   }
 }

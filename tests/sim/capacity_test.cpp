@@ -104,8 +104,7 @@ TEST_CASE("capacity: all rows of Korthikanti figure 1, from the file") {
     WARN("skipped: no shared data (TIDEMARK_SHARED_DATA)");
     return;
   }
-  const CsvRows file(read_file(folder + "/korthikanti_fig1_memory.csv"));
-  for (const CsvRow& row : file.rows()) {
+  for (const CsvRow& row : csv_rows(read_file(folder + "/korthikanti_fig1_memory.csv"))) {
     CAPTURE(row["model"], row["mode"]);
     Transformer m = find_transformer("gpt3-175b")->model;
     m.layers = row.integer("layers");

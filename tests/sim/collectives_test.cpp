@@ -50,8 +50,7 @@ using Group = std::pair<std::string, std::int64_t>;
 
 std::map<Group, std::vector<TimeSample>> measured(const std::string& file) {
   std::map<Group, std::vector<TimeSample>> tables;
-  const CsvRows csv(read_file(file));
-  for (const CsvRow& row : csv.rows()) {
+  for (const CsvRow& row : csv_rows(read_file(file))) {
     tables[{row["gpu"], row.integer("n_gpus")}].push_back(
         {row.number("bytes"), row.number("time_ns")});
   }

@@ -76,18 +76,15 @@ double CsvRow::number(const std::string& column) const {
   return value;
 }
 
-CsvRows::CsvRows(const std::string& text)
-    : rows_(split(text.starts_with("\xEF\xBB\xBF") ? text.substr(3) : text)) {
-  if (rows_.empty()) {
+std::vector<CsvRow> csv_rows(const std::string& text) {
+  const std::vector<std::vector<std::string>> lines =
+      split(text.starts_with("\xEF\xBB\xBF") ? text.substr(3) : text);
+  if (lines.empty()) {
     throw InputError({.place = "first line", .expected = "names of columns", .found = "nothing"});
   }
-  names_ = rows_.front();
-  rows_.erase(rows_.begin());
-}
-
-std::vector<CsvRow> CsvRows::rows() const {
+  const auto names = std::make_shared<const std::vector<std::string>>(lines.front());
   std::vector<CsvRow> out;
-  for (const std::vector<std::string>& cells : rows_) out.emplace_back(names_, cells);
+  for (std::size_t i = 1; i < lines.size(); ++i) out.emplace_back(names, lines[i]);
   return out;
 }
 

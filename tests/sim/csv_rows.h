@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,8 +11,8 @@ namespace tidemark::test {
 
 class CsvRow {
  public:
-  CsvRow(const std::vector<std::string>& names, std::vector<std::string> cells)
-      : names_(&names), cells_(std::move(cells)) {}
+  CsvRow(std::shared_ptr<const std::vector<std::string>> names, std::vector<std::string> cells)
+      : names_(std::move(names)), cells_(std::move(cells)) {}
   /// Throws InputError when there is no such column; empty when the row is short.
   [[nodiscard]] const std::string& operator[](const std::string& column) const;
   [[nodiscard]] bool has(const std::string& column) const;
@@ -20,20 +21,13 @@ class CsvRow {
   [[nodiscard]] double number(const std::string& column) const;
 
  private:
-  const std::vector<std::string>* names_;
+  std::shared_ptr<const std::vector<std::string>> names_;
   std::vector<std::string> cells_;
 };
 
-/// Quotes as in RFC 4180; a byte-order mark and carriage returns are dropped.
-class CsvRows {
- public:
-  explicit CsvRows(const std::string& text);
-  [[nodiscard]] std::vector<CsvRow> rows() const;
-
- private:
-  std::vector<std::string> names_;
-  std::vector<std::vector<std::string>> rows_;
-};
+/// Quotes as in RFC 4180; a byte-order mark and carriage returns are dropped. Throws InputError
+/// when there is no first line with names.
+[[nodiscard]] std::vector<CsvRow> csv_rows(const std::string& text);
 
 /// The folder `name` of the data that is not part of the project, which is named by
 /// TIDEMARK_SHARED_DATA or lies beside the source; empty when it is absent.

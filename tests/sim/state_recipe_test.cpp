@@ -43,8 +43,7 @@ TEST_CASE("all rows of ZeRO table 1, from the file") {
     WARN("skipped: no shared data (TIDEMARK_SHARED_DATA)");
     return;
   }
-  const CsvRows file(read_file(folder + "/zero_tab1_model_states_GB.csv"));
-  for (const CsvRow& row : file.rows()) {
+  for (const CsvRow& row : csv_rows(read_file(folder + "/zero_tab1_model_states_GB.csv"))) {
     const std::string& name = row["model"];
     const double billions = name == "1T" ? 1000 : std::stod(name);
     CAPTURE(name, row["Nd"]);

@@ -98,6 +98,8 @@ TEST_CASE("strategy: interleaving needs chunks and whole groups of micro-batches
   CHECK(problems(llama(), s) ==
         Lines{"schedule: interleaved expects layout.virtual_stages above 1",
               "batch.micro_batches: expected a multiple of layout.pipeline = 4, found 6"});
+  s.layout = {.virtual_stages = 2};
+  CHECK(problems(llama(), s) == Lines{"schedule: interleaved expects layout.pipeline above 1"});
 }
 
 TEST_CASE("strategy: experts spread over tensor x data x context ranks") {
