@@ -423,31 +423,6 @@ void require_plannable(const Trace& source, const SearchRequest& request) {
                                      .found = "'" + request.method + "'"});
 }
 
-}  // namespace
-
-const std::vector<SearchMethod>& search_methods() {
-  static const std::vector<SearchMethod> methods = [] {
-    std::vector<SearchMethod> all{
-        {"auto", "the best of all, recompute and offload together"},
-        {"keep-all", "no decisions: only the placement"},
-        {"greedy", "recompute: offline eviction with exact next use, swept over its weights"},
-        {"offload", "the same eviction with copies to the host as the only way out"},
-        {"joint", "the same eviction with both ways out"},
-        {"anneal", "recompute: local search over schedules, started by greedy"},
-        {"exact",
-         milp_available()
-             ? "recompute: anneal, then a mixed-integer program for the proof; larger ones with "
-               "--time-limit"
-             : "off: this build has no solver (CBC)"},
-    };
-    for (const Baseline& baseline : baselines()) all.push_back({baseline.name, baseline.about});
-    return all;
-  }();
-  return methods;
-}
-
-namespace {
-
 SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
                            const SearchRequest& request, const SearchResult* smaller,
                            Lessons& lessons) {
