@@ -219,8 +219,7 @@ class Search {
   /// by a factor that is much the same for all plans of one kind: it is learned, and the limit
   /// moves down by it.
   void quick_portfolio(const EvictionSettings& start) {
-    constexpr std::size_t k_kept = 3;
-    constexpr int k_rounds = 3;
+    constexpr int k_rounds = 6;
     const std::vector<EvictionSettings> sweep = eviction_sweep(start);
     Lesson& lesson = lessons_[method_];
     if (lesson.order.empty()) {
@@ -232,34 +231,47 @@ class Search {
       lesson.order.resize(std::min(lesson.order.size(), k_kept));
     }
     const auto budget = static_cast<double>(candidates_.budget_bytes());
-    for (int round = 0; round < k_rounds && may_go_on(); ++round) {
-      std::vector<std::pair<std::size_t, Draft>> drafts;
-      for (const std::size_t i : lesson.order) {
-        Draft draft{sweep[i], {}};
-        draft.settings.limit_bytes = static_cast<std::int64_t>(budget / lesson.slack);
-        draft.eviction = candidates_.try_eviction(draft.settings);
-        drafts.emplace_back(i, std::move(draft));
+    double limit = 1 / lesson.slack;  // in budgets, as the two ends of the search
+    double low = 0;
+    double high = 1.02;
+    for (int round = 0; round < k_rounds && high - low > 0.004 && may_go_on(); ++round) {
+      const Draft draft = best_walk(sweep, static_cast<std::int64_t>(budget * limit), lesson.order);
+      double next = 0;
+      if (draft.eviction.fits) {
+        if (draft.eviction.extra_ns >= best_extra_ns()) return;
+        const Candidate candidate = candidates_.evaluate(draft.eviction.decisions);
+        if (offer(candidate)) best_settings_ = draft.settings;
+        const double height = static_cast<double>(candidate.height_bytes) / budget;
+        (height <= 1 ? low : high) = limit;
+        if (height <= 1) lesson.slack = 1 / limit;
+        if (height <= 1 && height > 0.985) return;
+        next = 0.998 * limit / height;
+      } else {
+        low = limit;  // not for want of room for the placement
       }
-      std::stable_sort(drafts.begin(), drafts.end(), [](const auto& a, const auto& b) {
-        return std::pair(!a.second.eviction.fits, a.second.eviction.extra_ns) <
-               std::pair(!b.second.eviction.fits, b.second.eviction.extra_ns);
-      });
-      lesson.order.clear();
-      for (std::size_t i = 0; i < std::min(k_kept, drafts.size()); ++i) {
-        lesson.order.push_back(drafts[i].first);
-      }
-      const Draft& draft = drafts.front().second;
-      if (!draft.eviction.fits) {
-        lesson.slack = (1 + lesson.slack) / 2;
-        continue;
-      }
-      if (draft.eviction.extra_ns >= best_extra_ns()) return;
-      const Candidate candidate = candidates_.evaluate(draft.eviction.decisions);
-      if (offer(candidate)) best_settings_ = draft.settings;
-      const double height = static_cast<double>(candidate.height_bytes) / budget;
-      if (height > 0.99 && height <= 1) return;
-      lesson.slack *= height * 1.002;
+      limit = next > low && next < high ? next : (low + high) / 2;
     }
+  }
+
+  /// The walk that promises the least time; `order` is cut down to the most promising settings.
+  Draft best_walk(const std::vector<EvictionSettings>& sweep, std::int64_t limit_bytes,
+                  std::vector<std::size_t>& order) {
+    std::vector<std::pair<std::size_t, Draft>> drafts;
+    for (const std::size_t i : order) {
+      Draft draft{sweep[i], {}};
+      draft.settings.limit_bytes = limit_bytes;
+      draft.eviction = candidates_.try_eviction(draft.settings);
+      drafts.emplace_back(i, std::move(draft));
+    }
+    std::stable_sort(drafts.begin(), drafts.end(), [](const auto& a, const auto& b) {
+      return std::pair(!a.second.eviction.fits, a.second.eviction.extra_ns) <
+             std::pair(!b.second.eviction.fits, b.second.eviction.extra_ns);
+    });
+    order.clear();
+    for (std::size_t i = 0; i < std::min(k_kept, drafts.size()); ++i) {
+      order.push_back(drafts[i].first);
+    }
+    return std::move(drafts.front().second);
   }
 
   /// The first plan is searched for beyond the share of nodes.
@@ -379,6 +391,7 @@ class Search {
   static constexpr std::int64_t k_move_work = 400000;  // moves per node = this / ops
   static constexpr std::size_t k_carried_out = 10;
   static constexpr int k_fit_rounds = 6;
+  static constexpr std::size_t k_kept = 3;
   static constexpr std::size_t k_minimized = 20;
   static constexpr std::size_t k_minimized_large = 2;
   static constexpr int k_minimize_rounds = 14;
@@ -475,7 +488,7 @@ std::vector<SearchResult> sweep(const Trace& source, const SearchRequest& reques
         count == 1 ? to_bytes : from_bytes + (to_bytes - from_bytes) * i / (count - 1);
     const SearchResult* smaller = results.empty() ? nullptr : &results.back();
     // On a large body most budgets are left to the way of searching that was the best one nearby.
-    constexpr int k_all_methods_each = 5;
+    constexpr int k_all_methods_each = 10;
     if (candidates.large() && request.method == "auto" && i % k_all_methods_each != 0 &&
         lessons.contains(smaller->method)) {
       point.method = smaller->method;
