@@ -445,7 +445,6 @@ SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
   const std::int64_t tried_before = candidates.tried();
   Search attempt(candidates, request, smaller, lessons);
   const std::optional<Candidate> best = attempt.run(request.method);
-
   SearchResult result;
   result.method = best ? best->method : request.method;
   result.feasible = best.has_value();

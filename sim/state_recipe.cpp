@@ -106,8 +106,8 @@ std::vector<StateRecipe> make_recipes() {
        .moments = {},
        .source = "the base of an adapter; the adapters themselves are not counted"},
   };
-  // clang-format on
 }
+// clang-format on
 
 }  // namespace
 
