@@ -6,12 +6,9 @@ namespace tidemark {
 namespace {
 
 constexpr std::array<std::string_view, k_band_count> k_band_names = {
-    "weight",        "optimizer_state",
-    "kv_cache",      "gradient",
-    "activation",    "recomputed_activation",
-    "communication", "workspace",
-    "temporary",     "input",
-    "other"};
+    "weight",     "optimizer_state",       "kv_cache",      "gradient",
+    "activation", "recomputed_activation", "communication", "workspace",
+    "temporary",  "input",                 "overhead",      "unknown"};
 
 constexpr std::array<Rgb, k_band_count> k_band_colours = {
     0xFF0072B2,  // weight: blue
@@ -24,7 +21,8 @@ constexpr std::array<Rgb, k_band_count> k_band_colours = {
     0xFFD55E00,  // workspace: vermilion
     0xFFF0E442,  // temporary: yellow
     0xFF5F5F5F,  // input: dark grey
-    0xFFB5B5B5,  // other: grey
+    0xFFB8BCC2,  // overhead: light blue-grey
+    0xFF86837C,  // unknown: grey
 };
 
 constexpr Rgb darkened(Rgb colour) {
@@ -40,14 +38,16 @@ constexpr CanvasColours k_light = {.background = 0xFFFFFFFF,
                                    .grid = 0xFFE2E2E2,
                                    .card = 0xFFF7F7F7,
                                    .over = 0xFFC40018,
-                                   .overlay = 0xFF101010};
+                                   // navy, magenta, brown
+                                   .overlays = {0xFF14148C, 0xFFB8007A, 0xFF5A3A00}};
 constexpr CanvasColours k_dark = {.background = 0xFF17191C,
                                   .text = 0xFFEDEDED,
                                   .faint_text = 0xFFA8ADB3,
                                   .grid = 0xFF33373C,
                                   .card = 0xFF24272B,
                                   .over = 0xFFFF5A5A,
-                                  .overlay = 0xFFFFFFFF};
+                                  // blue, pink, light green
+                                  .overlays = {0xFF4DA3FF, 0xFFFF7FA8, 0xFFC8FF90}};
 
 }  // namespace
 
@@ -76,10 +76,11 @@ Band band_of(Category category) {
     case Category::allocator_slack:
     case Category::framework:
     case Category::profiler:
+      return Band::overhead;
     case Category::unknown:
-      return Band::other;
+      return Band::unknown;
   }
-  return Band::other;
+  return Band::unknown;
 }
 
 std::string_view to_string(Band band) {

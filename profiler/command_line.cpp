@@ -167,7 +167,7 @@ void require_free_of_model_flags(const CLI::App& app) {
                    "--phase", "--prompt", "--generate", "--eval-every", "--attention-dropout"});
 }
 
-RunOptions run_options(const Flags& f) {
+RunOptions run_options(const Flags& f, bool device_given) {
   if (f.steps < 1 || f.steps > k_most_steps) {
     throw InputError(
         {{}, "--steps", "1 to " + std::to_string(k_most_steps), std::to_string(f.steps)});
@@ -180,6 +180,9 @@ RunOptions run_options(const Flags& f) {
   }
   if (!f.host_memory.empty()) run.host_memory_bytes = positive_size("--host-memory", f.host_memory);
   run.device = find_device(f.device).name;
+  if (device_given && run.backend != BackendKind::dry) {
+    throw InputError({{}, "--device", "--backend dry beside it: cpu runs on this machine", "cpu"});
+  }
   run.poison = f.poison;
   run.digests = !f.no_digests;
   return run;
@@ -187,9 +190,10 @@ RunOptions run_options(const Flags& f) {
 
 CommandLine understood(const CLI::App& app, const Flags& f) {
   CommandLine line;
-  line.run = run_options(f);
+  line.run = run_options(f, app.count("--device") > 0);
   line.steps_given = app.count("--steps") > 0;
   line.schedule = f.schedule;
+  line.model_file = f.model_file;
   line.data = f.data;
   line.json = f.json;
   line.quiet = f.quiet;
@@ -237,7 +241,8 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv)
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
+    app.name("profile");  // as it is called; the file's own name is for manual and completion
+    std::fputs(app.help("tidemark").c_str(), stdout);
     return std::nullopt;
   } catch (const CLI::CallForVersion&) {
     std::puts(k_version);

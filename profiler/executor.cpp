@@ -3,12 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <memory>
 
 #include "profiler/backend.h"
 #include "profiler/kernels/execute.h"
 #include "sim/check.h"
+#include "traces/binary.h"
 #include "traces/error.h"
 #include "traces/stream_writer.h"
 
@@ -132,13 +134,14 @@ class Execution {
     const bool initialised = run_section(program_.program.init, 0);
     backend_->drain();
     if (!initialised) return false;
-    stream_events();
+    stream();
     for (std::int64_t step = 0; step < options_.steps; ++step) {
       if (!run_step(step)) {
         recorder_.drop_step();
         return false;
       }
     }
+    stream();
     const std::int64_t last = std::max<std::int64_t>(options_.steps - 1, 0);
     const bool finished = run_section(program_.program.final, last);
     backend_->drain();
@@ -156,16 +159,15 @@ class Execution {
     const std::optional<double> loss = backend_->take_loss();
     record.has_loss = loss.has_value();
     record.loss = loss.value_or(0);
+    steps_.push_back(record);
     const std::size_t digests_before = digests_.size();
     if (options_.digests) add_digests(record.step);
-    steps_.push_back(record);
     if (evaluates_after(program_, step) && !run_eval(steps_.back())) {
       steps_.pop_back();
       digests_.resize(digests_before);
       return false;
     }
-    stream_events();
-    if (stream_) stream_->append(steps_.back(), std::span(digests_).subspan(digests_before));
+    if (stream_ && is_stream_due()) stream();
     if (options_.on_step) options_.on_step(steps_.back());
     clock_.go();
     return true;
@@ -212,11 +214,22 @@ class Execution {
     }
   }
 
-  /// What is final, outside of every step: a killed run loses the step under way and no more.
-  void stream_events() {
+  /// Small blocks cost more than they hold: a killed run loses the step under way and at most one
+  /// block, of at most this age, of finished steps.
+  [[nodiscard]] bool is_stream_due() const {
+    constexpr std::chrono::milliseconds k_oldest{100};
+    return recorder_.events().size() - streamed_.events >= k_events_per_block ||
+           std::chrono::steady_clock::now() - streamed_at_ >= k_oldest;
+  }
+
+  /// Everything of init and of finished steps that is not in the stream yet.
+  void stream() {
     if (!stream_) return;
-    stream_->append(std::span(recorder_.events()).subspan(streamed_));
-    streamed_ = recorder_.events().size();
+    stream_->append(std::span(recorder_.events()).subspan(streamed_.events),
+                    std::span(steps_).subspan(streamed_.steps),
+                    std::span(digests_).subspan(streamed_.digests));
+    streamed_ = {recorder_.events().size(), steps_.size(), digests_.size()};
+    streamed_at_ = std::chrono::steady_clock::now();
   }
 
   [[nodiscard]] Meta described() const {
@@ -250,7 +263,12 @@ class Execution {
   std::vector<StepRecord> steps_;
   std::vector<Digest> digests_;
   std::optional<StreamWriter> stream_;
-  std::size_t streamed_ = 0;  // events that are in the stream
+  struct {
+    std::size_t events = 0;
+    std::size_t steps = 0;
+    std::size_t digests = 0;
+  } streamed_;  // how many of them are in the stream
+  std::chrono::steady_clock::time_point streamed_at_;
 };
 
 }  // namespace

@@ -178,11 +178,16 @@ std::string shortage_text(const Trace& trace, const MemoryShortage& s, const std
   }
   std::string out = fmt::format("out of {} memory\n  asked for     {}\n",
                                 s.space.kind == SpaceKind::device ? "device" : "host", asked);
-  out += fmt::format("  capacity      {}\n  live          {}\n  largest hole  {}\n",
-                     format_bytes(s.capacity_bytes), format_bytes(s.live_bytes),
-                     format_bytes(s.largest_hole_bytes));
+  const std::int64_t slack_bytes = bytes_of(s.live_by_category, Category::allocator_slack);
+  out += fmt::format("  capacity      {}\n  live          {}\n", format_bytes(s.capacity_bytes),
+                     format_bytes(s.live_bytes - slack_bytes));
+  if (slack_bytes > 0) {
+    out += fmt::format("  slack         {}  set aside by the allocator, holds nothing\n",
+                       format_bytes(slack_bytes));
+  }
+  out += fmt::format("  largest hole  {}\n", format_bytes(s.largest_hole_bytes));
   if (s.live_bytes > 0) {
-    out += "live by category\n" + category_table(s.live_by_category, s.live_bytes);
+    out += "set aside, by category\n" + category_table(s.live_by_category, s.live_bytes);
   }
   out += fmt::format("what was recorded is in {}\n", output);
   if (s.space.kind != SpaceKind::device) {

@@ -42,6 +42,37 @@ Trace with_link(const Trace& source, const SearchRequest& request) {
   return trace;
 }
 
+bool marks_event(const Op& op) {
+  return op.kind == OpKind::record_event || op.kind == OpKind::wait_event;
+}
+
+/// Names, attributes and expected results are most of what a copy costs.
+Trace without_texts(const Trace& source) {
+  Trace bare = source;
+  bare.meta = {};
+  bare.meta.rank = source.meta.rank;
+  bare.layers.clear();
+  bare.steps.clear();
+  bare.digests.clear();
+  for (Buffer& buffer : bare.buffers) {
+    buffer.name.clear();
+    buffer.shape.clear();
+  }
+  for (Op& op : bare.ops) {
+    op.name.clear();
+    if (!marks_event(op)) op.attributes.clear();
+    for (Operand& operand : op.operands) operand.role.clear();
+  }
+  return bare;
+}
+
+std::vector<std::int64_t> offsets_of(const Trace& trace) {
+  std::vector<std::int64_t> offsets;
+  offsets.reserve(trace.buffers.size());
+  for (const Buffer& buffer : trace.buffers) offsets.push_back(buffer.offset_bytes);
+  return offsets;
+}
+
 /// As many tries as take about as long on a large body as on a small one.
 std::int64_t suitable_nodes(const SearchRequest& request, const Dataflow& flow) {
   constexpr std::int64_t k_nodes = 200;
@@ -58,6 +89,7 @@ Candidates::Candidates(const Trace& source, const SearchRequest& request)
     : source_(with_link(source, request)),
       request_(request),
       flow_(dataflow_of(source_)),
+      bare_(without_texts(source_)),
       nodes_(suitable_nodes(request, flow_)),
       begin_(std::chrono::steady_clock::now()) {}
 
@@ -90,10 +122,11 @@ Candidate Candidates::evaluate(const std::vector<Decision>& decisions) {
   auto& [step_ns, height_bytes] = entry->second;
   if (fresh) {
     ++tried_;
-    Trace trace = apply_plan(source_, decisions);
+    Trace trace = apply_plan(bare_, flow_, decisions);
     height_bytes = placement_bound(trace, device_of(trace));
     const bool placed = exact_ || height_bytes <= budget_bytes_;
     if (placed) height_bytes = place_all(trace, exact_ ? 0 : budget_bytes_);
+    if (placed) candidate.offsets = offsets_of(trace);
     step_ns = replay(trace, device_of(trace)).step_ns;
   }
   candidate.step_ns = step_ns;
@@ -114,8 +147,15 @@ bool Candidates::stopped(std::int64_t best_step_ns) {
 }
 
 Trace Candidates::planned(const Candidate& candidate) const {
-  Trace trace = apply_plan(source_, candidate.decisions);
-  trace.plan.height_bytes = place_all(trace, exact_ ? 0 : budget_bytes_);
+  Trace trace = apply_plan(source_, flow_, candidate.decisions);
+  if (candidate.offsets.size() == trace.buffers.size()) {
+    for (std::size_t row = 0; row < trace.buffers.size(); ++row) {
+      trace.buffers[row].offset_bytes = candidate.offsets[row];
+    }
+    trace.plan.height_bytes = placement_height(trace, device_of(trace));
+  } else {
+    trace.plan.height_bytes = place_all(trace, exact_ ? 0 : budget_bytes_);
+  }
   if (const std::vector<Finding> findings = check(trace, 1); !findings.empty()) {
     throw std::logic_error("own plan is illegal: " + findings[0].place + ": " +
                            findings[0].message);

@@ -19,7 +19,8 @@ struct Candidate {
   std::vector<Decision> decisions;
   std::int64_t step_ns = 0;
   std::int64_t height_bytes = 0;
-  std::string method{};  // that found it
+  std::string method{};                 // that found it
+  std::vector<std::int64_t> offsets{};  // by buffer row of the planned trace; empty = not at hand
   [[nodiscard]] bool better_than(const Candidate& other) const {
     return std::pair(step_ns, height_bytes) < std::pair(other.step_ns, other.height_bytes);
   }
@@ -74,6 +75,7 @@ class Candidates {
   Trace source_;
   const SearchRequest& request_;
   Dataflow flow_;
+  Trace bare_;  // the source without what neither placement nor replay looks at: cheap to copy
   std::map<Key, std::pair<std::int64_t, std::int64_t>> known_;  // step, height
   std::int64_t nodes_ = 0;
   std::int64_t budget_bytes_ = 0;

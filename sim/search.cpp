@@ -205,7 +205,8 @@ class Search {
   void minimize(const EvictionSettings& start) {
     candidates_.be_exact();
     const std::vector<EvictionSettings> sweep = eviction_sweep(start);
-    const std::int64_t bound = budget_bound(candidates_.source(), request_).bound_bytes;
+    const std::int64_t bound =
+        budget_bound(candidates_.source(), candidates_.flow(), request_).bound_bytes;
     for (std::size_t i = 0; i < sweep.size() && i < k_minimized && !stopped(); ++i) {
       EvictionSettings settings = sweep[i];
       std::int64_t low = bound - 1;
@@ -321,7 +322,7 @@ SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
                            const SearchResult* smaller) {
   SearchRequest point = request;
   point.budget_bytes = budget_bytes;
-  const std::int64_t bound_step_ns = step_bound_ns(candidates.source(), point);
+  const std::int64_t bound_step_ns = step_bound_ns(candidates.source(), candidates.flow(), point);
   candidates.set_budget(budget_bytes, bound_step_ns);
   const std::int64_t tried_before = candidates.tried();
   const std::optional<Candidate> best = Search(candidates, point, smaller).run(point.method);
@@ -347,15 +348,15 @@ SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
 SearchResult search(const Trace& source, const SearchRequest& request) {
   require_plannable(source, request);
   Candidates candidates(source, request);
-  return search_budget(candidates, budget_bound(source, request), request, request.budget_bytes,
-                       nullptr);
+  return search_budget(candidates, budget_bound(source, candidates.flow(), request), request,
+                       request.budget_bytes, nullptr);
 }
 
 std::vector<SearchResult> sweep(const Trace& source, const SearchRequest& request,
                                 std::int64_t from_bytes, std::int64_t to_bytes, int count) {
   require_plannable(source, request);
   Candidates candidates(source, request);
-  const Infeasible bound = budget_bound(source, request);
+  const Infeasible bound = budget_bound(source, candidates.flow(), request);
   std::vector<SearchResult> results;
   for (int i = 0; i < count; ++i) {
     const std::int64_t budget_bytes =

@@ -113,7 +113,7 @@ class Tide {
 class Clocks {
  public:
   explicit Clocks(const Trace& trace)
-      : trace_(trace), ready_ns_(std::max<std::size_t>(trace.streams.size(), 1), 0) {}
+      : ready_ns_(std::max<std::size_t>(trace.streams.size(), 1), 0) {}
 
   [[nodiscard]] std::int64_t now_ns() const { return ready_ns_[0]; }
   [[nodiscard]] std::int64_t end_ns() const { return *std::ranges::max_element(ready_ns_); }
@@ -136,7 +136,6 @@ class Clocks {
   }
 
  private:
-  const Trace& trace_;
   std::vector<std::int64_t> ready_ns_;
   std::unordered_map<std::int64_t, std::int64_t> event_ns_;
 };

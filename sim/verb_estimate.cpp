@@ -155,9 +155,11 @@ int report_saved(const EstimateOptions& options, const Trace& trace) {
                            .dump(2));
     return k_exit_done;
   }
-  Table table({"saved for backward", ">bytes"});
-  for (const auto& [kind, bytes] : by_kind) table.add({kind, std::to_string(bytes)});
-  table.add({"total", std::to_string(total_bytes(saved))});
+  Table table({"saved for backward", ">size", ">bytes"});
+  for (const auto& [kind, bytes] : by_kind) {
+    table.add({kind, format_bytes(bytes), std::to_string(bytes)});
+  }
+  table.add({"total", format_bytes(total_bytes(saved)), std::to_string(total_bytes(saved))});
   fmt::print("{}, as PyTorch's autograd saves it\n\n{}", trace.meta.title, table.text());
   return k_exit_done;
 }
@@ -177,6 +179,7 @@ int estimate(const EstimateOptions& options) {
   trace.meta.device = device.name;
   trace.meta.device_memory_bytes = device.memory_bytes;
   fill_modelled_times(device, trace);
+  require_other_file(options.output, {options.model});
   const Estimate e = estimate_of(trace);
   if (!options.output.empty()) write_trace(trace, options.output);
   if (options.json) {
@@ -249,9 +252,11 @@ void add_estimate(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand(
       "estimate", "memory and step time of a model on a device, without running it");
   verb->add_option("model", options->model, "a built-in model or a JSON file")->required();
-  verb->add_option("--device", options->device, "see `tidemark devices`");
-  verb->add_option("--batch", options->batch, "samples per step")->check(CLI::PositiveNumber);
-  verb->add_option("--seq", options->sequence, "tokens per sample")->check(CLI::PositiveNumber);
+  verb->add_option("--device", options->device, "see `tidemark devices`")->capture_default_str();
+  verb->add_option("--batch", options->batch, "samples per step; default of the model")
+      ->check(whole_number());
+  verb->add_option("--seq", options->sequence, "tokens per sample; default of the model")
+      ->check(whole_number());
   verb->add_option("--optimizer", options->optimizer, "sgd, momentum, adam or adamw");
   verb->add_option("--phase", options->phase, "training, or inference with a key-value cache");
   verb->add_option("--prompt", options->prompt, "inference: tokens that are given");
