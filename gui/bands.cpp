@@ -13,7 +13,7 @@ constexpr std::array<std::string_view, k_band_count> k_band_names = {
 constexpr std::array<Rgb, k_band_count> k_band_colours = {
     0xFF0072B2,  // weight: blue
     0xFF009E73,  // optimizer state: green
-    0xFF6B3A2E,  // key-value cache: brown
+    0xFFA0522D,  // key-value cache: brown
     0xFF56B4E9,  // gradient: sky blue
     0xFFE69F00,  // activation: orange
     0xFFFFD98A,  // recomputed activation: light orange
