@@ -71,11 +71,12 @@ Convolution make_convolution(ProgramBuilder& p, const std::string& name, const S
   c.name = name;
   c.x_shape = x_shape;
   c.y_shape = {x_shape[0], s.filters, extent(x_shape[2]), extent(x_shape[3])};
-  c.workspace_shape = {x_shape[1] * s.kernel * s.kernel, c.y_shape[2] * c.y_shape[3]};
+  const std::int64_t depth = x_shape[1] * s.kernel * s.kernel;
+  c.workspace_shape = {depth, c.y_shape[2] * c.y_shape[3] + s.filters};
   c.stride = s.stride;
   c.padding = s.padding;
   c.w = p.parameter(c.layer, name + ".w", {s.filters, x_shape[1], s.kernel, s.kernel},
-                    deviation_of(c.workspace_shape[0]), 0);
+                    deviation_of(depth), 0);
   if (s.bias) c.b = p.parameter(c.layer, name + ".b", {s.filters}, 0, 0);
   return c;
 }

@@ -93,6 +93,7 @@ class Walk {
         states_(flow.values.size()),
         dependents_(flow),
         stamps_(flow.values.size(), 0),
+        producer_stamps_(flow.body.size(), 0),
         wanted_for_(flow.values.size(), -1),
         log_bytes_(flow.values.size(), 0),
         victims_(flow.values.size()),
@@ -166,7 +167,7 @@ class Walk {
         return;
       }
       wanted_for_[id.index()] = now_;
-      if (std::find(agains_.begin(), agains_.end(), value.producer) != agains_.end()) continue;
+      if (std::exchange(producer_stamps_[at(value.producer)], stamp_) == stamp_) continue;
       agains_.push_back(value.producer);
       for (const BufferId input : flow_.producer_of(id).reads) {
         ++state(input).pins;
@@ -290,22 +291,21 @@ class Walk {
   /// The value came or went: the costs of all that is made from it change, through absent ones.
   void changed(BufferId id) {
     for (const BufferId dependent : dependents_[id]) {
-      if (state(dependent).dirty) continue;
-      state(dependent).dirty = true;
       if (state(dependent).where == Where::here) victims_.renew(dependent);
+      if (std::exchange(state(dependent).dirty, true)) continue;
       if (gone(dependent)) changed(dependent);
     }
   }
 
-  void price(BufferId id) {
+  /// Stops when the cost reaches `enough_ns`; then it is not known, and stays to be computed.
+  void price(BufferId id, std::int64_t enough_ns) {
     State& s = state(id);
-    s.dirty = false;
     s.cost_ns = 0;
     s.valid_until = k_never;
     ++stamp_;
-    std::vector<BufferId> open{id};
-    seen_producers_.clear();
-    while (!open.empty() && s.cost_ns < k_impossible) {
+    std::vector<BufferId>& open = open_;
+    open.assign(1, id);
+    while (!open.empty() && s.cost_ns < enough_ns) {
       const BufferId next = open.back();
       open.pop_back();
       if (std::exchange(stamps_[next.index()], stamp_) == stamp_) continue;
@@ -314,16 +314,14 @@ class Walk {
       if (!value.recomputable) s.cost_ns = k_impossible;
       if (!value.recomputable) break;
       s.valid_until = std::min(s.valid_until, value.valid_until);
+      if (std::exchange(producer_stamps_[at(value.producer)], stamp_) == stamp_) continue;
       const BodyOp& producer = flow_.producer_of(next);
-      const bool counted = std::find(seen_producers_.begin(), seen_producers_.end(),
-                                     value.producer) != seen_producers_.end();
-      if (counted) continue;
-      seen_producers_.push_back(value.producer);
       s.cost_ns += producer.duration_ns;
       for (const BufferId input : producer.reads) {
         if (gone(input)) open.push_back(input);
       }
     }
+    s.dirty = s.cost_ns >= enough_ns && s.cost_ns < k_impossible;
     s.log_cost = std::log(static_cast<double>(s.cost_ns) + 1);
   }
 
@@ -353,10 +351,11 @@ class Walk {
     return at(position) + 1 < clock_at_.size() ? clock_at_[at(position) + 1] : clock_ns_;
   }
 
-  std::int64_t recompute_cost_ns(BufferId id) {
+  /// Exact below `enough_ns`, the cost of the other way out.
+  std::int64_t recompute_cost_ns(BufferId id, std::int64_t enough_ns) {
     State& s = state(id);
     if (!settings_.allow_recompute || !flow_[id].recomputable) return k_impossible;
-    if (s.dirty) price(id);
+    if (s.dirty) price(id, enough_ns);
     return s.need <= s.valid_until ? s.cost_ns : k_impossible;
   }
 
@@ -365,8 +364,8 @@ class Walk {
     const State& s = state(id);
     if (s.where != Where::here || s.pins > 0 || s.need == k_never) return choice;
     if (!flow_[id].movable) return choice;
-    const std::int64_t again = recompute_cost_ns(id);
     const std::int64_t moved = offload_cost_ns(id);
+    const std::int64_t again = recompute_cost_ns(id, moved + 1);
     choice.offload = moved < again;
     if (std::min(again, moved) >= k_impossible) return choice;
     const double log_cost = choice.offload ? std::log(static_cast<double>(moved) + 1) : s.log_cost;
@@ -411,7 +410,8 @@ class Walk {
   const EvictionSettings& settings_;
   std::vector<State> states_;
   ValueLists dependents_;
-  std::vector<std::int64_t> stamps_;
+  std::vector<std::int64_t> stamps_;           // by value
+  std::vector<std::int64_t> producer_stamps_;  // by position
   std::vector<Position> wanted_for_;  // the op that last asked for the value to be made again
   std::int64_t stamp_ = 0;
   std::vector<double> log_bytes_;
@@ -419,7 +419,7 @@ class Walk {
   std::vector<BufferId> touched_;  // since the last op began
   std::vector<BufferId> fetches_;
   std::vector<Position> agains_;
-  std::vector<Position> seen_producers_;
+  std::vector<BufferId> open_;
   std::vector<Decision> decisions_;
   std::vector<bool> void_;  // decisions that turned out to be of no use
   PositionSums queued_ns_;  // transfers to come, by the position that needs them

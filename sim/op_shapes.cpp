@@ -297,7 +297,7 @@ Trouble gradient_only(const Trace& trace, const Op& op) {
 }
 
 /// Input side x or dx [B, C, H, W], output side y or dy [B, O, H', W'], filters w or dw
-/// [O, C, K, K]; workspace is the C K K x H' W' matrix of one sample.
+/// [O, C, K, K]; workspace is the C K K x H' W' matrix of one sample, with or without the filters.
 Trouble conv2d(const Trace& trace, const Op& op) {
   const char* in = has(op, "x") ? "x" : "dx";
   const char* out = has(op, "y") ? "y" : "dy";
@@ -323,10 +323,14 @@ Trouble conv2d(const Trace& trace, const Op& op) {
   if (buffer_of(trace, op, out).shape != wanted) {
     return trouble(trace, op, out, "[B, O, H', W'] of this window");
   }
-  const std::int64_t positions = wanted[2] * wanted[3];
+  const std::int64_t depth = w.shape[1] * kernel * kernel;
+  const std::int64_t columns = depth * wanted[2] * wanted[3];
+  if (has(op, "workspace") && element_count(buffer_of(trace, op, "workspace")) != columns) {
+    const std::int64_t with_filters = columns + depth * w.shape[0];
+    if (Trouble t = want_elements(trace, op, "workspace", with_filters); !t.empty()) return t;
+  }
   return first_of(
-      {want_elements(trace, op, "b", w.shape[0]), want_elements(trace, op, "db", w.shape[0]),
-       want_elements(trace, op, "workspace", w.shape[1] * kernel * kernel * positions)});
+      {want_elements(trace, op, "b", w.shape[0]), want_elements(trace, op, "db", w.shape[0])});
 }
 
 /// Channels are the second dimension.

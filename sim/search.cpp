@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <numeric>
 #include <optional>
 
 #include "sim/baselines.h"
@@ -24,10 +26,22 @@ struct Draft {
   Eviction eviction;
 };
 
+/// What one way of searching learned at one budget of a large body, for the next budget.
+struct Lesson {
+  double slack = 1;                // height of the placement per byte of the limit on live bytes
+  std::vector<std::size_t> order;  // of the settings of the sweep, the most promising first
+};
+using Lessons = std::map<std::string, Lesson>;  // by method
+
 class Search {
  public:
-  Search(Candidates& candidates, const SearchRequest& request, const SearchResult* smaller)
-      : candidates_(candidates), request_(request), random_(request.seed) {
+  Search(Candidates& candidates, const SearchRequest& request, const SearchResult* smaller,
+         Lessons& lessons)
+      : candidates_(candidates),
+        request_(request),
+        random_(request.seed),
+        lessons_(lessons),
+        large_(candidates.large()) {
     for (std::size_t row = 0; row < candidates.flow().values.size(); ++row) {
       if (candidates.flow().values[row].movable) movable_.emplace_back(row);
     }
@@ -48,7 +62,7 @@ class Search {
     const bool offload = settings_of(request_).allow_offload;
     if (all || method == "greedy") evict_by("greedy", request_.allow_recompute, false);
     if (method == "anneal") evict_by("greedy", request_.allow_recompute, false);
-    if (all || method == "anneal") anneal_schedules();
+    if (method == "anneal" || (all && !large_)) anneal_schedules();
     if (all || method == "offload") evict_by("offload", false, offload);
     if (all || method == "joint") evict_by("joint", request_.allow_recompute, offload);
     const std::size_t ops = candidates_.flow().body.size();
@@ -62,14 +76,20 @@ class Search {
   /// The plan for a smaller budget fits in this one.
   void adopt_smaller() {
     if (smaller_ == nullptr) return;
-    method_ = smaller_->plan.method;
-    offer(candidates_.evaluate(smaller_->decisions));
+    const PlanRecord& plan = smaller_->plan;
+    Candidate candidate{.decisions = smaller_->decisions,
+                        .step_ns = plan.step_ns,
+                        .height_bytes = plan.height_bytes};
+    for (const Buffer& buffer : smaller_->buffers) candidate.offsets.push_back(buffer.offset_bytes);
+    method_ = plan.method;
+    offer(candidate);
   }
 
   /// One way of searching, with its own share of nodes and its own random numbers: so auto does
   /// exactly what each method alone does, and is never worse.
   void evict_by(const char* method, bool recompute, bool offload) {
     if (!recompute && !offload) return;
+    if (best_ && best_extra_ns() == 0) return;  // nothing is faster than keep-all
     if (std::string_view(method) == "joint" && !(recompute && offload)) {
       if (request_.method == "auto") return;  // done already under the other name
     }
@@ -82,9 +102,9 @@ class Search {
     start.limit_bytes = candidates_.budget_bytes();
     start.allow_recompute = recompute;
     start.allow_offload = offload;
-    portfolio(start);
+    large_ ? quick_portfolio(start) : portfolio(start);
     if (!best_ && !others_ && !smaller_) minimize(start);
-    improve();
+    if (!large_ || request_.nodes > 0) improve();
     if (others_ && (!best_ || !best_->better_than(*others_))) best_ = others_;
     others_.reset();
   }
@@ -174,6 +194,53 @@ class Search {
     }
   }
 
+  /// Large bodies: few plans are carried out. The walks limit live bytes, the placement is higher
+  /// by a factor that is much the same for all plans of one kind: it is learned, and the limit
+  /// moves down by it.
+  void quick_portfolio(const EvictionSettings& start) {
+    constexpr std::size_t k_kept = 3;
+    constexpr int k_rounds = 3;
+    const std::vector<EvictionSettings> sweep = eviction_sweep(start);
+    Lesson& lesson = lessons_[method_];
+    if (lesson.order.empty()) {
+      lesson.order.resize(std::min<std::size_t>(
+          sweep.size(),
+          static_cast<std::size_t>(std::max<std::int64_t>(1, candidates_.nodes() / 2))));
+      std::iota(lesson.order.begin(), lesson.order.end(), std::size_t{0});
+    } else {
+      lesson.order.resize(std::min(lesson.order.size(), k_kept));
+    }
+    const auto budget = static_cast<double>(candidates_.budget_bytes());
+    for (int round = 0; round < k_rounds && may_go_on(); ++round) {
+      std::vector<std::pair<std::size_t, Draft>> drafts;
+      for (const std::size_t i : lesson.order) {
+        Draft draft{sweep[i], {}};
+        draft.settings.limit_bytes = static_cast<std::int64_t>(budget / lesson.slack);
+        draft.eviction = candidates_.try_eviction(draft.settings);
+        drafts.emplace_back(i, std::move(draft));
+      }
+      std::stable_sort(drafts.begin(), drafts.end(), [](const auto& a, const auto& b) {
+        return std::pair(!a.second.eviction.fits, a.second.eviction.extra_ns) <
+               std::pair(!b.second.eviction.fits, b.second.eviction.extra_ns);
+      });
+      lesson.order.clear();
+      for (std::size_t i = 0; i < std::min(k_kept, drafts.size()); ++i) {
+        lesson.order.push_back(drafts[i].first);
+      }
+      const Draft& draft = drafts.front().second;
+      if (!draft.eviction.fits) {
+        lesson.slack = (1 + lesson.slack) / 2;
+        continue;
+      }
+      if (draft.eviction.extra_ns >= best_extra_ns()) return;
+      const Candidate candidate = candidates_.evaluate(draft.eviction.decisions);
+      if (offer(candidate)) best_settings_ = draft.settings;
+      const double height = static_cast<double>(candidate.height_bytes) / budget;
+      if (height > 0.99 && height <= 1) return;
+      lesson.slack *= height * 1.002;
+    }
+  }
+
   /// The first plan is searched for beyond the share of nodes.
   bool may_go_on() { return !stopped() && (candidates_.nodes_left() || !best_); }
 
@@ -200,26 +267,52 @@ class Search {
     }
   }
 
-  /// Bisection of the limit for a few settings, whatever the budget is: so a budget that was named
-  /// as the smallest is found again when it is asked for.
+  /// The lowest plans, whatever the budget is: so a budget that was named as the smallest is found
+  /// again when it is asked for. Which limit gives the lowest placement is not known, only that it
+  /// is near the lowest limit that a walk can keep.
   void minimize(const EvictionSettings& start) {
     candidates_.be_exact();
+    std::vector<std::pair<std::int64_t, EvictionSettings>> lowest;  // height, settings
     const std::vector<EvictionSettings> sweep = eviction_sweep(start);
-    const std::int64_t bound =
-        budget_bound(candidates_.source(), candidates_.flow(), request_).bound_bytes;
-    for (std::size_t i = 0; i < sweep.size() && i < k_minimized && !stopped(); ++i) {
+    const std::size_t most = large_ ? k_minimized_large : k_minimized;
+    for (std::size_t i = 0; i < sweep.size() && i < most && !stopped(); ++i) {
       EvictionSettings settings = sweep[i];
-      std::int64_t low = bound - 1;
-      std::int64_t high = candidates_.keep_all().height_bytes;
-      for (int round = 0; round < k_minimize_rounds && high - low > k_granule_bytes; ++round) {
-        settings.limit_bytes = low + (high - low) / 2;
-        const Eviction eviction = candidates_.try_eviction(settings);
-        (eviction.fits ? high : low) = settings.limit_bytes;
-        if (!eviction.fits) continue;
-        if (offer(candidates_.evaluate(eviction.decisions))) best_settings_ = settings;
+      settings.limit_bytes = lowest_limit(settings);
+      const std::int64_t height = offer_walk(settings);
+      if (height > 0) lowest.emplace_back(height, settings);
+    }
+    std::stable_sort(lowest.begin(), lowest.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (std::size_t i = 0; i < lowest.size() && i < 2 && !large_; ++i) {
+      for (const std::int64_t part : {200, 100, 50, 25}) {
+        if (stopped()) return;
+        EvictionSettings settings = lowest[i].second;
+        settings.limit_bytes += settings.limit_bytes / part;
+        offer_walk(settings);
       }
     }
     offer(candidates_.lowest());
+  }
+
+  /// By bisection, as if every limit above one that can be kept could be kept.
+  std::int64_t lowest_limit(EvictionSettings settings) {
+    std::int64_t low =
+        budget_bound(candidates_.source(), candidates_.flow(), request_).bound_bytes - 1;
+    std::int64_t high = candidates_.keep_all().height_bytes;
+    for (int round = 0; round < k_minimize_rounds && high - low > k_granule_bytes; ++round) {
+      settings.limit_bytes = low + (high - low) / 2;
+      (candidates_.try_eviction(settings).fits ? high : low) = settings.limit_bytes;
+    }
+    return high;
+  }
+
+  /// Height of the plan of these settings; 0 when the walk does not fit.
+  std::int64_t offer_walk(const EvictionSettings& settings) {
+    const Eviction eviction = candidates_.try_eviction(settings);
+    if (!eviction.fits) return 0;
+    const Candidate candidate = candidates_.evaluate(eviction.decisions);
+    if (offer(candidate)) best_settings_ = settings;
+    return candidate.height_bytes;
   }
 
   /// Hill climbing on the weights of values (large: keep, small: remove) around the best settings.
@@ -265,12 +358,15 @@ class Search {
   static constexpr std::int64_t k_move_work = 400000;  // moves per node = this / ops
   static constexpr std::size_t k_carried_out = 10;
   static constexpr int k_fit_rounds = 6;
-  static constexpr std::size_t k_minimized = 4;
+  static constexpr std::size_t k_minimized = 20;
+  static constexpr std::size_t k_minimized_large = 2;
   static constexpr int k_minimize_rounds = 14;
 
   Candidates& candidates_;
   const SearchRequest& request_;
   Random random_;
+  Lessons& lessons_;
+  bool large_ = false;
   std::vector<BufferId> movable_;
   std::string method_;               // that is at work
   std::optional<Candidate> best_;    // of this method
@@ -318,14 +414,14 @@ const std::vector<SearchMethod>& search_methods() {
 namespace {
 
 SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
-                           const SearchRequest& request, std::int64_t budget_bytes,
-                           const SearchResult* smaller) {
-  SearchRequest point = request;
-  point.budget_bytes = budget_bytes;
-  const std::int64_t bound_step_ns = step_bound_ns(candidates.source(), candidates.flow(), point);
+                           const SearchRequest& request, const SearchResult* smaller,
+                           Lessons& lessons) {
+  const std::int64_t budget_bytes = request.budget_bytes;
+  const std::int64_t bound_step_ns = step_bound_ns(candidates.source(), candidates.flow(), request);
   candidates.set_budget(budget_bytes, bound_step_ns);
   const std::int64_t tried_before = candidates.tried();
-  const std::optional<Candidate> best = Search(candidates, point, smaller).run(point.method);
+  const std::optional<Candidate> best =
+      Search(candidates, request, smaller, lessons).run(request.method);
 
   SearchResult result;
   result.method = best ? best->method : request.method;
@@ -348,8 +444,9 @@ SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
 SearchResult search(const Trace& source, const SearchRequest& request) {
   require_plannable(source, request);
   Candidates candidates(source, request);
+  Lessons lessons;
   return search_budget(candidates, budget_bound(source, candidates.flow(), request), request,
-                       request.budget_bytes, nullptr);
+                       nullptr, lessons);
 }
 
 std::vector<SearchResult> sweep(const Trace& source, const SearchRequest& request,
@@ -358,11 +455,19 @@ std::vector<SearchResult> sweep(const Trace& source, const SearchRequest& reques
   Candidates candidates(source, request);
   const Infeasible bound = budget_bound(source, candidates.flow(), request);
   std::vector<SearchResult> results;
+  Lessons lessons;
   for (int i = 0; i < count; ++i) {
-    const std::int64_t budget_bytes =
+    SearchRequest point = request;
+    point.budget_bytes =
         count == 1 ? to_bytes : from_bytes + (to_bytes - from_bytes) * i / (count - 1);
     const SearchResult* smaller = results.empty() ? nullptr : &results.back();
-    results.push_back(search_budget(candidates, bound, request, budget_bytes, smaller));
+    // On a large body most budgets are left to the way of searching that was the best one nearby.
+    constexpr int k_all_methods_each = 5;
+    if (candidates.large() && request.method == "auto" && i % k_all_methods_each != 0 &&
+        lessons.contains(smaller->method)) {
+      point.method = smaller->method;
+    }
+    results.push_back(search_budget(candidates, bound, point, smaller, lessons));
   }
   return results;
 }
