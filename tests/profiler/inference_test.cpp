@@ -1,12 +1,12 @@
 // Generation with a key-value cache: against the forward pass of training over the same tokens, and
 // the bytes that it needs.
-#include <cstring>
+#include <map>
 
-#include "profiler/backend.h"
 #include "sim/check.h"
 #include "sim/timeline.h"
 #include "tests/catch.h"
 #include "tests/profiler/op_case.h"
+#include "tests/profiler/open_program.h"
 #include "tests/profiler/programs.h"
 #include "traces/error.h"
 
@@ -32,58 +32,6 @@ RunConfig inference(DType dtype = DType::f32) {
   return config;
 }
 
-/// A program that the test runs line by line and looks into.
-class OpenProgram {
- public:
-  OpenProgram(const RunConfig& config, Dataset data)
-      : trace_(build_program(config)),
-        data_(std::move(data)),
-        memory_(trace_, {.device_bytes = 64 << 20, .host_bytes = 0, .poison = true}, recorder_),
-        backend_(make_cpu_backend({trace_, memory_, recorder_, clock_}, &data_)) {}
-
-  /// Runs a section; `look` sees each op just before it runs.
-  template <class Look>
-  void run(const std::vector<Instruction>& section, std::int64_t step, Look look) {
-    for (const Instruction& line : section) {
-      if (line.kind == InstructionKind::alloc) memory_.allocate(line.buffer());
-      if (line.kind == InstructionKind::free) memory_.release(line.buffer());
-      if (line.kind != InstructionKind::run) continue;
-      look(trace_[line.op()]);
-      backend_->run(line.op(), step);
-    }
-  }
-  void run(const std::vector<Instruction>& section, std::int64_t step = 0) {
-    run(section, step, [](const Op&) {});
-  }
-
-  [[nodiscard]] Numbers numbers(BufferId id) const {
-    Numbers out;
-    for (std::int64_t i = 0; i < element_count(trace_[id]); ++i) {
-      out.push_back(trace_[id].dtype == DType::f64   ? at<double>(id, i)
-                    : trace_[id].dtype == DType::f32 ? at<float>(id, i)
-                                                     : at<std::int32_t>(id, i));
-    }
-    return out;
-  }
-  [[nodiscard]] const Program& program() const { return trace_.program; }
-  [[nodiscard]] const Trace& trace() const { return trace_; }
-
- private:
-  template <class T>
-  [[nodiscard]] double at(BufferId id, std::int64_t i) const {
-    T value;
-    std::memcpy(&value, memory_.pointer(id) + static_cast<std::size_t>(i) * sizeof(T), sizeof(T));
-    return static_cast<double>(value);
-  }
-
-  Trace trace_;
-  Dataset data_;
-  Clock clock_{false};
-  Recorder recorder_{clock_, 1024};
-  ProgramMemory memory_;
-  std::unique_ptr<Backend> backend_;
-};
-
 /// What one generation gave: tokens by sequence, prompt first, and the logits [B,V] that each
 /// generated token was chosen by.
 struct Generated {
@@ -92,7 +40,7 @@ struct Generated {
 };
 
 Generated generate(const RunConfig& config, const Dataset& data) {
-  OpenProgram p(config, data);
+  OpenProgram p(build_program(config), data);
   Generated out;
   out.tokens.resize(static_cast<std::size_t>(config.batch));
   const BufferId next = buffer_named(p.trace(), "input.next");
@@ -103,15 +51,15 @@ Generated generate(const RunConfig& config, const Dataset& data) {
   };
   const auto look = [&](const Op& op) {
     if (op.kind == OpKind::embedding_forward && op.name.ends_with("@prompt")) {
-      add(p.numbers(op.operands[0].buffer), config.prompt);
+      add(p.load(op.operands[0].buffer), config.prompt);
     }
-    if (op.kind == OpKind::most_likely) out.logits.push_back(p.numbers(op.operands[0].buffer));
+    if (op.kind == OpKind::most_likely) out.logits.push_back(p.load(op.operands[0].buffer));
   };
   p.run(p.program().init, 0, look);
-  add(p.numbers(next), 1);
+  add(p.load(next), 1);
   for (std::int64_t step = 0; step < config.generate; ++step) {
     p.run(p.program().body, step, look);
-    add(p.numbers(next), 1);
+    add(p.load(next), 1);
   }
   return out;
 }
@@ -121,12 +69,12 @@ Numbers full_forward(RunConfig config, const std::vector<std::string>& sequences
   config.sequence = static_cast<std::int64_t>(sequences[0].size());
   std::string text;
   for (const std::string& sequence : sequences) text += sequence;
-  OpenProgram p(config, Dataset::text(text + '\0'));
+  OpenProgram p(build_program(config), Dataset::text(text + '\0'));
   Numbers last;
   p.run(p.program().init);
   p.run(p.program().body, 0, [&](const Op& op) {
     if (op.kind != OpKind::softmax_cross_entropy_forward) return;
-    const Numbers all = p.numbers(op.operands[0].buffer);
+    const Numbers all = p.load(op.operands[0].buffer);
     const auto vocabulary = config.model.gpt2.vocabulary;
     for (std::int64_t b = 1; b <= config.batch; ++b) {
       const auto end = all.begin() + b * config.sequence * vocabulary;

@@ -1,12 +1,10 @@
 // The gradient of whole programs, in double precision: forward, backward and the order in which
 // gradients are accumulated, against central differences of the loss in every weight.
-#include <cstring>
 #include <functional>
 #include <map>
 
-#include "profiler/backend.h"
 #include "tests/catch.h"
-#include "tests/profiler/op_case.h"
+#include "tests/profiler/open_program.h"
 #include "tests/profiler/programs.h"
 
 using namespace tidemark;
@@ -15,37 +13,28 @@ using namespace tidemark::test;
 namespace {
 
 /// A program whose weights the test sets and whose gradients it sees.
-class OpenProgram {
+class Weighted {
  public:
-  explicit OpenProgram(RunConfig config)
-      : trace_(build_program(with_sgd(config))),
-        data_(data_for(config)),
-        memory_(trace_, {.device_bytes = 64 << 20, .host_bytes = 0, .poison = true}, recorder_),
-        backend_(make_cpu_backend({trace_, memory_, recorder_, clock_}, &data_)) {
-    for (const Instruction& line : trace_.program.init) perform(line);
-    for (std::size_t i = 0; i < trace_.buffers.size(); ++i) {
-      if (trace_.buffers[i].category == Category::weight) weights_[BufferId{i}] = load(BufferId{i});
+  explicit Weighted(RunConfig config)
+      : program_(build_program(with_sgd(config)), data_for(config)) {
+    program_.run(program_.program().init);
+    for (std::size_t i = 0; i < program_.trace().buffers.size(); ++i) {
+      const BufferId id{i};
+      if (program_.trace()[id].category == Category::weight) weights_[id] = program_.load(id);
     }
   }
 
   std::map<BufferId, Numbers>& weights() { return weights_; }
-  [[nodiscard]] const std::string& name_of(BufferId id) const { return trace_[id].name; }
+  [[nodiscard]] const std::string& name_of(BufferId id) const { return program_.trace()[id].name; }
 
   /// One step at `weights()`; the gradients are those that the optimizer was given.
   double loss(std::map<BufferId, Numbers>* gradients = nullptr) {
-    for (const auto& [id, values] : weights_) {
-      std::memcpy(memory_.pointer(id), values.data(), values.size() * sizeof(double));
-    }
-    for (const Instruction& line : trace_.program.body) {
-      const bool update =
-          line.kind == InstructionKind::run && trace_[line.op()].kind == OpKind::sgd_update;
-      if (update && gradients != nullptr) {
-        const Op& op = trace_[line.op()];
-        (*gradients)[op.operands[0].buffer] = load(op.operands[1].buffer);
-      }
-      perform(line);
-    }
-    return backend_->take_loss().value();
+    for (const auto& [id, values] : weights_) program_.store(id, values);
+    program_.run(program_.program().body, 0, [&](const Op& op) {
+      if (op.kind != OpKind::sgd_update || gradients == nullptr) return;
+      (*gradients)[op.operands[0].buffer] = program_.load(op.operands[1].buffer);
+    });
+    return program_.take_loss();
   }
 
  private:
@@ -53,23 +42,8 @@ class OpenProgram {
     config.optimizer.kind = Optimizer::sgd;
     return config;
   }
-  void perform(const Instruction& line) {
-    if (line.kind == InstructionKind::alloc) memory_.allocate(line.buffer());
-    if (line.kind == InstructionKind::free) memory_.release(line.buffer());
-    if (line.kind == InstructionKind::run) backend_->run(line.op(), 0);
-  }
-  [[nodiscard]] Numbers load(BufferId id) const {
-    Numbers values(static_cast<std::size_t>(element_count(trace_[id])));
-    std::memcpy(values.data(), memory_.pointer(id), values.size() * sizeof(double));
-    return values;
-  }
 
-  Trace trace_;
-  Dataset data_;
-  Clock clock_{false};
-  Recorder recorder_{clock_, 1024};
-  ProgramMemory memory_;
-  std::unique_ptr<Backend> backend_;
+  OpenProgram program_;
   std::map<BufferId, Numbers> weights_;
 };
 
@@ -78,7 +52,7 @@ void check_gradients(
     const RunConfig& config, const std::function<bool(const std::string&)>& is_chosen =
                                  [](const std::string&) { return true; }) {
   constexpr double k_step = 1e-5;
-  OpenProgram program(config);
+  Weighted program(config);
   std::map<BufferId, Numbers> gradients;
   program.loss(&gradients);
   for (auto& [id, values] : program.weights()) {

@@ -1,23 +1,22 @@
 // Losses, gradients and running statistics against PyTorch, from the same weights and data. The
 // formulas that make both are in make_reference.py.
 #include <cmath>
-#include <cstring>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "profiler/backend.h"
 #include "profiler/kernels/random.h"
 #include "sim/builder.h"
 #include "sim/op_table.h"
 #include "tests/catch.h"
+#include "tests/profiler/open_program.h"
+#include "tests/profiler/programs.h"
 
 using namespace tidemark;
+using namespace tidemark::test;
 using Json = nlohmann::json;
 
 namespace {
-
-using Numbers = std::vector<double>;
 
 const Json& reference() {
   static const Json json = [] {
@@ -88,11 +87,8 @@ Dataset data_of(const RunConfig& c) {
 class Training {
  public:
   explicit Training(const RunConfig& config)
-      : trace_(of_all_samples(build_program(config))),
-        data_(data_of(config)),
-        memory_(trace_, {.device_bytes = 64 << 20, .host_bytes = 0, .poison = true}, recorder_),
-        backend_(make_cpu_backend({trace_, memory_, recorder_, clock_}, &data_)) {
-    for (const Instruction& line : trace_.program.init) perform(line, 0);
+      : program_(of_all_samples(build_program(config)), data_of(config)) {
+    program_.run(program_.program().init);
     std::uint64_t row = 0;
     for (const Json& p : reference()["models"][config.model.name]["gradients"]) {
       set_weight(p, row++);
@@ -101,17 +97,18 @@ class Training {
 
   /// One step; the first gradients are kept.
   double step(std::int64_t index) {
-    for (const Instruction& line : trace_.program.body) {
-      if (line.kind == InstructionKind::run && index == 0) look_at(trace_[line.op()]);
-      perform(line, index);
-    }
-    return backend_->take_loss().value();
+    program_.run(program_.program().body, index, [&](const Op& op) {
+      if (index == 0) look_at(op);
+    });
+    return program_.take_loss();
   }
 
   [[nodiscard]] const Numbers& gradient(const std::string& weight) const {
     return gradients_.at(weight);
   }
-  [[nodiscard]] Numbers weight(const std::string& name) const { return load(buffer(name)); }
+  [[nodiscard]] Numbers weight(const std::string& name) const {
+    return program_.load(buffer_named(program_.trace(), name));
+  }
 
  private:
   /// The reference holds nothing out.
@@ -121,60 +118,31 @@ class Training {
     }
     return trace;
   }
-  void perform(const Instruction& line, std::int64_t step) {
-    if (line.kind == InstructionKind::alloc) memory_.allocate(line.buffer());
-    if (line.kind == InstructionKind::free) memory_.release(line.buffer());
-    if (line.kind == InstructionKind::run) backend_->run(line.op(), step);
-  }
 
   /// Gradients as backward made them: before they are clipped or used.
   void look_at(const Op& op) {
     if (op.phase != Phase::optimizer) return;
     for (const Operand& operand : op.operands) {
-      const std::string& name = trace_[operand.buffer].name;
+      const std::string& name = program_.trace()[operand.buffer].name;
       if (!name.ends_with(".gradient")) continue;
-      gradients_.emplace(name.substr(0, name.size() - 9), load(operand.buffer));
+      gradients_.emplace(name.substr(0, name.size() - 9), program_.load(operand.buffer));
     }
-  }
-
-  [[nodiscard]] BufferId buffer(const std::string& name) const {
-    for (std::size_t i = 0; i < trace_.buffers.size(); ++i) {
-      if (trace_.buffers[i].name == name) return BufferId{i};
-    }
-    throw std::runtime_error("no buffer " + name);
   }
 
   void set_weight(const Json& p, std::uint64_t row) {
-    const BufferId id = buffer(p["name"]);
-    REQUIRE(trace_[id].shape == p["shape"].get<std::vector<std::int64_t>>());
+    const BufferId id = buffer_named(program_.trace(), p["name"]);
+    const Buffer& buffer = program_.trace()[id];
+    REQUIRE(buffer.shape == p["shape"].get<std::vector<std::int64_t>>());
     const double offset = p["offset"], scale = p["scale"];
-    for (std::int64_t i = 0; i < element_count(trace_[id]); ++i) {
+    Numbers values;
+    for (std::int64_t i = 0; i < element_count(buffer); ++i) {
       const auto bits = static_cast<double>(random_24(1000 + row, static_cast<std::uint64_t>(i)));
-      const auto value = static_cast<float>(offset + scale * (bits * 0x1p-23 - 1));
-      if (trace_[id].dtype == DType::f32) {
-        reinterpret_cast<float*>(memory_.pointer(id))[i] = value;
-      } else {
-        reinterpret_cast<double*>(memory_.pointer(id))[i] = static_cast<double>(value);
-      }
+      values.push_back(static_cast<float>(offset + scale * (bits * 0x1p-23 - 1)));
     }
+    program_.store(id, values);
   }
 
-  [[nodiscard]] Numbers load(BufferId id) const {
-    Numbers out;
-    for (std::int64_t i = 0; i < element_count(trace_[id]); ++i) {
-      out.push_back(trace_[id].dtype == DType::f32
-                        ? static_cast<double>(reinterpret_cast<float*>(memory_.pointer(id))[i])
-                        : reinterpret_cast<double*>(memory_.pointer(id))[i]);
-    }
-    return out;
-  }
-
-  Trace trace_;
-  Dataset data_;
-  Clock clock_{false};
-  Recorder recorder_{clock_, 1024};
-  ProgramMemory memory_;
-  std::unique_ptr<Backend> backend_;
+  OpenProgram program_;
   std::map<std::string, Numbers> gradients_;
 };
 
