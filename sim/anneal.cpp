@@ -16,6 +16,31 @@ std::size_t at(Position position) {
   return static_cast<std::size_t>(position);
 }
 
+/// A schedule, and what it is worth.
+struct Found {
+  bool fits = false;
+  std::int64_t cost_ns = std::numeric_limits<std::int64_t>::max();
+  std::int64_t excess_bytes = std::numeric_limits<std::int64_t>::max();
+  std::vector<Moment> added;
+
+  /// Cheaper within the limit is better; else less above it.
+  [[nodiscard]] bool is_beaten_by(const ScheduleState& state) const {
+    const std::int64_t excess = state.excess_bytes();
+    if (excess == 0) return !fits || state.cost_ns() < cost_ns;
+    return !fits && excess < excess_bytes;
+  }
+  [[nodiscard]] bool is_beaten_by(const Found& other) const {
+    if (other.fits) return !fits || other.cost_ns < cost_ns;
+    return !fits && other.excess_bytes < excess_bytes;
+  }
+  void take(const ScheduleState& state) {
+    fits = state.excess_bytes() == 0;
+    cost_ns = state.cost_ns();
+    excess_bytes = state.excess_bytes();
+    added = state.added();
+  }
+};
+
 /// One search of its own. A move is undone when it is not accepted.
 class Lane {
  public:
@@ -36,22 +61,14 @@ class Lane {
     note();
   }
 
-  [[nodiscard]] bool fits() const { return best_fits_; }
-  [[nodiscard]] std::int64_t best_cost_ns() const { return best_cost_ns_; }
-  [[nodiscard]] const std::vector<Moment>& best() const { return best_; }
-  [[nodiscard]] Mover& mover() { return mover_; }
-
-  /// Cheaper within the limit; else less above it.
-  [[nodiscard]] bool better_than(const Lane& other) const {
-    if (best_fits_ != other.best_fits_) return best_fits_;
-    return best_fits_ ? best_cost_ns_ < other.best_cost_ns_ : best_excess_ < other.best_excess_;
-  }
+  [[nodiscard]] const Found& best() const { return best_; }
 
   /// One cooling from `hot` to `cold` mean costs of an op.
   template <class Stop>
   void cool(std::int64_t moves, double hot, double cold, const Stop& stop) {
     for (std::int64_t i = 0; i < moves && !mover_.movable().empty(); ++i) {
       if (i % 4096 == 0 && stop()) return;
+      if (i == moves / 2) round_ = {};  // by now it has forgotten where it came from
       if (i % 64 == 0) {
         const double t = static_cast<double>(i) / static_cast<double>(moves);
         temperature_ = mean_cost_ * hot * std::pow(cold / hot, t);
@@ -67,27 +84,23 @@ class Lane {
     note();
   }
 
-  /// From the best on, while combined moves improve it.
+  /// From where the last cooling led, and from the best when it is new.
   template <class Stop>
   void combine_moves(const CombineRequest& request, const Stop& stop) {
-    if (!best_fits_) return;
-    mover_.adopt(best_);
-    while (!stop() && combine(mover_, request)) note();
-  }
-
-  void note() {
-    const ScheduleState& state = mover_.state();
-    const bool fits = state.excess_bytes() == 0;
-    const bool better = fits ? !best_fits_ || state.cost_ns() < best_cost_ns_
-                             : !best_fits_ && state.excess_bytes() < best_excess_;
-    if (!better) return;
-    best_fits_ = fits;
-    best_cost_ns_ = state.cost_ns();
-    best_excess_ = state.excess_bytes();
-    best_ = state.added();
+    climb(Found(round_), request, stop);
+    if (best_.added != round_.added && best_.added != climbed_) climb(Found(best_), request, stop);
+    climbed_ = best_.added;
   }
 
  private:
+  /// While combined moves improve it.
+  template <class Stop>
+  void climb(const Found& from, const CombineRequest& request, const Stop& stop) {
+    if (!from.fits) return;
+    mover_.adopt(from.added);
+    while (!stop() && combine(mover_, request)) note();
+  }
+
   double energy() const {
     return static_cast<double>(mover_.state().cost_ns()) +
            price_ * static_cast<double>(mover_.state().excess_bytes());
@@ -105,6 +118,12 @@ class Lane {
     note();
   }
 
+  void note() {
+    const ScheduleState& state = mover_.state();
+    if (round_.is_beaten_by(state)) round_.take(state);
+    if (best_.is_beaten_by(state)) best_.take(state);
+  }
+
   static constexpr double k_price_step = 1.002;  // per 64 moves
 
   Mover mover_;
@@ -112,15 +131,14 @@ class Lane {
   double temperature_ = 1;
   double first_price_ = 1;
   double price_ = 1;  // of a byte above the limit at one execution
-  bool best_fits_ = false;
-  std::int64_t best_cost_ns_ = std::numeric_limits<std::int64_t>::max();
-  std::int64_t best_excess_ = std::numeric_limits<std::int64_t>::max();
-  std::vector<Moment> best_;
+  Found round_;       // of the colder half of a cooling, and combined
+  Found best_;
+  std::vector<Moment> climbed_;  // the best when it was last improved by combined moves
 };
 
 constexpr std::int64_t k_lanes = 2;
 constexpr std::int64_t k_first_round = 20000;  // moves per lane; each round has twice as many
-constexpr std::int64_t k_longest_round = 1000000;
+constexpr std::int64_t k_longest_round = 300000;
 constexpr double k_hot = 2;  // in mean costs of an op
 constexpr double k_cold = 0.01;
 constexpr std::int64_t k_combine_share = 20;  // of the moves of a round: tried again together
@@ -149,12 +167,13 @@ std::int64_t next_round(std::int64_t moves, std::int64_t nodes, const Timer& tim
   return std::clamp<std::int64_t>(2 * next > left ? left : next, 1000, k_longest_round);
 }
 
-const Lane& best_of(const std::vector<Lane>& lanes) {
-  return lanes[1].better_than(lanes[0]) ? lanes[1] : lanes[0];
+const Found& best_of(const std::vector<Lane>& lanes) {
+  const Found& first = lanes[0].best();
+  return first.is_beaten_by(lanes[1].best()) ? lanes[1].best() : first;
 }
 
-bool ended(const Lane& best, const AnnealRequest& request) {
-  return best.fits() && best.best_cost_ns() <= request.bound_ns;
+bool ended(const Found& best, const AnnealRequest& request) {
+  return best.fits && best.cost_ns <= request.bound_ns;
 }
 
 }  // namespace
@@ -174,18 +193,17 @@ AnnealResult anneal(const Dataflow& flow, const AnnealRequest& request) {
     search_together(lanes, moves, k_hot, timer);
     result.nodes += k_lanes * moves;
     result.cut = timer.over();
-    const Lane& best = best_of(lanes);
-    const std::int64_t cost_ns = best.fits() ? best.best_cost_ns() : -1;
+    const Found best = best_of(lanes);
+    const std::int64_t cost_ns = best.fits ? best.cost_ns : -1;
     if (request.progress && !request.progress(result.nodes, cost_ns)) result.cut = true;
-    const std::vector<Moment> from = best.best();
-    for (Lane& lane : lanes) lane.adopt(from);
+    for (Lane& lane : lanes) lane.adopt(best.added);
     moves = next_round(moves, result.nodes, timer);
   }
-  const Lane& best = best_of(lanes);
-  result.fits = best.fits();
-  result.cost_ns = best.best_cost_ns();
+  const Found& best = best_of(lanes);
+  result.fits = best.fits;
+  result.cost_ns = best.cost_ns;
   result.schedule = keep_all_schedule(flow);
-  for (const Moment m : best.best()) result.schedule.again[at(stage_of(m))].push_back(op_of(m));
+  for (const Moment m : best.added) result.schedule.again[at(stage_of(m))].push_back(op_of(m));
   return result;
 }
 

@@ -19,7 +19,7 @@ namespace tidemark {
 struct CombineRequest {
   std::int64_t tries = 20000;     // moves tried
   std::size_t most_moves = 4000;  // that are different, kept for the program
-  std::int64_t nodes = 200;       // of the solver's tree. The result is a function of these three.
+  std::int64_t nodes = 40;        // of the solver's tree. The result is a function of these three.
   double seconds = 0;             // of the solver, for each tree; 0 = no limit
 };
 

@@ -22,7 +22,7 @@ constexpr std::int64_t k_bound_nodes = 100;  // of the solver's tree, without a 
 constexpr std::int64_t k_exact_nodes = 1000;
 constexpr std::size_t k_exact_columns = 8000;
 constexpr std::size_t k_exact_columns_timed = 40000;
-constexpr std::size_t k_cuts[] = {1, 2, 4, 8};
+constexpr std::size_t k_cuts[] = {1, 2, 4, 8, 16};
 
 WindowLimits limits_of(const EngineRequest& request, double share) {
   if (request.time_limit_s <= 0) return {.cuts = 1, .seconds = 0, .nodes = k_bound_nodes};
