@@ -377,6 +377,7 @@ int plan(PlanOptions& options) {
   if (::isatty(STDERR_FILENO) != 0 && !options.quiet) fmt::print(stderr, "\r{:60}\r", "");
   if (g_stop != 0 && !result.feasible) {
     if (!options.quiet) fmt::print(stderr, "cancelled before a plan was found\n");
+    if (options.json) fmt::print("{}\n", result_json(result, options.request).dump(2));
     return k_exit_cancelled;
   }
   if (result.feasible) {
