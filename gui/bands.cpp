@@ -6,13 +6,15 @@ namespace tidemark {
 namespace {
 
 constexpr std::array<std::string_view, k_band_count> k_band_names = {
-    "weight",        "optimizer_state", "gradient",  "activation", "recomputed_activation",
-    "communication", "workspace",       "temporary", "input",      "overhead",
-    "unknown"};
+    "weight",        "optimizer_state", "kv_cache",
+    "gradient",      "activation",      "recomputed_activation",
+    "communication", "workspace",       "temporary",
+    "input",         "overhead",        "unknown"};
 
 constexpr std::array<Rgb, k_band_count> k_band_colours = {
     0xFF0072B2,  // weight: blue
     0xFF009E73,  // optimizer state: green
+    0xFFA0522D,  // key-value cache: brown
     0xFF56B4E9,  // gradient: sky blue
     0xFFE69F00,  // activation: orange
     0xFFFFD98A,  // recomputed activation: light orange
@@ -56,6 +58,8 @@ Band band_of(Category category) {
       return Band::weight;
     case Category::optimizer_state:
       return Band::optimizer_state;
+    case Category::kv_cache:
+      return Band::kv_cache;
     case Category::gradient:
       return Band::gradient;
     case Category::activation:

@@ -15,6 +15,7 @@ namespace tidemark {
 enum class Band : std::uint8_t {
   weight,
   optimizer_state,
+  kv_cache,
   gradient,
   activation,
   recomputed_activation,
@@ -25,7 +26,7 @@ enum class Band : std::uint8_t {
   overhead,  // allocator slack, framework, profiler
   unknown,
 };
-inline constexpr std::size_t k_band_count = 11;
+inline constexpr std::size_t k_band_count = 12;
 
 using BandBytes = std::array<std::int64_t, k_band_count>;
 

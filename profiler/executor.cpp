@@ -40,9 +40,30 @@ MemoryOptions memory_options(const RunOptions& options) {
 /// Every event of the run has its place before the run begins, up to a limit for very long runs.
 std::size_t expected_events(const Trace& program, std::int64_t steps) {
   const std::size_t once = program.program.init.size() + program.program.final.size();
-  const std::size_t each = program.program.body.size() + 2;
+  const std::size_t each =
+      program.program.body.size() + 2 +
+      (evaluates_after(program, program.meta.eval_every - 1)
+           ? program.program.eval.size() / static_cast<std::size_t>(program.meta.eval_every)
+           : 0);
   constexpr std::size_t k_limit = std::size_t{1} << 24;
   return std::min(2 * (once + each * static_cast<std::size_t>(steps)) + 64, k_limit);
+}
+
+/// What is appended to must have room for every step. Positions are linear in the step, so the last
+/// step is the one to look at; the checker looks at the first.
+void require_room(const Trace& program, std::int64_t steps) {
+  for (const Instruction& line : program.program.body) {
+    if (line.kind != InstructionKind::run) continue;
+    const Op& op = program[line.op()];
+    if (op.kind != OpKind::cached_attention_forward || steps < 1) continue;
+    const std::int64_t tokens = program[op.operands[0].buffer].shape[1];
+    const std::int64_t room = program[op.operands[1].buffer].shape[1];
+    const std::int64_t position = integer_at(op, "position", steps - 1);
+    if (position >= 0 && position <= room - tokens) continue;
+    throw InputError({program.meta.source, "op '" + op.name + "'",
+                      "steps that the cache of " + std::to_string(room) + " tokens has room for",
+                      std::to_string(steps)});
+  }
 }
 
 void require_executable(const Trace& program, const RunOptions& options) {
@@ -52,7 +73,10 @@ void require_executable(const Trace& program, const RunOptions& options) {
                       .expected = "2 (executable)",
                       .found = std::to_string(program.meta.level)});
   }
-  if (options.check) require_legal(program, program.meta.source);
+  if (options.check) {
+    require_legal(program, program.meta.source);
+    require_room(program, options.steps);
+  }
   if (options.backend == BackendKind::dry) return;
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
     const Op& op = program.ops[i];
@@ -135,12 +159,33 @@ class Execution {
     const std::optional<double> loss = backend_->take_loss();
     record.has_loss = loss.has_value();
     record.loss = loss.value_or(0);
-    steps_.push_back(record);
+    const std::size_t digests_before = digests_.size();
     if (options_.digests) add_digests(record.step);
+    steps_.push_back(record);
+    if (evaluates_after(program_, step) && !run_eval(steps_.back())) {
+      steps_.pop_back();
+      digests_.resize(digests_before);
+      return false;
+    }
     if (stream_ && is_stream_due()) stream();
-    if (options_.on_step) options_.on_step(record);
+    if (options_.on_step) options_.on_step(steps_.back());
     clock_.go();
     return true;
+  }
+
+  /// The evaluation after a step; its events stand between that step and the next. False when it
+  /// was cancelled.
+  bool run_eval(StepRecord& record) {
+    clock_.go();
+    const std::int64_t begin_ns = clock_.now_ns();
+    const bool whole = run_section(program_.program.eval, record.step);
+    backend_->drain();
+    record.eval_wall_ns = clock_.now_ns() - begin_ns;
+    clock_.stop();
+    const std::optional<double> loss = backend_->take_loss();
+    record.has_eval_loss = loss.has_value();
+    record.eval_loss = loss.value_or(0);
+    return whole;
   }
 
   /// False when it was cancelled.
@@ -156,14 +201,15 @@ class Execution {
     return true;
   }
 
-  /// Of what the training has made so far: every weight and optimizer state that is alive, in the
-  /// name of its original, which may wait on the host.
+  /// Of what the run has made so far: every weight, optimizer state and cache that is alive, in the
+  /// name of its original: a state may wait on the host.
   void add_digests(std::int32_t step) {
     std::vector<BufferId> held(program_.buffers.size());  // by original, where its content is
     for (std::size_t i = 0; i < program_.buffers.size(); ++i) {
       const Buffer& buffer = program_.buffers[i];
-      const bool is_state =
-          buffer.category == Category::weight || buffer.category == Category::optimizer_state;
+      const bool is_state = buffer.category == Category::weight ||
+                            buffer.category == Category::optimizer_state ||
+                            buffer.category == Category::kv_cache;
       const BufferId id{i};
       if (!is_state || buffer.storage.valid() || !memory_.is_live(id)) continue;
       const bool original = buffer.copy == 0;

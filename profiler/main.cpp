@@ -72,9 +72,11 @@ std::function<void(const StepRecord&)> step_printer(const CommandLine& line) {
   return [=](const StepRecord& step) {
     const std::int64_t every = std::max<std::int64_t>(1, steps / 10);
     const std::string loss = step.has_loss ? fmt::format("{:.6f}", step.loss) : "-";
+    const std::string eval =
+        step.has_eval_loss ? fmt::format("  eval loss {:.6f}", step.eval_loss) : "";
     const std::string text =
-        fmt::format("step {:>4}  loss {}  {}", step.step, loss, format_ns(step.wall_ns));
-    const bool chosen = step.step % every == 0 || step.step + 1 == steps;
+        fmt::format("step {:>4}  loss {}  {}{}", step.step, loss, format_ns(step.wall_ns), eval);
+    const bool chosen = step.step % every == 0 || step.step + 1 == steps || step.has_eval_loss;
     if (progress) fmt::print(stderr, "\r{:<60}\r", chosen && lines ? "" : text);
     if (chosen && lines) {
       fmt::print("{}\n", text);

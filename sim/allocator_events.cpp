@@ -52,7 +52,10 @@ std::vector<Event> allocator_events(const Trace& trace, int steps) {
   std::vector<Event> out;
   if (trace.events.empty()) {
     add_section(trace, trace.program.init, out);
-    for (int step = 0; step < steps; ++step) add_section(trace, trace.program.body, out);
+    for (int step = 0; step < steps; ++step) {
+      add_section(trace, trace.program.body, out);
+      if (evaluates_after(trace, step)) add_section(trace, trace.program.eval, out);
+    }
     add_section(trace, trace.program.final, out);
     return out;
   }

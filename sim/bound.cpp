@@ -147,7 +147,7 @@ Infeasible budget_bound(const Trace& source, const Dataflow& flow, Allowed allow
   std::vector<bool> parked(source.buffers.size(), false);
   for (const BufferId id : parkable) parked[id.index()] = true;
   std::vector<bool> live(source.buffers.size(), false);
-  for (const auto* section : {&source.program.init, &source.program.final}) {
+  for (const auto* section : {&source.program.init, &source.program.eval, &source.program.final}) {
     Infeasible bound = section_bound(source, *section, parked, live);
     if (bound.bound_bytes > worst.bound_bytes) worst = std::move(bound);
   }

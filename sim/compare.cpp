@@ -69,10 +69,11 @@ std::map<std::pair<std::int32_t, std::string>, std::int64_t> digests_of(const Tr
   return out;
 }
 
-std::map<std::int32_t, double> losses_of(const Trace& trace) {
+/// Losses of the steps, or of the evaluations after them.
+std::map<std::int32_t, double> losses_of(const Trace& trace, bool of_eval) {
   std::map<std::int32_t, double> out;
   for (const StepRecord& s : trace.steps) {
-    if (s.has_loss) out[s.step] = s.loss;
+    if (of_eval ? s.has_eval_loss : s.has_loss) out[s.step] = of_eval ? s.eval_loss : s.loss;
   }
   return out;
 }
@@ -83,13 +84,16 @@ void compare_results(const Trace& a, const Trace& b, Comparison& c) {
     equal = false;
     if (c.first_difference.empty()) c.first_difference = where;
   };
-  const auto b_losses = losses_of(b);
-  for (const auto& [step, loss] : losses_of(a)) {
-    const auto other = b_losses.find(step);
-    if (other == b_losses.end()) continue;
-    ++c.compared_steps;
-    if (std::bit_cast<std::uint64_t>(loss) != std::bit_cast<std::uint64_t>(other->second)) {
-      differ(fmt::format("step {}: loss {} and {}", step, loss, other->second));
+  for (const bool of_eval : {false, true}) {
+    const auto b_losses = losses_of(b, of_eval);
+    for (const auto& [step, loss] : losses_of(a, of_eval)) {
+      const auto other = b_losses.find(step);
+      if (other == b_losses.end()) continue;
+      if (!of_eval) ++c.compared_steps;
+      if (std::bit_cast<std::uint64_t>(loss) != std::bit_cast<std::uint64_t>(other->second)) {
+        differ(fmt::format("step {}: {}loss {} and {}", step, of_eval ? "eval " : "", loss,
+                           other->second));
+      }
     }
   }
   const auto b_digests = digests_of(b);

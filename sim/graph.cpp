@@ -150,9 +150,11 @@ void find_parkable(const Trace& source, Dataflow& flow) {
   };
   touch(source.program.init, refuse_copies);
   touch(source.program.body, refuse_copies);
-  touch(source.program.final, [&](const Op&, const Operand& operand) {
-    flow.values[operand.buffer.index()].parkable = false;
-  });
+  for (const auto* section : {&source.program.eval, &source.program.final}) {
+    touch(*section, [&](const Op&, const Operand& operand) {
+      flow.values[operand.buffer.index()].parkable = false;
+    });
+  }
   for (const BufferId id : flow.persistent) {
     if (!made[id.index()]) flow.values[id.index()].parkable = false;
   }

@@ -23,19 +23,14 @@ struct Band {
   const char* colour;  // Okabe and Ito 2008
 };
 // From the steadiest to the most varying, so that the lower bands do not wobble.
-constexpr Band k_bands[] = {{Category::weight, "#0072B2"},
-                            {Category::optimizer_state, "#009E73"},
-                            {Category::gradient, "#56B4E9"},
-                            {Category::activation, "#E69F00"},
-                            {Category::recomputed_activation, "#B87A00"},
-                            {Category::communication, "#CC79A7"},
-                            {Category::workspace, "#D55E00"},
-                            {Category::temporary, "#F0E442"},
-                            {Category::input, "#999999"},
-                            {Category::allocator_slack, "#BBBBBB"},
-                            {Category::framework, "#777777"},
-                            {Category::profiler, "#555555"},
-                            {Category::unknown, "#DDDDDD"}};
+constexpr Band k_bands[] = {
+    {Category::weight, "#0072B2"},          {Category::optimizer_state, "#009E73"},
+    {Category::kv_cache, "#A0522D"},        {Category::gradient, "#56B4E9"},
+    {Category::activation, "#E69F00"},      {Category::recomputed_activation, "#B87A00"},
+    {Category::communication, "#CC79A7"},   {Category::workspace, "#D55E00"},
+    {Category::temporary, "#F0E442"},       {Category::input, "#999999"},
+    {Category::allocator_slack, "#BBBBBB"}, {Category::framework, "#777777"},
+    {Category::profiler, "#555555"},        {Category::unknown, "#DDDDDD"}};
 
 std::string escaped(const std::string& text) {
   std::string out;

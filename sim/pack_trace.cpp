@@ -10,7 +10,7 @@ namespace {
 template <class Visit>
 void each_instruction(const Program& program, Visit visit) {
   std::int64_t time = 0;
-  for (const auto* section : {&program.init, &program.body, &program.final}) {
+  for (const auto* section : sections_of(program)) {
     for (const Instruction& line : *section) visit(line, time++);
   }
 }

@@ -2,16 +2,26 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
-#include "sim/baselines.h"
 #include "sim/bound.h"
 #include "sim/candidates.h"
+#include "sim/methods.h"
+#include "sim/milp.h"
 #include "sim/ways.h"
 #include "traces/error.h"
 
 namespace tidemark {
 namespace {
+
+void require_solver(const SearchRequest& request) {
+  if (request.method != "exact" || milp_available()) return;
+  throw InputError(InputError::Parts{.file = {},
+                                     .place = "--method exact",
+                                     .expected = "a build with CBC (coinor-libcbc-dev)",
+                                     .found = "a build without a solver"});
+}
 
 void require_plannable(const Trace& source, const SearchRequest& request) {
   if (source.meta.level < 2 || source.program.body.empty()) {
@@ -22,7 +32,7 @@ void require_plannable(const Trace& source, const SearchRequest& request) {
   }
   std::string names;
   for (const SearchMethod& method : search_methods()) {
-    if (method.name == request.method) return;
+    if (method.name == request.method) return require_solver(request);
     names += (names.empty() ? "" : ", ") + std::string(method.name);
   }
   throw InputError(InputError::Parts{.file = {},
@@ -31,27 +41,6 @@ void require_plannable(const Trace& source, const SearchRequest& request) {
                                      .found = "'" + request.method + "'"});
 }
 
-}  // namespace
-
-const std::vector<SearchMethod>& search_methods() {
-  static const std::vector<SearchMethod> methods = [] {
-    std::vector<SearchMethod> all{
-        {"auto", "the best of all, recompute and offload together"},
-        {"keep-all", "no decisions: only the placement"},
-        {"greedy", "recompute: offline eviction with exact next use, swept over its weights"},
-        {"offload", "the same eviction with copies to the host as the only way out"},
-        {"joint", "the same eviction with both ways out"},
-        {"state", "optimizer state on the host between updates, with joint eviction"},
-        {"anneal", "recompute: local search over schedules, started by greedy"},
-    };
-    for (const Baseline& baseline : baselines()) all.push_back({baseline.name, baseline.about});
-    return all;
-  }();
-  return methods;
-}
-
-namespace {
-
 SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
                            const SearchRequest& request, const SearchResult* smaller,
                            Lessons& lessons) {
@@ -59,8 +48,8 @@ SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
   const std::int64_t bound_step_ns = step_bound_ns(candidates.source(), candidates.flow(), request);
   candidates.set_budget(budget_bytes, bound_step_ns);
   const std::int64_t tried_before = candidates.tried();
-  const std::optional<Candidate> best = best_of_ways(candidates, request, smaller, lessons);
-
+  const WaysResult ways = best_of_ways(candidates, request, smaller, lessons);
+  const std::optional<Candidate>& best = ways.best;
   SearchResult result;
   result.method = best ? best->method : request.method;
   result.feasible = best.has_value();
@@ -73,6 +62,9 @@ SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
   if (!best) return result;
   result.planned = candidates.planned(*best);
   result.planned.plan.bound_step_ns = bound_step_ns;
+  if (candidates.keep_all().step_ns == candidates.flow().compute_ns()) {
+    result.planned.plan.bound_step_ns = std::max(bound_step_ns, ways.proven_cost_ns);
+  }
   result.planned.plan.bound_budget_bytes = bound.bound_bytes;
   return result;
 }

@@ -33,8 +33,27 @@ struct EstimateOptions {
   std::string accounting;
   std::int64_t batch = 0;
   std::int64_t sequence = 0;
+  std::string phase = "training";
+  std::int64_t prompt = 0;
+  std::int64_t generate = 0;
   bool json = false;
 };
+
+void apply_phase(const EstimateOptions& options, RunConfig& config) {
+  const auto phase = parse_enum<RunPhase>(options.phase);
+  const bool infers = phase == RunPhase::inference;
+  const bool has_tokens = options.prompt != 0 || options.generate != 0;
+  const bool trains =
+      options.sequence != 0 || !options.optimizer.empty() || !options.accounting.empty();
+  if (!phase || (infers ? trains : has_tokens)) {
+    throw InputError(InputError::Parts{
+        .place = "--phase",
+        .expected = "training, or inference with --prompt and --generate and none of --seq, "
+                    "--optimizer and --accounting",
+        .found = "'" + options.phase + "'" + (phase ? " with other options" : "")});
+  }
+  if (infers) set_inference(config, options.prompt, options.generate);
+}
 
 RunConfig config_of(const EstimateOptions& options) {
   RunConfig config = default_run(options.model);
@@ -49,6 +68,7 @@ RunConfig config_of(const EstimateOptions& options) {
     }
     config.optimizer.kind = *kind;
   }
+  apply_phase(options, config);
   return config;
 }
 
@@ -78,6 +98,11 @@ Json estimate_json(const Estimate& e, const Trace& trace, const Device& device) 
          {"step_ns", e.timeline.step_ns},
          {"step_flops", e.flops},
          {"time_source", "modelled"}};
+  if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
+    j["run_peak_bytes"] = e.timeline.run_peak.bytes;
+    j["cache_bytes"] = cache.bytes;
+    j["cache_bytes_per_token"] = cache.bytes_per_token;
+  }
   for (std::size_t i = 0; i < k_category_count; ++i) {
     j["by_category"][std::string(to_string(static_cast<Category>(i)))] =
         e.timeline.peak.by_category[i];
@@ -92,8 +117,15 @@ void estimate_text(const Estimate& e, const Trace& trace, const Device& device,
   fmt::print("  {}  the arena needs {} of {}\n", fits ? "FITS     " : "TOO LARGE",
              format_bytes(e.height_bytes), format_bytes(device.memory_bytes));
   fmt::print("  peak       {}\n", format_bytes(e.timeline.peak.bytes));
+  if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
+    fmt::print("  run peak   {}  with the prompt\n", format_bytes(e.timeline.run_peak.bytes));
+    fmt::print("  cache      {}, {} per token of a sequence\n", format_bytes(cache.bytes),
+               format_bytes(cache.bytes_per_token));
+  }
   const double step_s = static_cast<double>(e.timeline.step_ns) / 1e9;
-  const auto items = static_cast<double>(config.batch * std::max<std::int64_t>(config.sequence, 1));
+  const bool infers = config.phase == RunPhase::inference;
+  const auto items = static_cast<double>(
+      infers ? config.batch : config.batch * std::max<std::int64_t>(config.sequence, 1));
   fmt::print("  step       {} (modelled: roofline of the device table)\n",
              format_ns(e.timeline.step_ns));
   fmt::print("  speed      {:.0f} {}/s, {:.1f} TFLOP/s\n\n", items / step_s,
@@ -226,6 +258,9 @@ void add_estimate(CLI::App& app, int& exit_code) {
   verb->add_option("--seq", options->sequence, "tokens per sample; default of the model")
       ->check(whole_number());
   verb->add_option("--optimizer", options->optimizer, "sgd, momentum, adam or adamw");
+  verb->add_option("--phase", options->phase, "training, or inference with a key-value cache");
+  verb->add_option("--prompt", options->prompt, "inference: tokens that are given");
+  verb->add_option("--generate", options->generate, "inference: tokens to make, one per step");
   verb->add_option("--accounting", options->accounting,
                    "torch-eager: the bytes that PyTorch saves for backward, instead");
   verb->add_option("-o,--output", options->output, "also write the dry trace");

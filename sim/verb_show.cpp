@@ -77,6 +77,18 @@ Json show_json(const Trace& trace, const Timeline& timeline, const ShowOptions& 
          {"events", trace.events.size()},
          {"complete", is_whole(trace.health)},
          {"out_of_memory", ending_shortage(trace) != nullptr}};
+  if (timeline.eval_peak.change >= 0) {
+    j["eval_peak_bytes"] = timeline.eval_peak.bytes;
+    j["eval_every"] = trace.meta.eval_every;
+    j["eval_losses"] = Json::array();
+    for (const StepRecord& s : trace.steps) {
+      if (s.has_eval_loss) j["eval_losses"].push_back({{"step", s.step}, {"loss", s.eval_loss}});
+    }
+  }
+  if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
+    j["cache_bytes"] = cache.bytes;
+    j["cache_bytes_per_token"] = cache.bytes_per_token;
+  }
   if (f.has_peak) j["peak_bytes"] = timeline.peak.bytes;
   if (f.steps > 0) j["steps"] = f.steps;
   if (f.has_loss) {
@@ -95,6 +107,19 @@ std::string op_at(const Trace& trace, const Timeline& timeline, std::int64_t cha
   return op.valid() ? ", for '" + trace[op].name + "'" : "";
 }
 
+void print_eval_loss(const Trace& trace) {
+  const StepRecord* last = nullptr;
+  std::size_t count = 0;
+  for (const StepRecord& s : trace.steps) {
+    if (!s.has_eval_loss) continue;
+    last = &s;
+    ++count;
+  }
+  if (last == nullptr) return;
+  fmt::print("  eval loss {:.4f} after step {}, {} evaluations\n", last->eval_loss, last->step,
+             count);
+}
+
 void print_figures(const Trace& trace, const Timeline& timeline) {
   const RunFigures f = figures_of(trace);
   const std::string scope = peak_scope(trace, timeline);
@@ -106,6 +131,14 @@ void print_figures(const Trace& trace, const Timeline& timeline) {
   } else {
     fmt::print("\n  peak      {}: no allocation is left of the recording\n", scope);
   }
+  if (timeline.eval_peak.change >= 0) {
+    fmt::print("  eval peak {}  of an evaluation, after every {} steps\n",
+               format_bytes(timeline.eval_peak.bytes), trace.meta.eval_every);
+  }
+  if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
+    fmt::print("  cache     {}, {} per token of a sequence\n", format_bytes(cache.bytes),
+               format_bytes(cache.bytes_per_token));
+  }
   if (f.reserved_bytes > 0)
     fmt::print("  reserved  {}  of the device\n", format_bytes(f.reserved_bytes));
   if (f.host_peak_bytes > 0) fmt::print("  host      {}\n", format_bytes(f.host_peak_bytes));
@@ -114,6 +147,7 @@ void print_figures(const Trace& trace, const Timeline& timeline) {
   if (f.has_loss) {
     fmt::print("  loss      {:.4f} -> {:.4f} in {} steps{}\n", f.first_loss, f.last_loss, f.steps,
                trace.meta.kind == TraceKind::planned ? " (expected)" : "");
+    print_eval_loss(trace);
   }
 }
 

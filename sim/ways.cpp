@@ -10,6 +10,7 @@
 #include "sim/engine.h"
 #include "sim/methods.h"
 #include "sim/random.h"
+#include "traces/error.h"
 
 namespace tidemark {
 namespace {
@@ -48,8 +49,9 @@ class Search {
     const bool all = method == "auto";
     const bool offload = settings_of(request_).allow_offload;
     if (all || method == "greedy") evict_by("greedy", request_.allow_recompute, false);
-    if (method == "anneal") evict_by("greedy", request_.allow_recompute, false);
-    if (method == "anneal" || (all && !large_)) anneal_schedules();
+    const bool exact = method == "exact";
+    if (method == "anneal" || exact) evict_by("greedy", request_.allow_recompute, false);
+    if (method == "anneal" || exact || (all && !large_)) anneal_schedules(exact);
     if (all || method == "offload") evict_by("offload", false, offload);
     if (all || method == "joint") evict_by("joint", request_.allow_recompute, offload);
     if (method == "state" || (all && (!large_ || !best_))) park_states(offload);
@@ -59,6 +61,9 @@ class Search {
     }
     return best_;
   }
+
+  /// Not below step_bound_ns(); of the ops of the body, back to back.
+  [[nodiscard]] std::int64_t proven_cost_ns() const { return proven_cost_ns_; }
 
  private:
   /// The plan for a smaller budget fits in this one.
@@ -126,18 +131,20 @@ class Search {
   }
 
   /// Local search over schedules (sim/engine.h), from the best plan on when that only recomputes.
-  /// It limits live bytes; the limit moves down until the placement fits too.
-  void anneal_schedules() {
+  /// It limits live bytes; the limit moves down until the placement fits too. `exact`: with a proof
+  /// for the budget itself.
+  void anneal_schedules(bool exact) {
     if (!request_.allow_recompute || stopped() || best_extra_ns() == 0) return;
-    method_ = "anneal";
+    method_ = exact ? "exact" : "anneal";
     const Dataflow& flow = candidates_.flow();
     const auto ops = static_cast<std::int64_t>(flow.body.size());
     EngineRequest wish;
     wish.limit_bytes = candidates_.budget_bytes();
     wish.nodes = candidates_.nodes() * std::clamp<std::int64_t>(k_move_work / (ops + 1), 20, 1000);
     wish.seed = request_.seed;
-    wish.bound_cost_ns = 0;
-    wish.time_limit_s = request_.time_limit_s / 4;
+    wish.exact = exact;
+    wish.bound_cost_ns = exact ? -1 : 0;
+    wish.time_limit_s = exact ? request_.time_limit_s : request_.time_limit_s / 4;
     wish.progress = [this](const EngineProgress&) { return !stopped(); };
     const auto recomputes = [](const Decision& d) { return d.kind == DecisionKind::recompute; };
     if (best_ && std::all_of(best_->decisions.begin(), best_->decisions.end(), recomputes)) {
@@ -145,6 +152,9 @@ class Search {
     }
     for (int round = 0; round < k_fit_rounds && !stopped(); ++round) {
       const EngineResult result = run_engine(flow, wish);
+      if (wish.exact) note_proof(result);
+      wish.exact = false;
+      wish.bound_cost_ns = 0;
       if (!result.fits || (best_ && result.cost_ns >= best_->step_ns)) return;
       const Candidate candidate = candidates_.evaluate(decisions_of(flow, result.schedule));
       offer(candidate);
@@ -153,6 +163,17 @@ class Search {
       wish.start = result.schedule;
       wish.nodes /= 2;
     }
+  }
+
+  /// A bound on recomputation alone; offload may do better.
+  void note_proof(const EngineResult& result) {
+    if (!result.refused.empty() && !result.proven_optimal()) {
+      throw InputError(InputError::Parts{.file = {},
+                                         .place = "--method exact",
+                                         .expected = "a body small enough to be solved",
+                                         .found = result.refused});
+    }
+    if (!settings_of(request_).allow_offload) proven_cost_ns_ = result.bound_cost_ns;
   }
 
   void try_baseline(const Baseline& baseline) {
@@ -402,13 +423,18 @@ class Search {
   std::optional<Candidate> others_;  // of those before
   const Trace* smaller_ = nullptr;   // the plan for the next smaller budget of a sweep
   std::optional<EvictionSettings> best_settings_;
+  std::int64_t proven_cost_ns_ = 0;  // no schedule of recomputations within the budget costs less
 };
 
 }  // namespace
 
-std::optional<Candidate> best_of_ways(Candidates& candidates, const SearchRequest& request,
-                                      const SearchResult* smaller, Lessons& lessons) {
-  return Search(candidates, request, smaller, lessons).run(request.method);
+WaysResult best_of_ways(Candidates& candidates, const SearchRequest& request,
+                        const SearchResult* smaller, Lessons& lessons) {
+  Search ways(candidates, request, smaller, lessons);
+  WaysResult result;
+  result.best = ways.run(request.method);
+  result.proven_cost_ns = ways.proven_cost_ns();
+  return result;
 }
 
 }  // namespace tidemark

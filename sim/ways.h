@@ -1,6 +1,7 @@
 // The ways of searching for one budget, one after the other; the best plan of all wins.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,10 +19,15 @@ struct Lesson {
 };
 using Lessons = std::map<std::string, Lesson>;  // by method
 
-/// The best plan within the budget of `candidates` by the method of the request; none when no way
-/// found one. `smaller` is the result for a smaller budget, null when there is none.
-[[nodiscard]] std::optional<Candidate> best_of_ways(Candidates& candidates,
-                                                    const SearchRequest& request,
-                                                    const SearchResult* smaller, Lessons& lessons);
+struct WaysResult {
+  std::optional<Candidate> best;    // within the budget of the candidates; none when none was found
+  std::int64_t proven_cost_ns = 0;  // of the ops of the body, back to back: no plan takes less;
+                                    // 0 = nothing beyond step_bound_ns() was proven
+};
+
+/// By the method of the request. `smaller` is the result for a smaller budget, null when there is
+/// none.
+[[nodiscard]] WaysResult best_of_ways(Candidates& candidates, const SearchRequest& request,
+                                      const SearchResult* smaller, Lessons& lessons);
 
 }  // namespace tidemark

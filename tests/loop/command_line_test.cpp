@@ -375,3 +375,84 @@ TEST_CASE("estimate says whether a model fits a device, and writes a trace that 
   CHECK(shown.out.find("loss") == std::string::npos);
   CHECK(shown.out.find("modelled") != std::string::npos);
 }
+
+TEST_CASE("inference: recorded, shown, dry and estimated with the same bytes of cache") {
+  const Folder folder;
+  const std::string tokens = "gpt2-tiny --batch 2 --phase inference --prompt 20 --generate 12 ";
+  const Result cpu = call(folder, "profile " + tokens + "--quiet -o cpu.tmk");
+  INFO(cpu.error);
+  REQUIRE(cpu.code == 0);
+  REQUIRE(call(folder, "profile " + tokens + "--backend dry --quiet -o dry.tmk").code == 0);
+  const Json shown = Json::parse(call(folder, "show cpu.tmk --json").out);
+  const Json dry = Json::parse(call(folder, "show dry.tmk --json").out);
+  const Json estimated = Json::parse(call(folder, "estimate " + tokens + "--json").out);
+  // 2 x layers x batch x tokens x channels x 4 bytes; of one token of one sequence.
+  for (const Json& figures : {shown, dry, estimated}) {
+    CHECK(figures["cache_bytes"] == 2 * 4 * 2 * 32 * 64 * 4);
+    CHECK(figures["cache_bytes_per_token"] == 2 * 4 * 64 * 4);
+    CHECK(figures["by_category"]["kv_cache"] == 2 * 4 * 2 * 32 * 64 * 4);
+    CHECK(figures["peak_bytes"] == shown["peak_bytes"]);
+    CHECK(figures["run_peak_bytes"] == shown["run_peak_bytes"]);
+  }
+  CHECK(shown["steps"] == 12);
+  CHECK(call(folder, "show cpu.tmk").out.find("per token of a sequence") != std::string::npos);
+  const Result small = call(folder, "profile " + tokens + "--device-memory 1MiB -o none.tmk");
+  CHECK(small.code == 3);
+  const Result planned = call(folder, "plan cpu.tmk --budget 90% -o plan.tmk --json");
+  INFO(planned.error);
+  CHECK(planned.code <= 1);
+}
+
+TEST_CASE("inference and evaluation: flags that make no sense are refused") {
+  const Folder folder;
+  const std::string infer = "profile gpt2-tiny --phase inference ";
+  require_refused(folder, infer, "--prompt");
+  require_refused(folder, infer + "--prompt 4", "--generate");
+  require_refused(folder, infer + "--prompt 0 --generate 4", "--prompt");
+  require_refused(folder, infer + "--prompt 60 --generate 5", "--prompt + --generate");
+  for (const char* flag : {"--seq 8", "--steps 2", "--lr 0.1", "--dropout 0.1", "--eval-every 2"}) {
+    require_refused(folder, infer + "--prompt 4 --generate 4 " + flag, "exclude");
+  }
+  require_refused(folder, "profile gpt2-tiny --prompt 4", "exclude");
+  require_refused(folder, "profile gpt2-tiny --phase dreaming", "training, inference");
+  require_refused(folder, "profile mlp-tiny --phase inference --prompt 4 --generate 4", "gpt2");
+  require_refused(folder, "estimate gpt2-tiny --phase inference", "--prompt");
+  require_refused(folder, "estimate gpt2-tiny --generate 4", "--phase");
+  require_refused(folder, "estimate gpt2-tiny --phase inference --prompt 4 --generate 4 --seq 8",
+                  "--phase");
+  require_refused(folder, "profile gpt2-tiny --eval-every 0", "--eval-every");
+  require_refused(folder, "profile gpt2-tiny --attention-dropout 1", "--attention-dropout");
+  write(folder / "few.txt", std::string(500, 'a'));
+  require_refused(folder, "profile gpt2-tiny --eval-every 2 --data few.txt", "held out");
+}
+
+TEST_CASE("a run with evaluations is shown, planned, executed and compared to the bit") {
+  const Folder folder;
+  const Result r = call(folder, "profile gpt2-tiny --batch 4 --steps 5 --eval-every 2 -o run.tmk");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  CHECK(r.out.find("  eval loss ") != std::string::npos);
+  CHECK(r.out.find("peak of an evaluation") != std::string::npos);
+  const Json run = Json::parse(call(folder, "show run.tmk --json").out);
+  const auto eval_peak = run["eval_peak_bytes"].get<std::int64_t>();
+  CHECK(eval_peak > 0);
+  CHECK(eval_peak < run["peak_bytes"].get<std::int64_t>());
+  CHECK(run["eval_losses"].size() == 2);
+  CHECK(run["eval_losses"][1]["step"] == 3);
+
+  REQUIRE(call(folder, "plan run.tmk --budget 60% -o planned.tmk").code == 0);
+  const Json planned = Json::parse(call(folder, "show planned.tmk --json").out);
+  CHECK(planned["eval_peak_bytes"] == eval_peak);
+  REQUIRE(call(folder, "profile --schedule planned.tmk --quiet -o measured.tmk").code == 0);
+  const Json diff = Json::parse(call(folder, "diff planned.tmk measured.tmk --json").out);
+  CHECK(diff["peak_error_bytes"] == 0);
+  CHECK(diff["bitwise_equal"] == true);
+  const Json measured = Json::parse(call(folder, "show measured.tmk --json").out);
+  CHECK(measured["eval_losses"] == run["eval_losses"]);
+
+  // Below what an evaluation needs there is no plan, whatever the body could be made to need; only
+  // optimizer state on the host lowers both.
+  const Result none =
+      call(folder, "plan run.tmk --allow recompute --budget " + std::to_string(eval_peak - 256));
+  CHECK(none.code == 1);
+}
