@@ -201,16 +201,24 @@ class Execution {
     return true;
   }
 
-  /// Of what the run has made so far: every weight, optimizer state and cache that is alive.
+  /// Of what the run has made so far: every weight, optimizer state and cache that is alive, in the
+  /// name of its original: a state may wait on the host.
   void add_digests(std::int32_t step) {
+    std::vector<BufferId> held(program_.buffers.size());  // by original, where its content is
     for (std::size_t i = 0; i < program_.buffers.size(); ++i) {
       const Buffer& buffer = program_.buffers[i];
       const bool is_state = buffer.category == Category::weight ||
                             buffer.category == Category::optimizer_state ||
                             buffer.category == Category::kv_cache;
       const BufferId id{i};
-      if (!is_state || buffer.copy != 0 || buffer.storage.valid() || !memory_.is_live(id)) continue;
-      if (const auto hash = backend_->digest(id)) digests_.push_back({step, id, *hash});
+      if (!is_state || buffer.storage.valid() || !memory_.is_live(id)) continue;
+      const bool original = buffer.copy == 0;
+      if (original || buffer.origin.valid()) held[original ? i : buffer.origin.index()] = id;
+    }
+    for (std::size_t i = 0; i < held.size(); ++i) {
+      if (!held[i].valid()) continue;
+      if (const auto hash = backend_->digest(held[i]))
+        digests_.push_back({step, BufferId{i}, *hash});
     }
   }
 

@@ -39,6 +39,12 @@ Trace apply_plan(const Trace& source, const Dataflow& flow,
   const std::vector<AroundOp> plan = order_decisions(source, flow, settled);
 
   BodyWriter body(source, flow);
+  for (std::size_t row = 0; row < settled.size(); ++row) {
+    const Decision& d = settled[row];
+    if (d.kind != DecisionKind::offload || !flow[d.buffer].parkable) continue;
+    body.at(DecisionId{row}, d.until);
+    body.park(d.buffer);
+  }
   for (std::size_t position = 0; position < flow.body.size(); ++position) {
     const OpId op = flow.body[position].op;
     const AroundOp& around = plan[position];
@@ -59,6 +65,11 @@ Trace apply_plan(const Trace& source, const Dataflow& flow,
     }
     body.run(op);
     each(around.stores, [&](const Decision& d) { body.store(d.buffer); });
+  }
+
+  for (const DecisionId id : plan.back().releases) {
+    body.at(id, flow.body.back().op);
+    body.release();
   }
 
   Trace planned = body.finish();

@@ -1,6 +1,7 @@
 #include "sim/body_writer.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 namespace tidemark {
@@ -150,10 +151,24 @@ void BodyWriter::store(BufferId buffer) {
   Offload& o = offload();
   o.source = buffer;
   o.device = current_[buffer.index()];
-  o.host = add_buffer(buffer, "~host");
-  out_.buffers[o.host.index()].space.kind = SpaceKind::host_pinned;
+  if (!o.host.valid()) o.host = add_host_buffer(buffer);
   o.stored_event = next_event_++;
   move(stream_of(StreamKind::device_to_host, "device to host"), o.device, o.host, o.stored_event);
+}
+
+BufferId BodyWriter::add_host_buffer(BufferId origin) {
+  const BufferId host = add_buffer(origin, "~host");
+  out_.buffers[host.index()].space.kind = SpaceKind::host_pinned;
+  return host;
+}
+
+void BodyWriter::park(BufferId buffer) {
+  Offload& o = offload();
+  o.source = buffer;
+  o.host = add_host_buffer(buffer);
+  parked_.push_back(decision_);
+  lasting_.resize(out_.buffers.size(), false);
+  lasting_[o.host.index()] = true;
 }
 
 void BodyWriter::release() {
@@ -194,6 +209,7 @@ void BodyWriter::number_versions() {
 
 void BodyWriter::write_body() {
   const auto moves = [this](BufferId id) {
+    if (id.index() < lasting_.size() && lasting_[id.index()]) return false;
     const BufferId origin = out_[id].origin;
     return id != origin || flow_[origin].local;
   };
@@ -217,9 +233,66 @@ void BodyWriter::write_body() {
   }
 }
 
+/// The last op of init that touches a parked buffer is followed by its move, so that not all states
+/// are on the device at once; final frees what is on the host then.
+void BodyWriter::write_init() {
+  struct Touch {
+    std::size_t line = 0;
+    std::int32_t version = 0;
+  };
+  std::vector<Touch> last(flow_.values.size());
+  const std::vector<Instruction> source = std::exchange(out_.program.init, {});
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    if (source[i].kind != InstructionKind::run) continue;
+    for (const Operand& operand : out_[source[i].op()].operands) {
+      Touch& touch = last[storage_of(out_, operand.buffer).index()];
+      touch = {i, std::max(touch.version, operand.writes)};
+    }
+  }
+  std::map<std::size_t, std::vector<DecisionId>> moves;  // by line of init
+  std::vector<BufferId> host_of(flow_.values.size());
+  for (const DecisionId id : parked_) {
+    const Offload& o = offloads_[id.index()];
+    moves[last[o.source.index()].line].push_back(id);
+    host_of[o.source.index()] = o.host;
+  }
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    out_.program.init.push_back(source[i]);
+    const auto here = moves.find(i);
+    if (here == moves.end()) continue;
+    for (const DecisionId id : here->second) {
+      at(id, source[i].op());
+      move_in_init(last[offload().source.index()].version);
+    }
+  }
+  for (Instruction& line : out_.program.final) {
+    if (line.kind != InstructionKind::free) continue;
+    const BufferId host = host_of[line.buffer().index()];
+    if (host.valid()) line.index = host.value;
+  }
+}
+
+void BodyWriter::move_in_init(std::int32_t version) {
+  const Offload o = offload();
+  lines_.clear();
+  const std::int64_t done = next_event_++;
+  move(stream_of(StreamKind::device_to_host, "device to host"), o.source, o.host, done);
+  add_event(OpKind::wait_event, k_compute, done, {});
+  std::vector<Instruction>& init = out_.program.init;
+  init.push_back(line_of(InstructionKind::alloc, o.host.value));
+  for (const Line& line : lines_) {
+    for (Operand& operand : out_.ops[line.op.index()].operands) {
+      (operand.reads >= 0 ? operand.reads : operand.writes) = operand.reads >= 0 ? version : 1;
+    }
+    init.push_back(line_of(InstructionKind::run, line.op.value));
+  }
+  init.push_back(line_of(InstructionKind::free, o.source.value));
+}
+
 Trace BodyWriter::finish() {
   number_versions();
   write_body();
+  if (!parked_.empty()) write_init();
   return std::move(out_);
 }
 

@@ -33,6 +33,10 @@ class BodyWriter {
   void fetch();
   void arrive();
 
+  /// Optimizer state lives on the host from the end of init on; then fetch(), arrive(), store() and
+  /// release() follow in this order, in every step.
+  void park(BufferId buffer);
+
   /// The planned trace without its decisions; the writer is empty afterwards.
   [[nodiscard]] Trace finish();
 
@@ -49,6 +53,7 @@ class BodyWriter {
   };
 
   BufferId add_buffer(BufferId origin, const char* suffix);
+  BufferId add_host_buffer(BufferId origin);
   Op& add_op(OpKind kind, const std::string& name, StreamId stream);
   void add_event(OpKind kind, StreamId stream, std::int64_t event, std::vector<BufferId> touches);
   void add_copy(StreamId stream, BufferId from, BufferId to);
@@ -56,6 +61,8 @@ class BodyWriter {
   StreamId stream_of(StreamKind kind, const char* name);
   Offload& offload() { return offloads_[decision_.index()]; }
 
+  void write_init();
+  void move_in_init(std::int32_t version);
   void number_versions();
   void write_body();
 
@@ -66,6 +73,8 @@ class BodyWriter {
   std::vector<std::int32_t> buffer_copies_;  // by row of the source
   std::vector<std::int32_t> op_copies_;      // by row of the source
   std::vector<Offload> offloads_;            // by decision
+  std::vector<DecisionId> parked_;
+  std::vector<bool> lasting_;  // added rows that live through the body
   std::int64_t next_event_ = 0;
   DecisionId decision_;
   OpId place_;

@@ -64,8 +64,9 @@ void sort_largest_first(const Trace& source, std::vector<BufferId>& buffers) {
 }
 
 /// What lives at the worst moment of a section that no decision changes; `live` is carried on.
+/// `parked` need not be on the device at any moment that counts.
 Infeasible section_bound(const Trace& source, const std::vector<Instruction>& section,
-                         std::vector<bool>& live) {
+                         const std::vector<bool>& parked, std::vector<bool>& live) {
   const Space device{SpaceKind::device, source.meta.rank};
   std::int64_t bytes = 0;
   for (std::size_t row = 0; row < live.size(); ++row) {
@@ -73,6 +74,7 @@ Infeasible section_bound(const Trace& source, const std::vector<Instruction>& se
   }
   const auto carry_out = [&](const Instruction& line, std::vector<bool>& at_once) {
     if (line.kind == InstructionKind::run || source[line.buffer()].space != device) return;
+    if (parked[line.buffer().index()]) return;
     const bool begins = line.kind == InstructionKind::alloc;
     at_once[line.buffer().index()] = begins;
     bytes += (begins ? 1 : -1) * counted_bytes(source[line.buffer()]);
@@ -97,6 +99,14 @@ Infeasible section_bound(const Trace& source, const std::vector<Instruction>& se
   }
   sort_largest_first(source, worst.binding_buffers);
   return worst;
+}
+
+std::vector<BufferId> parkable_values(const Dataflow& flow, Allowed allowed) {
+  std::vector<BufferId> found;
+  for (std::size_t row = 0; row < flow.values.size() && allowed.offload; ++row) {
+    if (flow.values[row].parkable) found.emplace_back(row);
+  }
+  return found;
 }
 
 Infeasible body_bound(const Trace& source, const Dataflow& flow, Allowed allowed) {
@@ -131,10 +141,14 @@ Infeasible body_bound(const Trace& source, const Dataflow& flow, Allowed allowed
 }
 
 Infeasible budget_bound(const Trace& source, const Dataflow& flow, Allowed allowed) {
-  Infeasible worst = body_bound(source, flow, allowed);
+  const std::vector<BufferId> parkable = parkable_values(flow, allowed);
+  Infeasible worst = parkable.empty() ? body_bound(source, flow, allowed)
+                                      : body_bound(source, with_parked(flow, parkable), allowed);
+  std::vector<bool> parked(source.buffers.size(), false);
+  for (const BufferId id : parkable) parked[id.index()] = true;
   std::vector<bool> live(source.buffers.size(), false);
   for (const auto* section : {&source.program.init, &source.program.eval, &source.program.final}) {
-    Infeasible bound = section_bound(source, *section, live);
+    Infeasible bound = section_bound(source, *section, parked, live);
     if (bound.bound_bytes > worst.bound_bytes) worst = std::move(bound);
   }
   return worst;
@@ -281,7 +295,10 @@ std::int64_t step_bound_ns(const Dataflow& flow, const std::vector<double>& begi
                            const SearchRequest& request) {
   const Allowed allowed = allowed_by(request);
   const std::vector<Gap> gaps = gaps_of(flow, allowed);
-  const std::vector<std::int64_t> live = keep_all_bytes(flow);
+  const std::vector<BufferId> parkable = parkable_values(flow, allowed);
+  // State on the host costs nothing here: its copies are not tied to the moments before and after.
+  const std::vector<std::int64_t> live =
+      keep_all_bytes(parkable.empty() ? flow : with_parked(flow, parkable));
   double best = begin_ns.back();
   for (const Position t : moments(live, request.budget_bytes, gaps.size())) {
     const double own_ns = begin_ns[at(t) + 1] - begin_ns[at(t)];

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "sim/units.h"
 #include "traces/error.h"
@@ -24,7 +25,7 @@ struct Group {
 class Order {
  public:
   Order(const Trace& source, const Dataflow& flow, std::vector<Decision>& decisions)
-      : source_(source), flow_(flow), decisions_(decisions), around_(flow.body.size()) {}
+      : source_(source), flow_(flow), decisions_(decisions), around_(flow.body.size() + 1) {}
 
   std::vector<AroundOp> run() {
     for (std::size_t row = 0; row < decisions_.size(); ++row) collect(DecisionId{row});
@@ -32,7 +33,9 @@ class Order {
     for (auto group = groups_.rbegin(); group != groups_.rend(); ++group) {
       spread(group->first, group->second);
     }
-    for (std::size_t row = 0; row < decisions_.size(); ++row) settle(DecisionId{row});
+    for (std::size_t row = 0; row < decisions_.size(); ++row) {
+      if (!parks(DecisionId{row})) settle(DecisionId{row});
+    }
     for (auto& [until, group] : groups_) add_clones(until, group);
     for (AroundOp& around : around_) order_transfers(around);
     return std::move(around_);
@@ -64,6 +67,7 @@ class Order {
     if (!buffer.valid() || buffer.index() >= source_.buffers.size()) {
       refuse(id, "a buffer of the trace", fmt::format("buffer {}", buffer.value));
     }
+    if (parks(id)) return settle_parked(id);
     if (!flow_[buffer].movable || flow_[buffer].producer < 0) {
       refuse(id, "a buffer that one step allocates, with bytes of its own, for computing only",
              name(buffer));
@@ -172,6 +176,36 @@ class Order {
     around_[at(until)].arrivals.push_back(id);
   }
 
+  bool parks(DecisionId id) const {
+    const Decision& d = (*this)[id];
+    return d.kind == DecisionKind::offload && flow_[d.buffer].parkable;
+  }
+
+  void settle_parked(DecisionId id) {
+    Decision& d = decisions_[id.index()];
+    const Position first = flow_[d.buffer].uses.front();
+    const Position last = flow_[d.buffer].last_use();
+    if (!parked_.insert(d.buffer).second) {
+      refuse(id, "one decision per optimizer state", "a second one for " + name(d.buffer));
+    }
+    if (position_of(id, d.until, "until") != first) {
+      refuse(id, fmt::format("{} until its first use", name(d.buffer)), name(d.until));
+    }
+    if (!d.fetch_before.valid()) d.fetch_before = d.until;
+    const Position fetch = position_of(id, d.fetch_before, "fetch");
+    const Position end = static_cast<Position>(flow_.body.size());
+    const Position release =
+        d.release_before.valid() ? position_of(id, d.release_before, "release") : end;
+    if (fetch > first || release <= last) {
+      refuse(id, "fetch <= first use and last use < release in issue order",
+             fmt::format("positions {}, {}, {}, {}", fetch, first, last, release));
+    }
+    around_[at(fetch)].fetches.push_back(id);
+    around_[at(first)].arrivals.push_back(id);
+    around_[at(last)].stores.push_back(id);
+    around_[at(release)].releases.push_back(id);
+  }
+
   void add_clones(Position until, const Group& group) {
     std::map<Position, AroundOp::Again> by_producer;
     for (const auto& [buffer, id] : group.decisions) {
@@ -192,7 +226,7 @@ class Order {
       };
     };
     const auto released = [this](const Decision& d) {
-      return flow_.position[d.release_before.index()];
+      return d.release_before.valid() ? flow_.position[d.release_before.index()] : k_never;
     };
     const auto needed = [this](const Decision& d) { return flow_.position[d.until.index()]; };
     std::sort(around.stores.begin(), around.stores.end(), by(released));
@@ -204,6 +238,7 @@ class Order {
   std::vector<Decision>& decisions_;
   std::map<Position, Group> groups_;                      // by position of until
   std::map<BufferId, std::vector<Position>> extra_uses_;  // by what is executed again
+  std::set<BufferId> parked_;
   std::vector<AroundOp> around_;
 };
 
@@ -216,6 +251,11 @@ std::vector<AroundOp> order_decisions(const Trace& source, const Dataflow& flow,
 
 std::string reason_of(const Trace& source, const Dataflow& flow, const Decision& decision) {
   const Value& value = flow[decision.buffer];
+  if (value.parkable && decision.kind == DecisionKind::offload) {
+    return fmt::format("optimizer state waits on the host: {}, fetched before '{}'",
+                       format_bytes(source[decision.buffer].size_bytes),
+                       decision.fetch_before.valid() ? source[decision.fetch_before].name : "");
+  }
   const Position until = flow.position[decision.until.index()];
   const auto next = std::lower_bound(value.uses.begin(), value.uses.end(), until);
   const Position previous = next == value.uses.begin() ? value.producer : *std::prev(next);

@@ -23,11 +23,14 @@ struct AroundOp {
   std::vector<DecisionId> stores;  // after the op
 };
 
-/// By position of the body. Missing release and fetch points are filled in: released as soon as
-/// possible, fetched at the last moment. Throws InputError that names the decision.
-/// A buffer may be made again for op o when it is an operand of o, an input of a producer that is
-/// executed again for o, or another output of such a producer; or when somebody needs it after o:
-/// it may come back early, while the inputs of its producer are there.
+/// By position of the body, and one more for its end, which has releases only. Missing release and
+/// fetch points are filled in: released as soon as possible, fetched at the last moment. Throws
+/// InputError that names the decision. A buffer may be made again for op o when it is an operand of
+/// o, an input of a producer that is executed again for o, or another output of such a producer; or
+/// when somebody needs it after o: it may come back early, while the inputs of its producer are
+/// there. Optimizer state (Value::parkable) may be offloaded until its first use: it waits on the
+/// host between its last use and the first one of the next step. Its release point is any op after
+/// the last use, by default the end of the body.
 [[nodiscard]] std::vector<AroundOp> order_decisions(const Trace& source, const Dataflow& flow,
                                                     std::vector<Decision>& decisions);
 

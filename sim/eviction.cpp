@@ -115,9 +115,13 @@ class Walk {
     for (std::size_t i = 0; i < decisions_.size(); ++i) {
       if (!void_[i]) result.decisions.push_back(decisions_[i]);
     }
+    for (const BufferId id : settings_.parked) {
+      const OpId until = flow_.body[at(flow_[id].uses.front())].op;
+      result.decisions.push_back({DecisionKind::offload, id, until, {}, until, {}});
+    }
     if (result.fits && settings_.allow_offload) {
-      schedule_fetches(flow_, {settings_.limit_bytes, clock_at_, live_at_, link()},
-                       result.decisions);
+      schedule_transfers(flow_, {settings_.limit_bytes, clock_at_, live_at_, link()},
+                         result.decisions);
     }
     return result;
   }
@@ -436,7 +440,8 @@ class Walk {
 }  // namespace
 
 Eviction evict(const Dataflow& flow, const EvictionSettings& settings) {
-  return Walk(flow, settings).run();
+  if (settings.parked.empty()) return Walk(flow, settings).run();
+  return Walk(with_parked(flow, settings.parked), settings).run();
 }
 
 }  // namespace tidemark

@@ -24,8 +24,9 @@ struct EvictionSettings {
   bool allow_offload = false;
   double link_bytes_per_s = 0;  // per direction; needed to offload
   std::int64_t link_latency_ns = 0;
-  double link_price = 0.05;     // share of a transfer that is charged even when it is hidden
-  std::vector<double> weights;  // by buffer, larger = keep; empty = 1 for all
+  double link_price = 0.05;      // share of a transfer that is charged even when it is hidden
+  std::vector<BufferId> parked;  // parkable values that wait on the host; part of the decisions
+  std::vector<double> weights;   // by buffer, larger = keep; empty = 1 for all
 };
 
 struct Eviction {

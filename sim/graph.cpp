@@ -121,7 +121,61 @@ void find_recomputable(const Trace& source, Dataflow& flow) {
   }
 }
 
+/// Nobody but the optimizer may touch it: init makes it, final frees it.
+void find_parkable(const Trace& source, Dataflow& flow) {
+  std::vector<bool> has_views(source.buffers.size(), false);
+  for (const Buffer& buffer : source.buffers) {
+    if (buffer.storage.valid()) has_views[buffer.storage.index()] = true;
+  }
+  for (const BufferId id : flow.persistent) {
+    Value& value = flow.values[id.index()];
+    value.parkable = source[id].category == Category::optimizer_state && value.bytes > 0 &&
+                     !value.uses.empty() && !has_views[id.index()];
+  }
+  const auto touch = [&](const std::vector<Instruction>& lines, auto visit) {
+    for (const Instruction& line : lines) {
+      if (line.kind != InstructionKind::run) continue;
+      const Op& op = source[line.op()];
+      for (const Operand& operand : op.operands) visit(op, operand);
+    }
+  };
+  std::vector<bool> made(source.buffers.size(), false);
+  touch(source.program.init, [&](const Op& op, const Operand& operand) {
+    const bool computes = source[op.stream].kind == StreamKind::compute;
+    if (operand.writes >= 0 && computes) made[operand.buffer.index()] = true;
+  });
+  const auto refuse_copies = [&](const Op& op, const Operand& operand) {
+    const bool computes = source[op.stream].kind == StreamKind::compute;
+    if (!computes) flow.values[operand.buffer.index()].parkable = false;
+  };
+  touch(source.program.init, refuse_copies);
+  touch(source.program.body, refuse_copies);
+  for (const auto* section : {&source.program.eval, &source.program.final}) {
+    touch(*section, [&](const Op&, const Operand& operand) {
+      flow.values[operand.buffer.index()].parkable = false;
+    });
+  }
+  for (const BufferId id : flow.persistent) {
+    if (!made[id.index()]) flow.values[id.index()].parkable = false;
+  }
+}
+
 }  // namespace
+
+Dataflow with_parked(const Dataflow& flow, const std::vector<BufferId>& parked) {
+  Dataflow out = flow;
+  for (const BufferId id : parked) {
+    Value& value = out.values[id.index()];
+    value.local = true;
+    out.persistent_bytes -= value.bytes;
+    std::erase(out.persistent, id);
+    for (const Position use : value.uses) {
+      out.body[static_cast<std::size_t>(use)].touches.push_back(id);
+      out.body[static_cast<std::size_t>(use)].reads.push_back(id);
+    }
+  }
+  return out;
+}
 
 Dataflow dataflow_of(const Trace& source) {
   Dataflow flow;
@@ -129,6 +183,7 @@ Dataflow dataflow_of(const Trace& source) {
   find_owners(source, flow);
   read_body(source, flow);
   find_recomputable(source, flow);
+  find_parkable(source, flow);
   return flow;
 }
 

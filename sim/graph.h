@@ -18,6 +18,8 @@ inline constexpr Position k_never = std::numeric_limits<Position>::max();
 struct Value {
   bool local = false;    // allocated and freed by the body; else it lives through the whole step
   bool movable = false;  // local, on the device, shares no storage, used by the compute stream only
+  bool parkable = false;   // optimizer state that may wait on the host from its last use on to its
+                           // first one in the next step
   std::int64_t bytes = 0;  // counted (rounded up); 0 for views and other spaces
   Position producer = -1;  // of the first write in the body
   Position last_write = -1;
@@ -57,6 +59,10 @@ struct Dataflow {
 
 /// Near-linear in the size of the body.
 [[nodiscard]] Dataflow dataflow_of(const Trace& source);
+
+/// The same body when `parked` (parkable values) are on the device from their first use to their
+/// last one only.
+[[nodiscard]] Dataflow with_parked(const Dataflow& flow, const std::vector<BufferId>& parked);
 
 /// Live bytes on the device while each op of the body runs when nothing is removed.
 [[nodiscard]] std::vector<std::int64_t> keep_all_bytes(const Dataflow& flow);

@@ -46,6 +46,7 @@ const std::vector<SearchMethod>& search_methods() {
         {"greedy", "recompute: offline eviction with exact next use, swept over its weights"},
         {"offload", "the same eviction with copies to the host as the only way out"},
         {"joint", "the same eviction with both ways out"},
+        {"state", "optimizer state on the host between updates, with joint eviction"},
         {"anneal", "recompute: local search over schedules, started by greedy"},
         {"exact",
          milp_available()

@@ -16,7 +16,8 @@ namespace tidemark {
 [[nodiscard]] std::string print_plan(const Trace& source, const std::vector<Decision>& decisions);
 
 /// The decisions of a text, legal for `source`; reasons are read back from the comments.
-/// "release OP" and "fetch OP" may be left out: as soon as possible, at the last moment.
+/// "release OP" and "fetch OP" may be left out: as soon as possible (optimizer state: at the end of
+/// the step), at the last moment.
 /// Throws InputError with the line when a name is unknown or a decision cannot apply.
 [[nodiscard]] std::vector<Decision> parse_plan(const Trace& source, const std::string& text,
                                                const std::string& file);

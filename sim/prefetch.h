@@ -29,6 +29,10 @@ struct PlanProfile {
 /// Moves fetch_before of every offload in `decisions` to the latest op from which the copy, behind
 /// those that are queued after it, can be done in time, as far as the limit leaves room for the
 /// buffer from there on. One backward pass: the copy that is needed last is scheduled first.
-void schedule_fetches(const Dataflow& flow, PlanProfile profile, std::vector<Decision>& decisions);
+/// Then sets release_before where it is not valid (parked optimizer state): from the earliest op at
+/// which the copy to the host is done, as far as the limit leaves room until then; not valid = at
+/// the end of the body.
+void schedule_transfers(const Dataflow& flow, PlanProfile profile,
+                        std::vector<Decision>& decisions);
 
 }  // namespace tidemark

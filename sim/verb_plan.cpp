@@ -155,6 +155,51 @@ Json result_json(const SearchResult& result, const SearchRequest& request) {
   return j;
 }
 
+/// What sets the planned peak: the op that is about to run there, and what is live, largest first.
+struct PeakHolders {
+  OpId op;
+  std::vector<BufferId> buffers;
+};
+
+PeakHolders peak_holders(const Trace& planned) {
+  const Timeline timeline = replay(planned, {SpaceKind::device, planned.meta.rank});
+  PeakHolders holders{.op = {}, .buffers = timeline.peak.owners};
+  if (timeline.peak.change >= 0) {
+    holders.op = timeline.changes[static_cast<std::size_t>(timeline.peak.change)].op;
+  }
+  return holders;
+}
+
+constexpr std::size_t k_most_holders = 8;
+
+Json peak_json(const Trace& planned) {
+  const PeakHolders holders = peak_holders(planned);
+  Json j{{"op", holders.op.valid() ? planned[holders.op].name : ""},
+         {"buffer_count", holders.buffers.size()},
+         {"buffers", Json::array()}};
+  for (const BufferId id : holders.buffers) {
+    const Buffer& b = planned[id];
+    j["buffers"].push_back(
+        {{"name", b.name}, {"category", to_string(b.category)}, {"bytes", counted_bytes(b)}});
+  }
+  return j;
+}
+
+void print_peak(const Trace& planned) {
+  const PeakHolders holders = peak_holders(planned);
+  fmt::print(
+      "\n  The planned peak of {} is set {}, by {} buffers:\n",
+      format_bytes(planned.plan.peak_bytes),
+      holders.op.valid() ? "where '" + planned[holders.op].name + "' runs" : "from the start",
+      holders.buffers.size());
+  Table table({"", "", ">"});
+  for (std::size_t i = 0; i < std::min(k_most_holders, holders.buffers.size()); ++i) {
+    const Buffer& b = planned[holders.buffers[i]];
+    table.add({b.name, std::string(to_string(b.category)), format_bytes(counted_bytes(b))});
+  }
+  fmt::print("{}", table.text());
+}
+
 std::int64_t count_of(const Trace& planned, DecisionKind kind) {
   return std::ranges::count(planned.decisions, kind, &Decision::kind);
 }
@@ -200,6 +245,7 @@ void print_found(const Trace& planned, const Trace& source, const PlanOptions& o
   fmt::print("            no plan at all fits in less than {}\n",
              format_bytes(p.bound_budget_bytes));
   fmt::print("  method    {}\n", p.method);
+  print_peak(planned);
   print_decisions(planned);
 }
 
@@ -267,6 +313,7 @@ int sweep_budgets(const PlanOptions& options, const Trace& source) {
   } else {
     fmt::print("{}", table.text());
   }
+  if (g_stop != 0) return k_exit_cancelled;
   return any ? k_exit_done : k_exit_not_possible;
 }
 
@@ -289,6 +336,9 @@ int apply_file(const PlanOptions& options, const Trace& source) {
 
 std::string progress_line(const SearchProgress& progress) {
   if (progress.best_step_ns < 0) return fmt::format("  {} tried, no plan yet", progress.tried);
+  if (progress.bound_step_ns < 0) {
+    return fmt::format("  {} tried, best {}", progress.tried, format_ns(progress.best_step_ns));
+  }
   return fmt::format("  {} tried, best {}, bound {}, gap {}", progress.tried,
                      format_ns(progress.best_step_ns), format_ns(progress.bound_step_ns),
                      format_change(static_cast<double>(progress.best_step_ns),
@@ -325,7 +375,11 @@ int plan(PlanOptions& options) {
   options.request.budget_bytes = budget_of(options.budget, source);
   SearchResult result = search(source, options.request);
   if (::isatty(STDERR_FILENO) != 0 && !options.quiet) fmt::print(stderr, "\r{:60}\r", "");
-  if (g_stop != 0 && !result.feasible) return k_exit_cancelled;
+  if (g_stop != 0 && !result.feasible) {
+    if (!options.quiet) fmt::print(stderr, "cancelled before a plan was found\n");
+    if (options.json) fmt::print("{}\n", result_json(result, options.request).dump(2));
+    return k_exit_cancelled;
+  }
   if (result.feasible) {
     result.planned.meta.source = options.file;
     write_trace(result.planned, options.output);
@@ -333,16 +387,20 @@ int plan(PlanOptions& options) {
   if (options.json) {
     Json j = result_json(result, options.request);
     j["link_bytes_per_s"] = options.request.link_bytes_per_s;
+    j["cancelled"] = g_stop != 0;
+    if (result.feasible) j["peak"] = peak_json(result.planned);
     fmt::print("{}\n", j.dump(2));
   } else if (options.print_plan && result.feasible) {
     fmt::print("{}", print_plan(source, result.planned.decisions));
   } else if (result.feasible) {
+    if (g_stop != 0) fmt::print("  Cancelled: this is the best plan so far.\n");
     print_found(result.planned, source, options);
     fmt::print("\n  written to {}\n  Next: tidemark profile --schedule {} --device-memory {}\n",
                options.output, options.output, result.planned.plan.height_bytes);
   } else {
     print_infeasible(result, options, source);
   }
+  if (g_stop != 0) return k_exit_cancelled;
   return result.feasible ? k_exit_done : k_exit_not_possible;
 }
 

@@ -138,6 +138,21 @@ TEST_CASE("invariant 4: a plan that offloads runs with copies and changes no bit
   require_executed_as_planned(training, result.planned);
 }
 
+TEST_CASE("invariants 3, 4: optimizer state that waits on the host changes no bit") {
+  const Training training("gpt2-tiny");
+  SearchRequest request;
+  request.budget_bytes = figures_of(training.recorded).peak_bytes * 6 / 10;
+  request.method = "state";
+  request.link_bytes_per_s = 10e9;
+  request.link_latency_ns = 5000;
+  const SearchResult result = search(training.recorded, request);
+  REQUIRE(result.feasible);
+  REQUIRE(std::ranges::any_of(result.planned.decisions, [&](const Decision& d) {
+    return training.recorded[d.buffer].category == Category::optimizer_state;
+  }));
+  require_executed_as_planned(training, result.planned);
+}
+
 TEST_CASE("invariant 2: the replay of a recorded trace gives the recorded peak to the byte") {
   for (const char* model : {"mlp-tiny", "mlp", "gpt2-tiny"}) {
     INFO(model);
@@ -197,7 +212,7 @@ TEST_CASE("invariants 3, 4: executed plans of convolutional models change no bit
   resnet.optimizer.clip_norm = 0.5;
   for (const RunConfig& config : {lenet, resnet}) {
     const Training training(config);
-    for (int percent : {90, 75}) {
+    for (int percent : {90, 80}) {
       INFO(config.model.name << ": " << percent << " % of the peak");
       require_planned_or_proven(training, percent);
     }

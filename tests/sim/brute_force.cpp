@@ -102,9 +102,14 @@ class Machine {
 
   void keep_contents() {
     verdict.contents.clear();
+    // By origin: a state that lives on the host stands where that of the source stands.
+    std::vector<std::pair<std::size_t, BufferId>> kept;
     for (std::size_t row = 0; row < live_.size(); ++row) {
-      if (live_[row]) verdict.contents.push_back(read(BufferId{row}));
+      const BufferId origin = trace_.buffers[row].origin;
+      if (live_[row]) kept.emplace_back(origin.valid() ? origin.index() : row, BufferId{row});
     }
+    std::sort(kept.begin(), kept.end());
+    for (const auto& entry : kept) verdict.contents.push_back(read(entry.second));
   }
 
   Verdict verdict;

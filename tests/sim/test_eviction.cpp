@@ -120,10 +120,10 @@ TEST_CASE("prefetch: a fetch is issued as early as its copy needs and the room a
                       .live_bytes = std::vector<std::int64_t>(9, 5 * 1024),
                       .link = {1024 / 25e-6, 0}};  // 25 us
   std::vector<Decision> plan{d};
-  schedule_fetches(flow, profile, plan);
+  schedule_transfers(flow, profile, plan);
   CHECK(t[plan[0].fetch_before].name == "op_f");  // at 40 us; h is reached at 70 us
   profile.live_bytes[5] = 10 * 1024;              // no room while g is made
   plan = {d};
-  schedule_fetches(flow, profile, plan);
+  schedule_transfers(flow, profile, plan);
   CHECK(t[plan[0].fetch_before].name == "op_loss");
 }

@@ -1,6 +1,7 @@
 #include "sim/search.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "sim/bound.h"
 #include "sim/builder.h"
@@ -216,4 +217,41 @@ TEST_CASE("sweep: a smaller budget never yields a faster plan") {
     CHECK(results[i].planned.plan.height_bytes <= results[i].planned.plan.budget_bytes);
   }
   CHECK(results.back().feasible);
+}
+
+TEST_CASE("search: a small ResNet is planned where only the lowest placements fit") {
+  RunConfig config = default_run("resnet20");
+  config.batch = 2;
+  Trace t = build_program(config);
+  fill_modelled_times(find_device("laptop-core"), t);
+  SearchRequest request = request_for("offload", peak_of(t) * 6 / 10);
+  request.allow_offload = true;
+  request.link_bytes_per_s = 1e10;
+  const SearchResult result = search(t, request);
+  REQUIRE(result.feasible);
+  CHECK(placement_height(result.planned) <= request.budget_bytes);
+  CHECK(check(result.planned).empty());
+}
+
+TEST_CASE("sweep: a large body, with what is remembered from budget to budget") {
+  RunConfig config = default_run("gpt2-tiny");
+  config.model.gpt2.layers = 80;
+  Trace t = build_program(config);
+  fill_modelled_times(find_device("a100-80g"), t);
+  SearchRequest request = request_for("auto", 0);
+  request.allow_offload = true;
+  request.link_bytes_per_s = find_device("a100-80g").host_link_bytes_per_s;
+  const auto results = sweep(t, request, peak_of(t) / 2, peak_of(t), 4);
+  std::int64_t before_ns = std::numeric_limits<std::int64_t>::max();
+  for (const SearchResult& r : results) {
+    REQUIRE(r.feasible);
+    const PlanRecord& plan = r.planned.plan;
+    CHECK(check(r.planned).empty());
+    CHECK(placement_height(r.planned) == plan.height_bytes);
+    CHECK(plan.height_bytes <= plan.budget_bytes);
+    CHECK(plan.step_ns >= plan.bound_step_ns);
+    CHECK(plan.step_ns == replay(r.planned).step_ns);
+    CHECK(plan.step_ns <= before_ns);
+    before_ns = plan.step_ns;
+  }
 }
