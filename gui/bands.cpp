@@ -6,9 +6,10 @@ namespace tidemark {
 namespace {
 
 constexpr std::array<std::string_view, k_band_count> k_band_names = {
-    "weight",     "optimizer_state",       "kv_cache",      "gradient",
-    "activation", "recomputed_activation", "communication", "workspace",
-    "temporary",  "input",                 "overhead",      "unknown"};
+    "weight",        "optimizer_state", "kv_cache",
+    "gradient",      "activation",      "recomputed_activation",
+    "communication", "workspace",       "temporary",
+    "input",         "overhead",        "unknown"};
 
 constexpr std::array<Rgb, k_band_count> k_band_colours = {
     0xFF0072B2,  // weight: blue

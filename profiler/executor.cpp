@@ -159,9 +159,9 @@ class Execution {
     const std::optional<double> loss = backend_->take_loss();
     record.has_loss = loss.has_value();
     record.loss = loss.value_or(0);
-    steps_.push_back(record);
     const std::size_t digests_before = digests_.size();
     if (options_.digests) add_digests(record.step);
+    steps_.push_back(record);
     if (evaluates_after(program_, step) && !run_eval(steps_.back())) {
       steps_.pop_back();
       digests_.resize(digests_before);

@@ -17,8 +17,11 @@ std::size_t at(Position position) {
 
 constexpr double k_first_bound_share = 0.1;  // of the time
 constexpr double k_search_until = 0.8;
-constexpr std::int64_t k_bound_nodes = 100;    // of the solver's tree, without a limit on time
-constexpr std::int64_t k_exact_nodes = 20000;  // likewise, of the full program
+constexpr std::int64_t k_bound_nodes = 100;  // of the solver's tree, without a limit on time
+// The full program: what can be solved in seconds, and in minutes when there is a limit on time.
+constexpr std::int64_t k_exact_nodes = 1000;
+constexpr std::size_t k_exact_columns = 8000;
+constexpr std::size_t k_exact_columns_timed = 40000;
 constexpr std::size_t k_cuts[] = {1, 2, 4, 8};
 
 WindowLimits limits_of(const EngineRequest& request, double share) {
@@ -67,8 +70,11 @@ void solve_rest(const Dataflow& flow, const EngineRequest& request, const Timer&
                 EngineResult& result) {
   ExactRequest wish{.limit_bytes = request.limit_bytes};
   if (result.fits) wish.upper_ns = result.cost_ns;
-  wish.nodes = request.time_limit_s > 0 ? 0 : k_exact_nodes;
+  wish.nodes = k_exact_nodes;
+  wish.most_columns = k_exact_columns;
   if (request.time_limit_s > 0) {
+    wish.nodes = 0;
+    wish.most_columns = k_exact_columns_timed;
     wish.seconds = std::max(0.01, request.time_limit_s - timer.spent_s());
   }
   ExactResult exact = solve_exactly(flow, wish);

@@ -26,9 +26,9 @@ struct ExactRequest {
   std::int64_t limit_bytes = 0;  // of live bytes, persistent ones included
   /// Cost of a schedule that fits: only cheaper ones are of interest.
   std::int64_t upper_ns = std::numeric_limits<std::int64_t>::max();
-  double seconds = 0;                // of the solver; 0 = no limit
-  std::int64_t nodes = 0;            // of the solver's tree; 0 = no limit
-  std::size_t most_columns = 40000;  // refused above
+  double seconds = 0;               // of the solver; 0 = no limit
+  std::int64_t nodes = 0;           // of the solver's tree; 0 = no limit
+  std::size_t most_columns = 8000;  // refused above
 };
 
 struct ExactResult {

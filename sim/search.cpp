@@ -14,6 +14,7 @@
 #include "sim/candidates.h"
 #include "sim/engine.h"
 #include "sim/methods.h"
+#include "sim/milp.h"
 #include "sim/random.h"
 #include "traces/error.h"
 
@@ -61,8 +62,9 @@ class Search {
     const bool all = method == "auto";
     const bool offload = settings_of(request_).allow_offload;
     if (all || method == "greedy") evict_by("greedy", request_.allow_recompute, false);
-    if (method == "anneal") evict_by("greedy", request_.allow_recompute, false);
-    if (method == "anneal" || (all && !large_)) anneal_schedules();
+    const bool exact = method == "exact";
+    if (method == "anneal" || exact) evict_by("greedy", request_.allow_recompute, false);
+    if (method == "anneal" || exact || (all && !large_)) anneal_schedules(exact);
     if (all || method == "offload") evict_by("offload", false, offload);
     if (all || method == "joint") evict_by("joint", request_.allow_recompute, offload);
     const std::size_t ops = candidates_.flow().body.size();
@@ -71,6 +73,9 @@ class Search {
     }
     return best_;
   }
+
+  /// Not below step_bound_ns(); of the ops of the body, back to back.
+  [[nodiscard]] std::int64_t proven_cost_ns() const { return proven_cost_ns_; }
 
  private:
   /// The plan for a smaller budget fits in this one.
@@ -110,18 +115,20 @@ class Search {
   }
 
   /// Local search over schedules (sim/engine.h), from the best plan on when that only recomputes.
-  /// It limits live bytes; the limit moves down until the placement fits too.
-  void anneal_schedules() {
+  /// It limits live bytes; the limit moves down until the placement fits too. `exact`: with a proof
+  /// for the budget itself.
+  void anneal_schedules(bool exact) {
     if (!request_.allow_recompute || stopped() || best_extra_ns() == 0) return;
-    method_ = "anneal";
+    method_ = exact ? "exact" : "anneal";
     const Dataflow& flow = candidates_.flow();
     const auto ops = static_cast<std::int64_t>(flow.body.size());
     EngineRequest wish;
     wish.limit_bytes = candidates_.budget_bytes();
     wish.nodes = candidates_.nodes() * std::clamp<std::int64_t>(k_move_work / (ops + 1), 20, 1000);
     wish.seed = request_.seed;
-    wish.bound_cost_ns = 0;
-    wish.time_limit_s = request_.time_limit_s / 4;
+    wish.exact = exact;
+    wish.bound_cost_ns = exact ? -1 : 0;
+    wish.time_limit_s = exact ? request_.time_limit_s : request_.time_limit_s / 4;
     wish.progress = [this](const EngineProgress&) { return !stopped(); };
     const auto recomputes = [](const Decision& d) { return d.kind == DecisionKind::recompute; };
     if (best_ && std::all_of(best_->decisions.begin(), best_->decisions.end(), recomputes)) {
@@ -129,6 +136,9 @@ class Search {
     }
     for (int round = 0; round < k_fit_rounds && !stopped(); ++round) {
       const EngineResult result = run_engine(flow, wish);
+      if (wish.exact) note_proof(result);
+      wish.exact = false;
+      wish.bound_cost_ns = 0;
       if (!result.fits || (best_ && result.cost_ns >= best_->step_ns)) return;
       const Candidate candidate = candidates_.evaluate(decisions_of(flow, result.schedule));
       offer(candidate);
@@ -137,6 +147,17 @@ class Search {
       wish.start = result.schedule;
       wish.nodes /= 2;
     }
+  }
+
+  /// A bound on recomputation alone; offload may do better.
+  void note_proof(const EngineResult& result) {
+    if (!result.refused.empty() && !result.proven_optimal()) {
+      throw InputError(InputError::Parts{.file = {},
+                                         .place = "--method exact",
+                                         .expected = "a body small enough to be solved",
+                                         .found = result.refused});
+    }
+    if (!settings_of(request_).allow_offload) proven_cost_ns_ = result.bound_cost_ns;
   }
 
   void try_baseline(const Baseline& baseline) {
@@ -198,8 +219,7 @@ class Search {
   /// by a factor that is much the same for all plans of one kind: it is learned, and the limit
   /// moves down by it.
   void quick_portfolio(const EvictionSettings& start) {
-    constexpr std::size_t k_kept = 3;
-    constexpr int k_rounds = 3;
+    constexpr int k_rounds = 6;
     const std::vector<EvictionSettings> sweep = eviction_sweep(start);
     Lesson& lesson = lessons_[method_];
     if (lesson.order.empty()) {
@@ -211,34 +231,47 @@ class Search {
       lesson.order.resize(std::min(lesson.order.size(), k_kept));
     }
     const auto budget = static_cast<double>(candidates_.budget_bytes());
-    for (int round = 0; round < k_rounds && may_go_on(); ++round) {
-      std::vector<std::pair<std::size_t, Draft>> drafts;
-      for (const std::size_t i : lesson.order) {
-        Draft draft{sweep[i], {}};
-        draft.settings.limit_bytes = static_cast<std::int64_t>(budget / lesson.slack);
-        draft.eviction = candidates_.try_eviction(draft.settings);
-        drafts.emplace_back(i, std::move(draft));
+    double limit = 1 / lesson.slack;  // in budgets, as the two ends of the search
+    double low = 0;
+    double high = 1.02;
+    for (int round = 0; round < k_rounds && high - low > 0.004 && may_go_on(); ++round) {
+      const Draft draft = best_walk(sweep, static_cast<std::int64_t>(budget * limit), lesson.order);
+      double next = 0;
+      if (draft.eviction.fits) {
+        if (draft.eviction.extra_ns >= best_extra_ns()) return;
+        const Candidate candidate = candidates_.evaluate(draft.eviction.decisions);
+        if (offer(candidate)) best_settings_ = draft.settings;
+        const double height = static_cast<double>(candidate.height_bytes) / budget;
+        (height <= 1 ? low : high) = limit;
+        if (height <= 1) lesson.slack = 1 / limit;
+        if (height <= 1 && height > 0.985) return;
+        next = 0.998 * limit / height;
+      } else {
+        low = limit;  // not for want of room for the placement
       }
-      std::stable_sort(drafts.begin(), drafts.end(), [](const auto& a, const auto& b) {
-        return std::pair(!a.second.eviction.fits, a.second.eviction.extra_ns) <
-               std::pair(!b.second.eviction.fits, b.second.eviction.extra_ns);
-      });
-      lesson.order.clear();
-      for (std::size_t i = 0; i < std::min(k_kept, drafts.size()); ++i) {
-        lesson.order.push_back(drafts[i].first);
-      }
-      const Draft& draft = drafts.front().second;
-      if (!draft.eviction.fits) {
-        lesson.slack = (1 + lesson.slack) / 2;
-        continue;
-      }
-      if (draft.eviction.extra_ns >= best_extra_ns()) return;
-      const Candidate candidate = candidates_.evaluate(draft.eviction.decisions);
-      if (offer(candidate)) best_settings_ = draft.settings;
-      const double height = static_cast<double>(candidate.height_bytes) / budget;
-      if (height > 0.99 && height <= 1) return;
-      lesson.slack *= height * 1.002;
+      limit = next > low && next < high ? next : (low + high) / 2;
     }
+  }
+
+  /// The walk that promises the least time; `order` is cut down to the most promising settings.
+  Draft best_walk(const std::vector<EvictionSettings>& sweep, std::int64_t limit_bytes,
+                  std::vector<std::size_t>& order) {
+    std::vector<std::pair<std::size_t, Draft>> drafts;
+    for (const std::size_t i : order) {
+      Draft draft{sweep[i], {}};
+      draft.settings.limit_bytes = limit_bytes;
+      draft.eviction = candidates_.try_eviction(draft.settings);
+      drafts.emplace_back(i, std::move(draft));
+    }
+    std::stable_sort(drafts.begin(), drafts.end(), [](const auto& a, const auto& b) {
+      return std::pair(!a.second.eviction.fits, a.second.eviction.extra_ns) <
+             std::pair(!b.second.eviction.fits, b.second.eviction.extra_ns);
+    });
+    order.clear();
+    for (std::size_t i = 0; i < std::min(k_kept, drafts.size()); ++i) {
+      order.push_back(drafts[i].first);
+    }
+    return std::move(drafts.front().second);
   }
 
   /// The first plan is searched for beyond the share of nodes.
@@ -358,6 +391,7 @@ class Search {
   static constexpr std::int64_t k_move_work = 400000;  // moves per node = this / ops
   static constexpr std::size_t k_carried_out = 10;
   static constexpr int k_fit_rounds = 6;
+  static constexpr std::size_t k_kept = 3;
   static constexpr std::size_t k_minimized = 20;
   static constexpr std::size_t k_minimized_large = 2;
   static constexpr int k_minimize_rounds = 14;
@@ -373,7 +407,16 @@ class Search {
   std::optional<Candidate> others_;  // of those before
   const Trace* smaller_ = nullptr;   // the plan for the next smaller budget of a sweep
   std::optional<EvictionSettings> best_settings_;
+  std::int64_t proven_cost_ns_ = 0;  // no schedule of recomputations within the budget costs less
 };
+
+void require_solver(const SearchRequest& request) {
+  if (request.method != "exact" || milp_available()) return;
+  throw InputError(InputError::Parts{.file = {},
+                                     .place = "--method exact",
+                                     .expected = "a build with CBC (coinor-libcbc-dev)",
+                                     .found = "a build without a solver"});
+}
 
 void require_plannable(const Trace& source, const SearchRequest& request) {
   if (source.meta.level < 2 || source.program.body.empty()) {
@@ -384,7 +427,7 @@ void require_plannable(const Trace& source, const SearchRequest& request) {
   }
   std::string names;
   for (const SearchMethod& method : search_methods()) {
-    if (method.name == request.method) return;
+    if (method.name == request.method) return require_solver(request);
     names += (names.empty() ? "" : ", ") + std::string(method.name);
   }
   throw InputError(InputError::Parts{.file = {},
@@ -393,26 +436,6 @@ void require_plannable(const Trace& source, const SearchRequest& request) {
                                      .found = "'" + request.method + "'"});
 }
 
-}  // namespace
-
-const std::vector<SearchMethod>& search_methods() {
-  static const std::vector<SearchMethod> methods = [] {
-    std::vector<SearchMethod> all{
-        {"auto", "the best of all, recompute and offload together"},
-        {"keep-all", "no decisions: only the placement"},
-        {"greedy", "recompute: offline eviction with exact next use, swept over its weights"},
-        {"offload", "the same eviction with copies to the host as the only way out"},
-        {"joint", "the same eviction with both ways out"},
-        {"anneal", "recompute: local search over schedules, started by greedy"},
-    };
-    for (const Baseline& baseline : baselines()) all.push_back({baseline.name, baseline.about});
-    return all;
-  }();
-  return methods;
-}
-
-namespace {
-
 SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
                            const SearchRequest& request, const SearchResult* smaller,
                            Lessons& lessons) {
@@ -420,9 +443,8 @@ SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
   const std::int64_t bound_step_ns = step_bound_ns(candidates.source(), candidates.flow(), request);
   candidates.set_budget(budget_bytes, bound_step_ns);
   const std::int64_t tried_before = candidates.tried();
-  const std::optional<Candidate> best =
-      Search(candidates, request, smaller, lessons).run(request.method);
-
+  Search attempt(candidates, request, smaller, lessons);
+  const std::optional<Candidate> best = attempt.run(request.method);
   SearchResult result;
   result.method = best ? best->method : request.method;
   result.feasible = best.has_value();
@@ -435,6 +457,9 @@ SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
   if (!best) return result;
   result.planned = candidates.planned(*best);
   result.planned.plan.bound_step_ns = bound_step_ns;
+  if (candidates.keep_all().step_ns == candidates.flow().compute_ns()) {
+    result.planned.plan.bound_step_ns = std::max(bound_step_ns, attempt.proven_cost_ns());
+  }
   result.planned.plan.bound_budget_bytes = bound.bound_bytes;
   return result;
 }
@@ -462,7 +487,7 @@ std::vector<SearchResult> sweep(const Trace& source, const SearchRequest& reques
         count == 1 ? to_bytes : from_bytes + (to_bytes - from_bytes) * i / (count - 1);
     const SearchResult* smaller = results.empty() ? nullptr : &results.back();
     // On a large body most budgets are left to the way of searching that was the best one nearby.
-    constexpr int k_all_methods_each = 5;
+    constexpr int k_all_methods_each = 10;
     if (candidates.large() && request.method == "auto" && i % k_all_methods_each != 0 &&
         lessons.contains(smaller->method)) {
       point.method = smaller->method;

@@ -77,7 +77,6 @@ Json show_json(const Trace& trace, const Timeline& timeline, const ShowOptions& 
          {"events", trace.events.size()},
          {"complete", is_whole(trace.health)},
          {"out_of_memory", ending_shortage(trace) != nullptr}};
-  if (f.has_peak) j["peak_bytes"] = timeline.peak.bytes;
   if (timeline.eval_peak.change >= 0) {
     j["eval_peak_bytes"] = timeline.eval_peak.bytes;
     j["eval_every"] = trace.meta.eval_every;
@@ -90,6 +89,7 @@ Json show_json(const Trace& trace, const Timeline& timeline, const ShowOptions& 
     j["cache_bytes"] = cache.bytes;
     j["cache_bytes_per_token"] = cache.bytes_per_token;
   }
+  if (f.has_peak) j["peak_bytes"] = timeline.peak.bytes;
   if (f.steps > 0) j["steps"] = f.steps;
   if (f.has_loss) {
     j["first_loss"] = f.first_loss;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "profiler/kernels/clones.h"
@@ -74,17 +75,25 @@ std::vector<RowBlock> blocks_of(std::int64_t tokens) {
   return blocks;
 }
 
+/// `seen` entries and those of the future that fill the last vector: a loop over a few that are
+/// left over would cost as much as the rest of a short row. They are there as scores of the block.
+TIDEMARK_INLINE std::int64_t whole_vectors(std::int64_t seen, RowBlock block) {
+  return std::min((seen + k_lanes - 1) / k_lanes * k_lanes, block.end);
+}
+
 /// Row t becomes a softmax over its first t + 1 entries; the rest, the future, becomes 0.
 template <class T>
 TIDEMARK_CLONES void causal_softmax(T* p, std::int64_t tokens, RowBlock block) {
   for (std::int64_t t = block.begin; t < block.end; ++t) {
     T* row = p + t * tokens;
     const std::int64_t seen = t + 1;
-    const T shift = largest(row, seen);
-    for (std::int64_t s = 0; s < seen; ++s) row[s] = exponential(row[s] - shift);
-    const T inverse = T{1} / sum(row, seen);
-    for (std::int64_t s = 0; s < seen; ++s) row[s] *= inverse;
-    for (std::int64_t s = seen; s < tokens; ++s) row[s] = T{0};
+    const std::int64_t count = whole_vectors(seen, block);
+    std::fill(row + seen, row + count, std::numeric_limits<T>::lowest());
+    const T shift = largest(row, count);
+    for (std::int64_t s = 0; s < count; ++s) row[s] = exponential(row[s] - shift);
+    std::fill(row + seen, row + tokens, T{0});
+    const T inverse = T{1} / sum(row, count);
+    for (std::int64_t s = 0; s < count; ++s) row[s] *= inverse;
   }
 }
 
@@ -96,9 +105,10 @@ TIDEMARK_CLONES void causal_softmax_backward(const T* p, T* dp, std::int64_t tok
     const T* p_row = p + t * tokens;
     T* dp_row = dp + t * tokens;
     const std::int64_t seen = t + 1;
-    const T common = dot(p_row, dp_row, seen);
-    for (std::int64_t s = 0; s < seen; ++s) dp_row[s] = p_row[s] * (dp_row[s] - common) * scale;
-    for (std::int64_t s = seen; s < tokens; ++s) dp_row[s] = T{0};
+    const std::int64_t count = whole_vectors(seen, block);
+    std::fill(dp_row + seen, dp_row + tokens, T{0});
+    const T common = dot(p_row, dp_row, count);
+    for (std::int64_t s = 0; s < count; ++s) dp_row[s] = p_row[s] * (dp_row[s] - common) * scale;
   }
 }
 

@@ -1,0 +1,272 @@
+#include "sim/capacity.h"
+
+#include <algorithm>
+
+#include "sim/schedule_events.h"
+
+namespace tidemark {
+namespace {
+
+double real(std::int64_t n) {
+  return static_cast<double>(n);
+}
+
+Parameters times(const Parameters& p, std::int64_t n) {
+  return {.tensor = n * p.tensor, .replicated = n * p.replicated, .expert = n * p.expert};
+}
+
+double dense_elements(const Layout& l, const Parameters& p) {
+  return real(p.tensor) / real(l.tensor) + real(p.replicated);
+}
+
+double expert_elements(const Layout& l, const Parameters& p) {
+  return real(p.expert) / real(l.expert * l.expert_tensor);
+}
+
+}  // namespace
+
+/// What all ranks of a strategy have in common.
+struct CapacityModel::Terms {
+  double tokens = 0;      // of one micro-batch on one rank
+  double dense_kept = 0;  // bytes of one layer and micro-batch
+  double routed_kept = 0;
+  double dense_gradient = 0;  // of the parameters of one layer
+  double routed_gradient = 0;
+  double dense_remade = 0;
+  double routed_remade = 0;
+  double mask_bytes = 0;  // of the embedding's dropout
+  double head_kept = 0;   // input and output of the final norm, and what the loss keeps
+  double loss_working = 0;
+};
+
+ParameterBytes state_bytes(const StateRecipe& recipe, const Layout& layout, const Parameters& p) {
+  const auto add = [](ParameterBytes& sum, const ParameterBytes& each, double elements) {
+    sum.gradient += each.gradient * elements;
+    sum.other += each.other * elements;
+  };
+  ParameterBytes bytes;
+  add(bytes, bytes_per_parameter(recipe, shard_sizes(layout)), dense_elements(layout, p));
+  if (p.expert > 0) {
+    add(bytes, bytes_per_parameter(recipe, expert_shard_sizes(layout)), expert_elements(layout, p));
+  }
+  return bytes;
+}
+
+double local_elements(const Layout& layout, const Parameters& p) {
+  return dense_elements(layout, p) + expert_elements(layout, p);
+}
+
+UnitBytes unit_bytes(const StateRecipe& recipe, const ShardSizes& sizes, double elements) {
+  const double unit = elements * element_bytes(recipe.compute);
+  UnitBytes bytes;
+  if (gathers(recipe, sizes) && recipe.reshard_after_forward) bytes.gathered = unit;
+  if (recipe.unit_gradients) bytes.gradient = unit;
+  return bytes;
+}
+
+LossBytes loss_bytes(LossLowering loss) {
+  switch (loss) {
+    case LossLowering::fused:
+      return {2, 2};
+    case LossLowering::chunked:
+      return {2, 3.5};
+    case LossLowering::in_place:
+      return {4, 2};
+    case LossLowering::eager:
+      break;
+  }
+  return {4, 8};
+}
+
+CapacityModel::CapacityModel(const Transformer& model)
+    : model_(model),
+      dense_layer_(is_dense(model, 0) ? layer_parameters(model, true) : Parameters{}),
+      routed_layer_(model.experts.count > 0 ? layer_parameters(model, false) : Parameters{}),
+      embedding_(embedding_parameters(model)),
+      head_(head_parameters(model)),
+      final_norm_(final_norm_parameters(model)) {}
+
+CapacityModel::StageLayers CapacityModel::stage_layers(const Strategy& s,
+                                                       std::int64_t stage) const {
+  const std::int64_t layers = layers_of_stage(model_, s, stage);
+  if (model_.experts.count == 0) return {layers, 0};
+  std::int64_t first = 0;
+  if (s.stage_layers.empty()) {
+    first = stage * layers;
+  } else {
+    for (std::int64_t i = 0; i < stage; ++i) first += layers_of_stage(model_, s, i);
+  }
+  const std::int64_t dense =
+      std::clamp<std::int64_t>(model_.experts.dense_layers - first, 0, layers);
+  return {dense, layers - dense};
+}
+
+CapacityModel::Terms CapacityModel::terms(const Strategy& s) const {
+  const Layout& l = s.layout;
+  Terms t;
+  t.tokens = real(s.batch.micro_batch * s.batch.sequence) / real(l.context);
+  const double rows = real(model_.hidden) * t.tokens / (l.sequence_parallel ? real(l.tensor) : 1);
+  const double logits = t.tokens * real(model_.vocabulary) / real(l.tensor);
+  const LossBytes loss = loss_bytes(s.kernels.loss);
+  t.mask_bytes = s.kernels.dropout ? rows : 0;
+  t.head_kept = 2 * 2 * rows + logits * loss.kept;
+  t.loss_working = logits * loss.working;
+  t.dense_gradient = state_bytes(s.recipe, l, dense_layer_).gradient;
+  t.routed_gradient = state_bytes(s.recipe, l, routed_layer_).gradient;
+  if (is_dense(model_, 0)) {
+    const LayerTensors dense = layer_tensors(model_, true, s.kernels, s.batch.sequence);
+    t.dense_kept = rank_bytes(kept_bytes(dense, s.recompute), l, t.tokens);
+    t.dense_remade = rank_bytes(remade_bytes(dense, s.recompute), l, t.tokens);
+  }
+  if (model_.experts.count > 0) {
+    const LayerTensors routed = layer_tensors(model_, false, s.kernels, s.batch.sequence);
+    t.routed_kept = rank_bytes(kept_bytes(routed, s.recompute), l, t.tokens);
+    t.routed_remade = rank_bytes(remade_bytes(routed, s.recompute), l, t.tokens);
+  }
+  return t;
+}
+
+RankParameters CapacityModel::parameters(const Strategy& s, std::int64_t rank) const {
+  RankParameters out;
+  const std::int64_t p = s.layout.pipeline;
+  for (std::int64_t chunk = 0; chunk < s.layout.virtual_stages; ++chunk) {
+    const StageLayers n = stage_layers(s, chunk * p + rank);
+    out.layers += times(dense_layer_, n.dense);
+    out.layers += times(routed_layer_, n.routed);
+  }
+  if (rank == 0) out.embedding = embedding_;
+  if (rank == p - 1) {
+    // A tied output layer on another rank than the embedding is a copy of it.
+    if (!model_.tied_head || p > 1) out.head = head_;
+    out.head += final_norm_;
+  }
+  return out;
+}
+
+/// A pipeline rank of a strategy.
+struct CapacityModel::Rank {
+  const Strategy& strategy;
+  const Terms& terms;
+  std::int64_t index = 0;
+  ParameterBytes layers{};
+  ParameterBytes embedding{};
+  ParameterBytes head{};
+  double head_gradient = 0;  // of the unit that the output layer is in
+  double gathered = 0;
+};
+
+RankMemory CapacityModel::rank(const Strategy& s, const Terms& t, std::int64_t index) const {
+  const RankParameters p = parameters(s, index);
+  Rank r{s, t, index};
+  r.layers = state_bytes(s.recipe, s.layout, p.layers);
+  r.embedding = state_bytes(s.recipe, s.layout, p.embedding);
+  r.head = state_bytes(s.recipe, s.layout, p.head);
+  r.head_gradient =
+      unit_bytes(s.recipe, shard_sizes(s.layout), local_elements(s.layout, p.head)).gradient;
+  r.gathered = gathered_bytes(s, p);
+
+  const std::int64_t all = s.batch.micro_batches * s.layout.virtual_stages;
+  const std::int64_t ahead = forwards_ahead(s, index);
+  RankMemory best = before_backward(r, ahead, 0);
+  if (s.recipe.gradients_stay) return best;
+  const auto see = [&best](const RankMemory& m) {
+    if (m.total() > best.total()) best = m;
+  };
+  if (ahead < all) see(before_backward(r, all, all - ahead));
+  see({.rank = index,
+       .states = r.layers.total() + r.embedding.total() + r.head.total(),
+       .working = r.gathered});
+  return best;
+}
+
+/// After so many forwards and backwards of chunks, while the next backward begins.
+RankMemory CapacityModel::before_backward(const Rank& r, std::int64_t forwards,
+                                          std::int64_t backwards) const {
+  const Strategy& s = r.strategy;
+  const Terms& t = r.terms;
+  const Layout& l = s.layout;
+  const bool has_embedding = r.index == 0;
+  const bool has_head = r.index == l.pipeline - 1;
+  RankMemory out{.rank = r.index,
+                 .states = r.layers.other + r.embedding.other + r.head.other,
+                 .working = r.gathered};
+  for (std::int64_t chunk = 0; chunk < l.virtual_stages; ++chunk) {
+    const bool is_first = has_embedding && chunk == 0;
+    const bool is_last = has_head && chunk == l.virtual_stages - 1;
+    const StageLayers n = stage_layers(s, chunk * l.pipeline + r.index);
+    const std::int64_t done = forwards_of_chunk(l, backwards, l.virtual_stages - 1 - chunk);
+    const double open = real(forwards_of_chunk(l, forwards, chunk) - done);
+    out.layers += open * (real(n.dense) * t.dense_kept + real(n.routed) * t.routed_kept);
+    if (is_first) out.ends += open * t.mask_bytes;
+    if (is_last) out.ends += open * t.head_kept;
+    if (s.recipe.gradients_stay || done > 0) {
+      out.states += real(n.dense) * t.dense_gradient + real(n.routed) * t.routed_gradient;
+      if (is_first) out.states += r.embedding.gradient;
+      if (is_last) out.states += r.head.gradient;
+    }
+  }
+  const std::int64_t next = chunk_of_backward(l, backwards);
+  const StageLayers n = stage_layers(s, next * l.pipeline + r.index);
+  if (!has_head || next < l.virtual_stages - 1) {
+    out.working += layer_backward(s, t, n);
+  } else {
+    // When the first layer goes backward, the loss of its micro-batch is done.
+    const bool any = n.dense + n.routed > 0;
+    const double later = any ? layer_backward(s, t, n) + r.head_gradient : 0;
+    out.working += std::max(t.loss_working, later - t.head_kept);
+  }
+  return out;
+}
+
+/// What stays gathered all the time: the ends, as FSDP's root unit; all where nothing reshards.
+double CapacityModel::gathered_bytes(const Strategy& s, const RankParameters& parameters) const {
+  if (!gathers(s.recipe, shard_sizes(s.layout))) return 0;
+  double elements =
+      local_elements(s.layout, parameters.embedding) + local_elements(s.layout, parameters.head);
+  if (!s.recipe.reshard_after_forward) elements += local_elements(s.layout, parameters.layers);
+  return elements * element_bytes(s.recipe.compute);
+}
+
+/// Beside what is kept: what the last of `n` layers makes again, its unit and the unit's gradient,
+/// and what is fetched ahead.
+double CapacityModel::layer_backward(const Strategy& s, const Terms& t,
+                                     const StageLayers& n) const {
+  if (n.dense + n.routed == 0) return 0;
+  const ShardSizes sizes = shard_sizes(s.layout);
+  const double dense = local_elements(s.layout, dense_layer_);
+  const double routed = local_elements(s.layout, routed_layer_);
+  const UnitBytes unit = unit_bytes(s.recipe, sizes, n.routed > 0 ? routed : dense);
+  const double next = n.dense == 0 ? routed : n.routed == 0 ? dense : std::min(dense, routed);
+  const std::int64_t ahead = std::min(s.recipe.prefetch, n.dense + n.routed - 1);
+  return (n.routed > 0 ? t.routed_remade : t.dense_remade) + unit.gathered + unit.gradient +
+         real(ahead) * unit_bytes(s.recipe, sizes, next).gathered;
+}
+
+RankMemory CapacityModel::rank(const Strategy& s, std::int64_t rank) const {
+  return this->rank(s, terms(s), rank);
+}
+
+std::vector<RankMemory> CapacityModel::ranks(const Strategy& s) const {
+  const Terms t = terms(s);
+  std::vector<RankMemory> out;
+  for (std::int64_t i = 0; i < s.layout.pipeline; ++i) out.push_back(rank(s, t, i));
+  return out;
+}
+
+RankMemory CapacityModel::peak(const Strategy& s) const {
+  const Terms t = terms(s);
+  const std::int64_t p = s.layout.pipeline;
+  RankMemory best = rank(s, t, 0);
+  // Inner ranks differ by what is in flight, which falls with the rank, and by their layers: where
+  // those are the same, the first inner rank stands for all.
+  std::int64_t last_inner = s.stage_layers.empty() ? 1 : p - 2;
+  if (model_.experts.count > 0) last_inner = p - 2;
+  for (std::int64_t i = 1; i < p; ++i) {
+    if (i > last_inner) i = p - 1;
+    const RankMemory next = rank(s, t, i);
+    if (next.total() > best.total()) best = next;
+  }
+  return best;
+}
+
+}  // namespace tidemark

@@ -1,0 +1,56 @@
+#include "sim/schedule_events.h"
+
+#include <algorithm>
+
+namespace tidemark {
+namespace {
+
+/// The n-th forward or backward of a rank: p micro-batches for each chunk in turn, backward in the
+/// opposite order of chunks.
+PipelineEvent nth(const Layout& l, bool is_forward, std::int64_t n) {
+  const std::int64_t round = l.pipeline * l.virtual_stages;
+  const std::int64_t chunk = n % round / l.pipeline;
+  return {.is_forward = is_forward,
+          .chunk = is_forward ? chunk : l.virtual_stages - 1 - chunk,
+          .micro_batch = n / round * l.pipeline + n % l.pipeline};
+}
+
+}  // namespace
+
+std::int64_t forwards_ahead(const Strategy& s, std::int64_t rank) {
+  const Layout& l = s.layout;
+  const std::int64_t all = s.batch.micro_batches * l.virtual_stages;
+  switch (s.schedule) {
+    case Schedule::gpipe:
+      return all;
+    case Schedule::one_f_one_b:
+      return std::min(all, l.pipeline - rank);
+    case Schedule::interleaved:
+      break;
+  }
+  return std::min(all, 2 * (l.pipeline - rank) - 1 + (l.virtual_stages - 1) * l.pipeline);
+}
+
+std::int64_t forwards_of_chunk(const Layout& l, std::int64_t forwards, std::int64_t chunk) {
+  const std::int64_t round = l.pipeline * l.virtual_stages;
+  return forwards / round * l.pipeline +
+         std::clamp<std::int64_t>(forwards % round - chunk * l.pipeline, 0, l.pipeline);
+}
+
+std::int64_t chunk_of_backward(const Layout& l, std::int64_t backwards) {
+  return nth(l, false, backwards).chunk;
+}
+
+std::vector<PipelineEvent> schedule_events(const Strategy& s, std::int64_t rank) {
+  const std::int64_t all = s.batch.micro_batches * s.layout.virtual_stages;
+  const std::int64_t ahead = forwards_ahead(s, rank);
+  std::vector<PipelineEvent> events;
+  events.reserve(static_cast<std::size_t>(2 * all));
+  for (std::int64_t n = 0; n < all + ahead - 1; ++n) {
+    if (n < all) events.push_back(nth(s.layout, true, n));
+    if (n >= ahead - 1) events.push_back(nth(s.layout, false, n - ahead + 1));
+  }
+  return events;
+}
+
+}  // namespace tidemark

@@ -1,0 +1,112 @@
+// Capacity planning against published tables: bench_capacity DIR [--json]. DIR holds the CSV files;
+// what is not there is not reported. Seconds are CPU time of this process. Exit code 1 when a
+// formula differs from its source by more than 0.01 %, or level A exceeds level B.
+#include "tests/bench/bench_capacity.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "traces/error.h"
+#include "traces/file.h"
+
+namespace tidemark::bench {
+
+std::vector<test::CsvRow> rows_of(const std::string& folder, const std::string& name) {
+  for (const char* ending : {"", ".gz", ".xz", ".zst"}) {
+    const std::string file = folder + "/" + name + ending;
+    if (!std::filesystem::exists(file)) continue;
+    return test::csv_rows(read_file(file));
+  }
+  return {};
+}
+
+double quantile(std::vector<double> values, double share) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const double rank = std::ceil(share * static_cast<double>(values.size()));
+  return values[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
+}
+
+namespace {
+
+void print_oracles(const Json& oracles) {
+  fmt::print("formulas: {} figures, largest difference {:.4f} % (exact: at most 0.01 %): {}\n",
+             oracles["rows"].size(), oracles["max_error_pct"].get<double>(),
+             oracles["valid"].get<bool>() ? "yes" : "NO");
+  for (const Json& row : oracles["rows"]) {
+    if (row["error_pct"].get<double>() <= 0.01) continue;
+    fmt::print("  OFF {}: ours {} published {}\n", row["name"].get<std::string>(),
+               row["ours"].get<double>(), row["published"].get<double>());
+  }
+}
+
+void print_tables(const Json& tables) {
+  fmt::print("\nall-reduce, {}\n", tables["calibration"].get<std::string>());
+  fmt::print("  {:<10} {:>6} {:>12} {:>8} {:>12} {:>8}   {}\n", "group", "rows", ">= 8 MiB", "max",
+             "below", "max", "one latency, one bandwidth");
+  for (const Json& r : tables["rows"]) {
+    fmt::print(
+        "  {:<10} {:>6} {:>10.2f} % {:>6.1f} % {:>10.2f} % {:>6.1f} %   {:.1f} us, {:.0f} GB/s\n",
+        r["name"].get<std::string>(), r["rows"].get<int>(), r["mean_error_pct"].get<double>(),
+        r["max_error_pct"].get<double>(), r["small_mean_error_pct"].get<double>(),
+        r["small_max_error_pct"].get<double>(), r["latency_ns"].get<double>() / 1000,
+        r["bus_bytes_per_ns"].get<double>());
+  }
+  fmt::print("  {:<10} {:>6} {:>10.2f} % {:>8} {:>10.2f} %\n", "mean", "",
+             tables["mean_error_pct"].get<double>(), "",
+             tables["small_mean_error_pct"].get<double>());
+}
+
+void print_screening(const Json& s) {
+  fmt::print("\nscreening {} on {} ranks: {} strategies in {:.2f} s, {:.2f} million per second\n",
+             s["model"].get<std::string>(), s["ranks"].get<int>(), s["configs"].get<std::int64_t>(),
+             s["seconds"].get<double>(), s["configs_per_s"].get<double>() / 1e6);
+  fmt::print(
+      "  {} fit 80 GiB by level A; of {} walked, level B is {:.1f} % higher in the median, {:.1f} "
+      "% "
+      "in 90 of 100\n  level A refuses {:.1f} % of the {} that level B refuses, and exceeds it {} "
+      "times\n",
+      s["fits"].get<std::int64_t>(), s["walked"].get<int>(), s["median_gap_pct"].get<double>(),
+      s["p90_gap_pct"].get<double>(), s["pruned_pct"].get<double>(), s["infeasible"].get<int>(),
+      s["above_level_b"].get<int>());
+}
+
+int run(std::vector<std::string> arguments) {
+  const bool json = std::erase(arguments, "--json") > 0;
+  if (arguments.size() != 1 || !std::filesystem::is_directory(arguments[0])) {
+    fmt::print(stderr, "usage: bench_capacity DIR [--json] (a folder of CSV files)\n");
+    return 2;
+  }
+  const std::string& folder = arguments[0];
+  Json out;
+  out["oracles"] = formula_oracles(folder);
+  out["all_reduce"] = all_reduce_tables(folder);
+  out["screening"] = screening();
+  out["configs_per_s"] = out["screening"]["configs_per_s"];
+  const bool valid =
+      out["oracles"]["valid"].get<bool>() && out["screening"]["above_level_b"].get<int>() == 0;
+  out["valid"] = valid;
+  if (json) {
+    fmt::print("{}\n", out.dump(2));
+  } else {
+    print_oracles(out["oracles"]);
+    if (!out["all_reduce"]["rows"].empty()) print_tables(out["all_reduce"]);
+    print_screening(out["screening"]);
+  }
+  return valid ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace tidemark::bench
+
+int main(int argc, char** argv) {
+  try {
+    return tidemark::bench::run({argv + 1, argv + argc});
+  } catch (const tidemark::InputError& e) {
+    fmt::print(stderr, "bench_capacity: {}\n", e.what());
+    return 2;
+  }
+}

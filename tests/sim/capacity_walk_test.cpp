@@ -1,0 +1,106 @@
+// Level B on cases small enough to add up by hand, and the schedules it walks.
+#include "sim/capacity_walk.h"
+
+#include <set>
+
+#include "../catch.h"
+#include "sim/schedule_events.h"
+
+using namespace tidemark;
+
+namespace {
+
+using Events = std::vector<PipelineEvent>;
+
+Strategy pipeline(std::int64_t ranks, std::int64_t chunks, Schedule schedule,
+                  std::int64_t micro_batches) {
+  Strategy s;
+  s.layout = {.pipeline = ranks, .virtual_stages = chunks};
+  s.schedule = schedule;
+  s.recipe = find_recipe("ddp");
+  s.batch = {.sequence = 8, .micro_batch = 1, .micro_batches = micro_batches};
+  return s;
+}
+
+}  // namespace
+
+TEST_CASE("walk: 1F1B and GPipe on two ranks, event by event") {
+  const PipelineEvent f0{true, 0, 0}, f1{true, 0, 1}, f2{true, 0, 2};
+  const PipelineEvent b0{false, 0, 0}, b1{false, 0, 1}, b2{false, 0, 2};
+  const Strategy s = pipeline(2, 1, Schedule::one_f_one_b, 3);
+  CHECK(schedule_events(s, 0) == Events{f0, f1, b0, f2, b1, b2});
+  CHECK(schedule_events(s, 1) == Events{f0, b0, f1, b1, f2, b2});
+  CHECK(schedule_events(pipeline(2, 1, Schedule::gpipe, 3), 1) == Events{f0, f1, f2, b0, b1, b2});
+}
+
+TEST_CASE("walk: interleaving goes through the chunks in groups, backward in reverse") {
+  const Events events = schedule_events(pipeline(2, 2, Schedule::interleaved, 4), 1);
+  CHECK(
+      Events(events.begin(), events.begin() + 6) ==
+      Events{{true, 0, 0}, {true, 0, 1}, {true, 1, 0}, {false, 1, 0}, {true, 1, 1}, {false, 1, 1}});
+}
+
+TEST_CASE("walk: each micro-batch goes forward and backward once per chunk, in that order") {
+  for (const Schedule schedule : {Schedule::gpipe, Schedule::one_f_one_b, Schedule::interleaved}) {
+    for (std::int64_t p = 1; p <= 4; ++p) {
+      for (std::int64_t v = 1; v <= 3; ++v) {
+        const Strategy s = pipeline(p, v, schedule, 3 * p);
+        if ((schedule == Schedule::interleaved) != (v > 1)) continue;
+        for (std::int64_t rank = 0; rank < p; ++rank) {
+          std::set<std::pair<std::int64_t, std::int64_t>> open;
+          std::int64_t done = 0;
+          for (const PipelineEvent& e : schedule_events(s, rank)) {
+            if (e.is_forward) {
+              CHECK(open.insert({e.chunk, e.micro_batch}).second);
+            } else {
+              CHECK(open.erase({e.chunk, e.micro_batch}) == 1);
+              ++done;
+            }
+          }
+          CHECK(open.empty());
+          CHECK(done == 3 * p * v);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("walk: one layer on one rank, added up by hand") {
+  const Transformer m{.layers = 1,
+                      .hidden = 4,
+                      .heads = 2,
+                      .kv_heads = 2,
+                      .head_size = 2,
+                      .mlp = 64,
+                      .vocabulary = 1000,
+                      .norm = Norm::rms_norm};
+  Strategy s = pipeline(1, 1, Schedule::one_f_one_b, 1);
+  s.kernels.loss = LossLowering::eager;
+  REQUIRE(problems(m, s).empty());
+  const WalkedPeak at_loss = walk(m, s);
+  CHECK(at_loss.moment == PeakMoment::loss);
+  // Per token: four rows of 8 bytes outside the attention, Q, K, V, output, 4 per head, MLP twice.
+  const double layer = 8 * (4 * 8 + 4 * 8 + 4 * 2 + 2 * 2 * 64);
+  CHECK(at_loss.memory.layers == layer);
+  CHECK(at_loss.memory.ends == 8 * (2 * 8 + 4 * 1000));
+  CHECK(at_loss.memory.working == 8 * 8 * 1000);
+  CHECK(at_loss.memory.states == 16.0 * static_cast<double>(parameter_count(m)));
+
+  // Without a large loss the peak is the backward: the gradient of the layer's output beside that
+  // of the MLP product.
+  Transformer few = m;
+  few.vocabulary = 2;
+  const WalkedPeak in_backward = walk(few, s);
+  CHECK(in_backward.moment == PeakMoment::backward);
+  CHECK(in_backward.memory.working == 8 * (8 + 2 * 64));
+}
+
+TEST_CASE("walk: the first rank of 1F1B holds as many micro-batches as there are ranks") {
+  const Transformer m = find_transformer("gpt3-175b")->model;
+  Strategy s = pipeline(8, 1, Schedule::one_f_one_b, 32);
+  s.batch.sequence = 2048;
+  const double first = walk_rank(m, s, 0).memory.layers;
+  CHECK(first / walk_rank(m, s, 4).memory.layers == Approx(2));
+  s.schedule = Schedule::gpipe;
+  CHECK(walk_rank(m, s, 4).memory.layers / first == Approx(4));
+}
