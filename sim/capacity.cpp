@@ -1,6 +1,7 @@
 #include "sim/capacity.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sim/schedule_events.h"
 
@@ -69,7 +70,7 @@ LossBytes loss_bytes(LossLowering loss) {
     case LossLowering::fused:
       return {2, 2};
     case LossLowering::chunked:
-      return {2, 3.5};
+      return {2, 1.5};
     case LossLowering::in_place:
       return {4, 2};
     case LossLowering::eager:
@@ -123,6 +124,10 @@ CapacityModel::Terms CapacityModel::terms(const Strategy& s) const {
     t.routed_kept = rank_bytes(kept_bytes(routed, s.recompute), l, t.tokens);
     t.routed_remade = rank_bytes(remade_bytes(routed, s.recompute), l, t.tokens);
   }
+  if (s.kept_on_host) {
+    t.dense_remade += std::exchange(t.dense_kept, 0);
+    t.routed_remade += std::exchange(t.routed_kept, 0);
+  }
   return t;
 }
 
@@ -161,8 +166,7 @@ RankMemory CapacityModel::rank(const Strategy& s, const Terms& t, std::int64_t i
   r.layers = state_bytes(s.recipe, s.layout, p.layers);
   r.embedding = state_bytes(s.recipe, s.layout, p.embedding);
   r.head = state_bytes(s.recipe, s.layout, p.head);
-  r.head_gradient =
-      unit_bytes(s.recipe, shard_sizes(s.layout), local_elements(s.layout, p.head)).gradient;
+  r.head_gradient = head_gradient_bytes(s);
   r.gathered = gathered_bytes(s, p);
 
   const std::int64_t all = s.batch.micro_batches * s.layout.virtual_stages;
@@ -225,6 +229,10 @@ double CapacityModel::gathered_bytes(const Strategy& s, const RankParameters& pa
       local_elements(s.layout, parameters.embedding) + local_elements(s.layout, parameters.head);
   if (!s.recipe.reshard_after_forward) elements += local_elements(s.layout, parameters.layers);
   return elements * element_bytes(s.recipe.compute);
+}
+
+double CapacityModel::head_gradient_bytes(const Strategy& s) const {
+  return unit_bytes(s.recipe, shard_sizes(s.layout), local_elements(s.layout, head_)).gradient;
 }
 
 /// Beside what is kept: what the last of `n` layers makes again, its unit and the unit's gradient,

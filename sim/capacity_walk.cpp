@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "sim/schedule_events.h"
 
@@ -62,7 +63,7 @@ class Walker {
       live_.states += states(parameters.layers).gradient + embedding_gradient_ + head_gradient_;
     }
     live_.working = level_a.gathered_bytes(s, parameters);
-    head_elements_ = local_elements(s.layout, parameters.head);
+    head_unit_gradient_ = level_a.head_gradient_bytes(s);
     tokens_ = real(s.batch.micro_batch * s.batch.sequence) / real(s.layout.context);
     rows_ = real(model.hidden) * tokens_ / (s.layout.sequence_parallel ? real(s.layout.tensor) : 1);
     for (const bool dense : {false, true}) {
@@ -93,6 +94,7 @@ class Walker {
     out.kept = rank_bytes(kept_bytes(tensors, s_.recompute), s_.layout, tokens_);
     out.all = out.kept + rank_bytes(remade_bytes(tensors, s_.recompute), s_.layout, tokens_);
     out.backward_most = most_in_backward(tensors, s_, tokens_, 2 * rows_);
+    if (s_.kept_on_host) out.backward_most += std::exchange(out.kept, 0);
     out.gradient = state_bytes(s_.recipe, s_.layout, layer_parameters(model_, dense)).gradient;
     out.elements = local_elements(s_.layout, layer_parameters(model_, dense));
     return out;
@@ -150,7 +152,7 @@ class Walker {
       see(PeakMoment::loss, logits_ * loss_bytes(s_.kernels.loss).working);
       live_.ends -= head_kept();
       if (makes_gradients(stage)) live_.states += head_gradient_;
-      unit_gradient = unit_bytes(s_.recipe, sizes_, head_elements_).gradient;
+      unit_gradient = head_unit_gradient_;
     }
     for (std::int64_t i = end; i-- > first;) {
       const LayerBytes& layer = layer_at(i);
@@ -181,7 +183,7 @@ class Walker {
   double tokens_ = 0;
   double rows_ = 0;  // one byte per hidden element of the tokens
   double logits_ = 0;
-  double head_elements_ = 0;
+  double head_unit_gradient_ = 0;
   double embedding_gradient_ = 0;
   double head_gradient_ = 0;
   std::set<std::int64_t> is_reached_;  // stages by a backward

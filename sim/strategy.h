@@ -80,7 +80,7 @@ class RecomputeSet {
 /// Bytes per logit that the loss holds at its peak, by how it is computed:
 enum class LossLowering : std::uint8_t {
   fused,     // 4: 16-bit logits and their gradient
-  chunked,   // 5.5: the same, and an eighth of the tokens at a time as `eager`
+  chunked,   // 3.5: 16-bit logits, and an eighth of the tokens at a time as `eager`
   in_place,  // 6: 16-bit logits, and f32 ones that become softmax and gradient (Megatron)
   eager,     // 12: f32 log-softmax and two f32 gradients (PyTorch; the 16-bit logits are gone)
 };
@@ -112,6 +112,7 @@ struct Strategy {
   Layout layout;
   StateRecipe recipe;
   RecomputeSet recompute;
+  bool kept_on_host = false;  // what layers keep, from forward to backward
   Kernels kernels;
   Schedule schedule = Schedule::one_f_one_b;
   Batch batch;
