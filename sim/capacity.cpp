@@ -33,7 +33,7 @@ struct CapacityModel::Terms {
   double routed_kept = 0;
   double dense_gradient = 0;  // of the parameters of one layer
   double routed_gradient = 0;
-  double dense_remade = 0;
+  double dense_remade = 0;  // and gathered for a product
   double routed_remade = 0;
   double mask_bytes = 0;  // of the embedding's dropout
   double head_kept = 0;   // input and output of the final norm, and what the loss keeps
@@ -74,9 +74,11 @@ LossBytes loss_bytes(LossLowering loss) {
     case LossLowering::in_place:
       return {4, 2};
     case LossLowering::eager:
+      return {4, 10};
+    case LossLowering::eager_parallel:
       break;
   }
-  return {4, 8};
+  return {4, 16};
 }
 
 CapacityModel::CapacityModel(const Transformer& model)
@@ -111,7 +113,9 @@ CapacityModel::Terms CapacityModel::terms(const Strategy& s) const {
   const LossBytes loss = loss_bytes(s.kernels.loss);
   t.mask_bytes = s.kernels.dropout ? rows : 0;
   t.head_kept = 2 * 2 * rows + logits * loss.kept;
-  t.loss_working = logits * loss.working;
+  // Sequence-parallel rows are gathered before a product.
+  const double gathered_row = l.sequence_parallel ? 2 * real(model_.hidden) * t.tokens : 0;
+  t.loss_working = logits * loss.working + gathered_row;
   t.dense_gradient = state_bytes(s.recipe, l, dense_layer_).gradient;
   t.routed_gradient = state_bytes(s.recipe, l, routed_layer_).gradient;
   if (is_dense(model_, 0)) {
@@ -124,6 +128,8 @@ CapacityModel::Terms CapacityModel::terms(const Strategy& s) const {
     t.routed_kept = rank_bytes(kept_bytes(routed, s.recompute), l, t.tokens);
     t.routed_remade = rank_bytes(remade_bytes(routed, s.recompute), l, t.tokens);
   }
+  t.dense_remade += gathered_row;
+  t.routed_remade += gathered_row;
   if (s.kept_on_host) {
     t.dense_remade += std::exchange(t.dense_kept, 0);
     t.routed_remade += std::exchange(t.routed_kept, 0);

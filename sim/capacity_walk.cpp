@@ -93,7 +93,8 @@ class Walker {
     LayerBytes out;
     out.kept = rank_bytes(kept_bytes(tensors, s_.recompute), s_.layout, tokens_);
     out.all = out.kept + rank_bytes(remade_bytes(tensors, s_.recompute), s_.layout, tokens_);
-    out.backward_most = most_in_backward(tensors, s_, tokens_, 2 * rows_);
+    out.all += gathered_row();
+    out.backward_most = most_in_backward(tensors, s_, tokens_, 2 * rows_) + gathered_row();
     if (s_.kept_on_host) out.backward_most += std::exchange(out.kept, 0);
     out.gradient = state_bytes(s_.recipe, s_.layout, layer_parameters(model_, dense)).gradient;
     out.elements = local_elements(s_.layout, layer_parameters(model_, dense));
@@ -141,7 +142,7 @@ class Walker {
     see(PeakMoment::forward, 0);
     if (!is_last(stage)) return;
     live_.ends += head_kept();
-    see(PeakMoment::loss, logits_ * loss_bytes(s_.kernels.loss).working);
+    see(PeakMoment::loss, loss_working());
   }
 
   void backward(std::int64_t stage) {
@@ -149,7 +150,7 @@ class Walker {
     const std::int64_t end = first + layers_of_stage(model_, s_, stage);
     double unit_gradient = 0;
     if (is_last(stage)) {
-      see(PeakMoment::loss, logits_ * loss_bytes(s_.kernels.loss).working);
+      see(PeakMoment::loss, loss_working());
       live_.ends -= head_kept();
       if (makes_gradients(stage)) live_.states += head_gradient_;
       unit_gradient = head_unit_gradient_;
@@ -169,6 +170,15 @@ class Walker {
   /// Whether this is the first backward of the stage in the step, of gradients that were freed.
   [[nodiscard]] bool makes_gradients(std::int64_t stage) const {
     return !s_.recipe.gradients_stay && !is_reached_.contains(stage);
+  }
+
+  /// Sequence-parallel rows before a product.
+  [[nodiscard]] double gathered_row() const {
+    return s_.layout.sequence_parallel ? 2 * rows_ * real(s_.layout.tensor) : 0;
+  }
+
+  [[nodiscard]] double loss_working() const {
+    return logits_ * loss_bytes(s_.kernels.loss).working + gathered_row();
   }
 
   [[nodiscard]] double head_kept() const {

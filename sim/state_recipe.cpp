@@ -110,8 +110,12 @@ std::vector<StateRecipe> make_recipes() {
     made.source += "; " + why;
     return made;
   };
-  StateRecipe keep = variant("fsdp2", "fsdp2-keep", "as with pipelines, without resharding");
+  StateRecipe keep = variant("fsdp2", "fsdp2-keep",
+                             "with pipelines: no resharding, and gradients reduced only after the "
+                             "last micro-batch (torch.distributed.pipelining)");
   keep.reshard_after_forward = false;
+  keep.unit_gradients = false;
+  keep.gradient.group = ShardGroup::whole;
   StateRecipe half = variant("megatron-distributed", "megatron-bf16-gradients",
                              "Megatron-Bridge's grad_reduce_in_fp32=False");
   half.gradient.type = StateType::bf16;

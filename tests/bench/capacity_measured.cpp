@@ -69,14 +69,17 @@ Described titan(const test::CsvRow& row) {
     s.schedule = Schedule::interleaved;
   }
   s.recipe = find_recipe(pipelined ? "fsdp2-keep" : "fsdp2");
+  // The table has reserved bytes: the segments of gradients stay when PyTorch frees these.
+  s.recipe.gradients_stay = true;
   s.recompute = has(row["act_checkpoint"], "selective")
                     ? RecomputeSet{Recompute::alternate_products}
                 : has(row["act_checkpoint"], "full") ? RecomputeSet{Recompute::full}
                                                      : RecomputeSet{};
   const bool compiled = has(techniques, "compile");
   s.kernels.fused_gate = compiled;
-  s.kernels.loss =
-      compiled && !has(row["software"], "2024") ? LossLowering::fused : LossLowering::eager;
+  s.kernels.loss = compiled && !has(row["software"], "2024") ? LossLowering::fused
+                   : s.layout.tensor > 1                     ? LossLowering::eager_parallel
+                                                             : LossLowering::eager;
   const std::int64_t batch = row.integer("local_batch");
   s.batch = {
       .sequence = row.integer("seq_len(8192=model-config default where the doc states none)"),
@@ -148,6 +151,7 @@ Described bridge(const test::CsvRow& row) {
   s.layout.expert = integer_or(row, "EP", 1);
   if (s.layout.virtual_stages > 1) s.schedule = Schedule::interleaved;
   s.recipe = find_recipe("megatron-bf16-gradients");
+  s.kernels.f8_products = has(row["precision"], "FP8");
   const std::string& variant = row["variant"];
   static const std::map<std::string, Recompute> words{{"core_attn", Recompute::attention_core},
                                                       {"layernorm", Recompute::norms},

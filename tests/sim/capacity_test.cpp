@@ -65,7 +65,8 @@ Strategy random_strategy(Random& random, const Transformer& model) {
     s.kernels = {.attention = static_cast<AttentionLowering>(random.below(2)),
                  .fused_gate = random.below(2) == 0,
                  .dropout = random.below(2) == 0,
-                 .loss = static_cast<LossLowering>(random.below(4))};
+                 .f8_products = random.below(4) == 0,
+                 .loss = static_cast<LossLowering>(random.below(5))};
     s.batch = {.sequence = 1024,
                .micro_batch = power(2),
                .micro_batches = s.schedule == Schedule::interleaved ? s.layout.pipeline * power(2)
