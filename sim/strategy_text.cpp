@@ -85,7 +85,9 @@ class Fields {
   }
 
   [[nodiscard]] std::string text(const char* name) const {
-    return json_[name].dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 40);
+    const Json& j = json_[name];
+    if (j.is_structured()) return j.type_name();  // perhaps too deep to print
+    return j.dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 40);
   }
 
   const Json& json_;
