@@ -1,6 +1,7 @@
 #include "sim/capacity.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sim/schedule_events.h"
 
@@ -32,7 +33,7 @@ struct CapacityModel::Terms {
   double routed_kept = 0;
   double dense_gradient = 0;  // of the parameters of one layer
   double routed_gradient = 0;
-  double dense_remade = 0;
+  double dense_remade = 0;  // and gathered for a product
   double routed_remade = 0;
   double mask_bytes = 0;  // of the embedding's dropout
   double head_kept = 0;   // input and output of the final norm, and what the loss keeps
@@ -69,13 +70,15 @@ LossBytes loss_bytes(LossLowering loss) {
     case LossLowering::fused:
       return {2, 2};
     case LossLowering::chunked:
-      return {2, 3.5};
+      return {2, 1.5};
     case LossLowering::in_place:
       return {4, 2};
     case LossLowering::eager:
+      return {4, 10};
+    case LossLowering::eager_parallel:
       break;
   }
-  return {4, 8};
+  return {4, 16};
 }
 
 CapacityModel::CapacityModel(const Transformer& model)
@@ -110,7 +113,9 @@ CapacityModel::Terms CapacityModel::terms(const Strategy& s) const {
   const LossBytes loss = loss_bytes(s.kernels.loss);
   t.mask_bytes = s.kernels.dropout ? rows : 0;
   t.head_kept = 2 * 2 * rows + logits * loss.kept;
-  t.loss_working = logits * loss.working;
+  // Sequence-parallel rows are gathered before a product.
+  const double gathered_row = l.sequence_parallel ? 2 * real(model_.hidden) * t.tokens : 0;
+  t.loss_working = logits * loss.working + gathered_row;
   t.dense_gradient = state_bytes(s.recipe, l, dense_layer_).gradient;
   t.routed_gradient = state_bytes(s.recipe, l, routed_layer_).gradient;
   if (is_dense(model_, 0)) {
@@ -122,6 +127,12 @@ CapacityModel::Terms CapacityModel::terms(const Strategy& s) const {
     const LayerTensors routed = layer_tensors(model_, false, s.kernels, s.batch.sequence);
     t.routed_kept = rank_bytes(kept_bytes(routed, s.recompute), l, t.tokens);
     t.routed_remade = rank_bytes(remade_bytes(routed, s.recompute), l, t.tokens);
+  }
+  t.dense_remade += gathered_row;
+  t.routed_remade += gathered_row;
+  if (s.kept_on_host) {
+    t.dense_remade += std::exchange(t.dense_kept, 0);
+    t.routed_remade += std::exchange(t.routed_kept, 0);
   }
   return t;
 }
@@ -161,8 +172,7 @@ RankMemory CapacityModel::rank(const Strategy& s, const Terms& t, std::int64_t i
   r.layers = state_bytes(s.recipe, s.layout, p.layers);
   r.embedding = state_bytes(s.recipe, s.layout, p.embedding);
   r.head = state_bytes(s.recipe, s.layout, p.head);
-  r.head_gradient =
-      unit_bytes(s.recipe, shard_sizes(s.layout), local_elements(s.layout, p.head)).gradient;
+  r.head_gradient = head_gradient_bytes(s);
   r.gathered = gathered_bytes(s, p);
 
   const std::int64_t all = s.batch.micro_batches * s.layout.virtual_stages;
@@ -225,6 +235,10 @@ double CapacityModel::gathered_bytes(const Strategy& s, const RankParameters& pa
       local_elements(s.layout, parameters.embedding) + local_elements(s.layout, parameters.head);
   if (!s.recipe.reshard_after_forward) elements += local_elements(s.layout, parameters.layers);
   return elements * element_bytes(s.recipe.compute);
+}
+
+double CapacityModel::head_gradient_bytes(const Strategy& s) const {
+  return unit_bytes(s.recipe, shard_sizes(s.layout), local_elements(s.layout, head_)).gradient;
 }
 
 /// Beside what is kept: what the last of `n` layers makes again, its unit and the unit's gradient,

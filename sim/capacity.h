@@ -72,6 +72,9 @@ class CapacityModel {
   [[nodiscard]] double gathered_bytes(const Strategy& strategy,
                                       const RankParameters& parameters) const;
 
+  /// Of the output layer's gradient on the last rank while it is whole, tied or not.
+  [[nodiscard]] double head_gradient_bytes(const Strategy& strategy) const;
+
   [[nodiscard]] const Transformer& model() const { return model_; }
 
  private:

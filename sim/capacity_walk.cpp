@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "sim/schedule_events.h"
 
@@ -62,7 +63,7 @@ class Walker {
       live_.states += states(parameters.layers).gradient + embedding_gradient_ + head_gradient_;
     }
     live_.working = level_a.gathered_bytes(s, parameters);
-    head_elements_ = local_elements(s.layout, parameters.head);
+    head_unit_gradient_ = level_a.head_gradient_bytes(s);
     tokens_ = real(s.batch.micro_batch * s.batch.sequence) / real(s.layout.context);
     rows_ = real(model.hidden) * tokens_ / (s.layout.sequence_parallel ? real(s.layout.tensor) : 1);
     for (const bool dense : {false, true}) {
@@ -92,7 +93,9 @@ class Walker {
     LayerBytes out;
     out.kept = rank_bytes(kept_bytes(tensors, s_.recompute), s_.layout, tokens_);
     out.all = out.kept + rank_bytes(remade_bytes(tensors, s_.recompute), s_.layout, tokens_);
-    out.backward_most = most_in_backward(tensors, s_, tokens_, 2 * rows_);
+    out.all += gathered_row();
+    out.backward_most = most_in_backward(tensors, s_, tokens_, 2 * rows_) + gathered_row();
+    if (s_.kept_on_host) out.backward_most += std::exchange(out.kept, 0);
     out.gradient = state_bytes(s_.recipe, s_.layout, layer_parameters(model_, dense)).gradient;
     out.elements = local_elements(s_.layout, layer_parameters(model_, dense));
     return out;
@@ -139,7 +142,7 @@ class Walker {
     see(PeakMoment::forward, 0);
     if (!is_last(stage)) return;
     live_.ends += head_kept();
-    see(PeakMoment::loss, logits_ * loss_bytes(s_.kernels.loss).working);
+    see(PeakMoment::loss, loss_working());
   }
 
   void backward(std::int64_t stage) {
@@ -147,10 +150,10 @@ class Walker {
     const std::int64_t end = first + layers_of_stage(model_, s_, stage);
     double unit_gradient = 0;
     if (is_last(stage)) {
-      see(PeakMoment::loss, logits_ * loss_bytes(s_.kernels.loss).working);
+      see(PeakMoment::loss, loss_working());
       live_.ends -= head_kept();
       if (makes_gradients(stage)) live_.states += head_gradient_;
-      unit_gradient = unit_bytes(s_.recipe, sizes_, head_elements_).gradient;
+      unit_gradient = head_unit_gradient_;
     }
     for (std::int64_t i = end; i-- > first;) {
       const LayerBytes& layer = layer_at(i);
@@ -169,6 +172,15 @@ class Walker {
     return !s_.recipe.gradients_stay && !is_reached_.contains(stage);
   }
 
+  /// Sequence-parallel rows before a product.
+  [[nodiscard]] double gathered_row() const {
+    return s_.layout.sequence_parallel ? 2 * rows_ * real(s_.layout.tensor) : 0;
+  }
+
+  [[nodiscard]] double loss_working() const {
+    return logits_ * loss_bytes(s_.kernels.loss).working + gathered_row();
+  }
+
   [[nodiscard]] double head_kept() const {
     return 4 * rows_ + logits_ * loss_bytes(s_.kernels.loss).kept;
   }
@@ -181,7 +193,7 @@ class Walker {
   double tokens_ = 0;
   double rows_ = 0;  // one byte per hidden element of the tokens
   double logits_ = 0;
-  double head_elements_ = 0;
+  double head_unit_gradient_ = 0;
   double embedding_gradient_ = 0;
   double head_gradient_ = 0;
   std::set<std::int64_t> is_reached_;  // stages by a backward

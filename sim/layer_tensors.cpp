@@ -72,7 +72,8 @@ void add_experts(LayerTensors& out, const Transformer& m, const Kernels& kernels
   const Experts& e = m.experts;
   const double rows = real(e.per_token);
   out.add({"router scores", 4 * real(e.count), Split::sequence, {full, experts}, {}});
-  out.add({"expert input", rows * k_width * real(m.hidden), Split::routed, {full, experts}, {}});
+  const double width = kernels.f8_products ? 1 : k_width;
+  out.add({"expert input", rows * width * real(m.hidden), Split::routed, {full, experts}, {}});
   add_mlp(out, m, kernels, rows * real(e.width), experts);
   if (e.shared_width > 0) add_mlp(out, m, kernels, real(e.shared_width), mlp);
 }
@@ -84,17 +85,23 @@ LayerTensors layer_tensors(const Transformer& m, bool dense, const Kernels& kern
   LayerTensors out;
   const double row = k_width * real(m.hidden);
   out.add({"layer input", row, Split::sequence, {}, {}});
-  out.add({"norm 1", row, Split::sequence, {full, norms, alternate_products}, {}});
+  const double input = kernels.f8_products ? row / k_width : row;
+  out.add({"norm 1", input, Split::sequence, {full, norms, alternate_products}, {}});
   if (m.latent.kv_rank > 0) {
     add_latent_attention(out, m);
   } else {
     add_grouped_attention(out, m);
   }
+  if (kernels.f8_products) {  // backward of the attention itself needs its output in 16 bits
+    const bool latent = m.latent.kv_rank > 0;
+    const double width = real(m.heads * (latent ? m.latent.value_size : m.head_size));
+    out.add({"attention output in f8", width, Split::tensor, {full}, {}, false});
+  }
   add_scores(out, m, kernels, real(sequence));
   const RecomputeSet inside{full, alternate_products};
   if (kernels.dropout) out.add({"masks", 2 * row / k_width, Split::sequence, inside, {}, false});
   out.add({"residual", row, Split::sequence, inside, {}});
-  out.add({"norm 2", row, Split::sequence, {full, norms, alternate_products}, {}});
+  out.add({"norm 2", input, Split::sequence, {full, norms, alternate_products}, {}});
   if (dense) {
     add_mlp(out, m, kernels, real(m.mlp), mlp);
   } else {

@@ -1,5 +1,7 @@
 #include "sim/state_recipe.h"
 
+#include <algorithm>
+
 #include "traces/error.h"
 
 namespace tidemark {
@@ -22,7 +24,7 @@ double device_bytes(const StatePart& part, const ShardSizes& sizes) {
   return element_bytes(part.type) / static_cast<double>(ranks_of(part.group, sizes));
 }
 
-std::vector<StateRecipe> make_recipes() {
+std::vector<StateRecipe> distinct_recipes() {
   using enum StateType;
   using enum ShardGroup;
   const std::string zero = "ZeRO, arXiv 1910.02054, section 3 and table 1: 2 + 2 + 12 bytes";
@@ -60,15 +62,6 @@ std::vector<StateRecipe> make_recipes() {
        .gradients_stay = false,
        .unit_gradients = true,
        .source = fsdp},
-      {.name = "fsdp2-keep",
-       .parameter = {f32, shard},
-       .gradient = {f32, shard},
-       .master = {},
-       .moments = {f32, shard},
-       .gradients_stay = false,
-       .unit_gradients = true,
-       .reshard_after_forward = false,
-       .source = fsdp + "; with pipeline parallelism it does not reshard after forward"},
       {.name = "deepspeed-zero2",
        .gradient_sum = {f32, data},
        .master = {f32, data},
@@ -108,6 +101,33 @@ std::vector<StateRecipe> make_recipes() {
   };
 }
 // clang-format on
+
+std::vector<StateRecipe> make_recipes() {
+  std::vector<StateRecipe> recipes = distinct_recipes();
+  const auto variant = [&recipes](std::string_view of, std::string name, std::string why) {
+    const auto base = std::find_if(recipes.begin(), recipes.end(),
+                                   [of](const StateRecipe& r) { return r.name == of; });
+    StateRecipe made = *base;
+    made.name = std::move(name);
+    made.source += "; " + why;
+    return made;
+  };
+  StateRecipe keep = variant("fsdp2", "fsdp2-keep",
+                             "with pipelines: no resharding, and gradients reduced only after the "
+                             "last micro-batch (torch.distributed.pipelining)");
+  keep.reshard_after_forward = false;
+  keep.unit_gradients = false;
+  keep.gradient.group = ShardGroup::whole;
+  StateRecipe half = variant("megatron-distributed", "megatron-bf16-gradients",
+                             "Megatron-Bridge's grad_reduce_in_fp32=False");
+  half.gradient.type = StateType::bf16;
+  StateRecipe fused = variant("bf16", "bf16-fused-optimizer",
+                              "the optimizer runs in backward, gradient by gradient");
+  fused.gradient = {};
+  fused.unit_gradients = true;
+  recipes.insert(recipes.end(), {keep, half, fused});
+  return recipes;
+}
 
 }  // namespace
 

@@ -13,6 +13,7 @@ namespace {
 constexpr std::int64_t k_most = std::int64_t{1} << 24;  // of one shape or group
 constexpr std::int64_t k_most_layers = 10'000;
 constexpr std::int64_t k_most_tokens = std::int64_t{1} << 31;  // in flight on one rank
+constexpr std::int64_t k_most_micro_batches = 1 << 16;         // level B walks all of them
 constexpr std::int64_t k_most_ranks = std::int64_t{1} << 24;
 
 /// Collects lines; nothing is formatted as long as nothing is wrong.
@@ -76,6 +77,19 @@ void check_model(const Transformer& m, Findings& f) {
   f.between("model.latent.value_size", m.latent.value_size, 1);
 }
 
+/// So that counts stay far below 2^63.
+void check_parameters(const Transformer& m, Findings& f) {
+  const auto real = [](std::int64_t n) { return static_cast<double>(n); };
+  const double heads = real(m.heads) * real(m.head_size + m.latent.rope_size + m.latent.value_size);
+  const double ranks = real(m.latent.query_rank + m.latent.kv_rank);
+  const double experts = real(m.experts.count) * real(m.experts.width);
+  const double inner = real(m.mlp) + experts + real(m.experts.shared_width) + ranks;
+  const double layer = (real(m.hidden) + ranks) * (4 * heads + 4 * inner + 4);
+  const double ends = real(m.hidden) * (2 * real(m.vocabulary) + real(m.positions));
+  if (real(m.layers) * layer + ends > 1e15)
+    f.add("model: expected at most 1e15 parameters, found more");
+}
+
 /// Returns whether the sizes may be multiplied and divided by.
 bool check_sizes(const Strategy& s, Findings& f) {
   const Layout& l = s.layout;
@@ -89,7 +103,7 @@ bool check_sizes(const Strategy& s, Findings& f) {
   sane &= f.between("layout.shard", l.shard, 0);
   sane &= f.between("batch.sequence", s.batch.sequence, 1);
   sane &= f.between("batch.micro_batch", s.batch.micro_batch, 1);
-  sane &= f.between("batch.micro_batches", s.batch.micro_batches, 1);
+  sane &= f.between("batch.micro_batches", s.batch.micro_batches, 1, k_most_micro_batches);
   sane &= f.between("recipe.prefetch", s.recipe.prefetch, 0, 1000);
   if (!sane) return false;
   if (__int128{l.tensor} * l.pipeline * l.data * l.context > k_most_ranks) {
@@ -167,6 +181,7 @@ void check_stages(const Transformer& m, const Strategy& s, Findings& f) {
 std::vector<std::string> problems(const Transformer& m, const Strategy& s) {
   Findings f;
   check_model(m, f);
+  if (f.empty()) check_parameters(m, f);
   const bool sane_model = f.empty();
   if (!check_sizes(s, f)) return f.take();
   const Layout& l = s.layout;

@@ -79,24 +79,27 @@ class RecomputeSet {
 
 /// Bytes per logit that the loss holds at its peak, by how it is computed:
 enum class LossLowering : std::uint8_t {
-  fused,     // 4: 16-bit logits and their gradient
-  chunked,   // 5.5: the same, and an eighth of the tokens at a time as `eager`
-  in_place,  // 6: 16-bit logits, and f32 ones that become softmax and gradient (Megatron)
-  eager,     // 12: f32 log-softmax and two f32 gradients (PyTorch; the 16-bit logits are gone)
+  fused,           // 4: 16-bit logits and their gradient
+  chunked,         // 3.5: 16-bit logits, and an eighth of the tokens at a time as `eager`
+  in_place,        // 6: 16-bit logits, and f32 ones that become softmax and gradient (Megatron)
+  eager,           // 14: 16-bit logits, f32 log-softmax and two f32 gradients (PyTorch)
+  eager_parallel,  // 20: log-softmax, gradient, and three results of its expression (PyTorch's
+                   // loss_parallel over a split vocabulary)
 };
 
 template <>
 struct EnumNames<LossLowering> {
   static constexpr std::string_view k_type = "loss";
   static constexpr auto k_names =
-      std::to_array<std::string_view>({"fused", "chunked", "in_place", "eager"});
+      std::to_array<std::string_view>({"fused", "chunked", "in_place", "eager", "eager_parallel"});
 };
 
 /// Which kernels run decides what they keep. Values between layers are 16 bits wide.
 struct Kernels {
   AttentionLowering attention = AttentionLowering::flash;
-  bool fused_gate = true;  // silu(gate) x up is one op that keeps its inputs only
-  bool dropout = false;    // after attention scores and both residual branches
+  bool fused_gate = true;    // silu(gate) x up is one op that keeps its inputs only
+  bool dropout = false;      // after attention scores and both residual branches
+  bool f8_products = false;  // inputs of matrix products are kept in 8 bits (Transformer Engine)
   LossLowering loss = LossLowering::in_place;
   bool operator==(const Kernels&) const = default;
 };
@@ -112,6 +115,7 @@ struct Strategy {
   Layout layout;
   StateRecipe recipe;
   RecomputeSet recompute;
+  bool kept_on_host = false;  // what layers keep, from forward to backward
   Kernels kernels;
   Schedule schedule = Schedule::one_f_one_b;
   Batch batch;

@@ -9,6 +9,7 @@
 #include "sim/builder.h"
 #include "sim/compare.h"
 #include "sim/device.h"
+#include "sim/estimate_strategy.h"
 #include "sim/exit_code.h"
 #include "sim/op_table.h"
 #include "sim/placement.h"
@@ -26,6 +27,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct EstimateOptions {
+  StrategyOptions strategy;
   std::string model;
   std::string device = "h100-80g";
   std::string optimizer;
@@ -166,6 +168,20 @@ int report_saved(const EstimateOptions& options, const Trace& trace) {
 
 int estimate(const EstimateOptions& options) {
   const Device& device = find_device(options.device);
+  if (const std::optional<NamedTransformer> model = transformer_of(options.model)) {
+    if (!(options.optimizer + options.accounting + options.output).empty()) {
+      throw InputError(InputError::Parts{
+          .place = "--optimizer, --accounting, --output",
+          .expected = "a model that the trainer runs (the recipe says what an optimizer keeps)",
+          .found = "'" + options.model + "'"});
+    }
+    StrategyOptions strategy = options.strategy;
+    strategy.batch = options.batch;
+    strategy.sequence = options.sequence;
+    strategy.json = options.json;
+    return estimate_strategy(*model, strategy, device);
+  }
+  require_no_strategy(options.strategy, options.model);
   const RunConfig config = config_of(options);
   Trace trace = build_program(config);
   if (options.accounting == "torch-eager") return report_saved(options, trace);
@@ -203,7 +219,16 @@ void list_models(bool json) {
     table.add({m.model.name, std::to_string(m.batch),
                m.sequence > 0 ? std::to_string(m.sequence) : "", m.about});
   }
-  fmt::print("{}", json ? Json{{"models", rows}}.dump(2) + "\n" : table.text());
+  Json transformers = Json::array();
+  for (const NamedTransformer& t : named_transformers()) {
+    transformers.push_back({{"name", t.model.name},
+                            {"sequence", t.sequence},
+                            {"parameters", parameter_count(t.model)},
+                            {"about", t.about}});
+    table.add({t.model.name, "", std::to_string(t.sequence), "only to estimate: " + t.about});
+  }
+  const Json all{{"models", rows}, {"transformers", transformers}};
+  fmt::print("{}", json ? all.dump(2) + "\n" : table.text());
 }
 
 void list_devices(bool json) {
@@ -264,8 +289,12 @@ void add_estimate(CLI::App& app, int& exit_code) {
   verb->add_option("--accounting", options->accounting,
                    "torch-eager: the bytes that PyTorch saves for backward, instead");
   verb->add_option("-o,--output", options->output, "also write the dry trace");
+  add_strategy_options(*verb, options->strategy);
   verb->add_flag("--json", options->json, "figures as one JSON object");
-  verb->footer("Example: tidemark estimate gpt2-124M --batch 8 --device a100-40g");
+  verb->footer(
+      "Example: tidemark estimate gpt2-124M --batch 8 --device a100-40g\n"
+      "         tidemark estimate llama3-70b --layout tp=8,pp=4,dp=2,sp --recipe zero1 --recompute "
+      "full");
   verb->callback([options, &exit_code] { exit_code = estimate(*options); });
 }
 

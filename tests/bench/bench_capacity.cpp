@@ -74,6 +74,28 @@ void print_screening(const Json& s) {
       s["above_level_b"].get<int>());
 }
 
+void print_peaks(const Json& peaks) {
+  fmt::print("\nmeasured peaks, level B beside them, in GiB\n");
+  fmt::print("  {:<70} {:>8} {:>7} {:>7} | {:>6} {:>6} {:>6} {:>7} {}\n", "row", "measured", "ours",
+             "error", "states", "layers", "ends", "working", "moment");
+  for (const Json& r : peaks["rows"]) {
+    const auto name = r["name"].get<std::string>().substr(0, 70);
+    const auto gib = [&r](const char* field) { return r[field].get<double>(); };
+    if (r.contains("not_described")) {
+      fmt::print("  {:<70} {:>8.1f} not described: {}\n", name, gib("measured_gib"),
+                 r["not_described"].get<std::string>());
+      continue;
+    }
+    fmt::print("  {:<70} {:>8.1f} {:>7.1f} {:>+6.1f}% | {:>6.1f} {:>6.1f} {:>6.1f} {:>7.1f} {}\n",
+               name, gib("measured_gib"), gib("ours_gib"), gib("error_pct"), gib("states_gib"),
+               gib("layers_gib"), gib("ends_gib"), gib("working_gib"),
+               r["moment"].get<std::string>());
+  }
+  fmt::print("  {} of {} rows described: error {:.1f} % in the median, {:.1f} % in 90 of 100\n",
+             peaks["described"].get<int>(), peaks["rows"].size(),
+             peaks["median_error_pct"].get<double>(), peaks["p90_error_pct"].get<double>());
+}
+
 int run(std::vector<std::string> arguments) {
   const bool json = std::erase(arguments, "--json") > 0;
   if (arguments.size() != 1 || !std::filesystem::is_directory(arguments[0])) {
@@ -84,6 +106,7 @@ int run(std::vector<std::string> arguments) {
   Json out;
   out["oracles"] = formula_oracles(folder);
   out["all_reduce"] = all_reduce_tables(folder);
+  out["measured_peaks"] = measured_peaks(folder);
   out["screening"] = screening();
   out["configs_per_s"] = out["screening"]["configs_per_s"];
   const bool valid =
@@ -94,6 +117,7 @@ int run(std::vector<std::string> arguments) {
   } else {
     print_oracles(out["oracles"]);
     if (!out["all_reduce"]["rows"].empty()) print_tables(out["all_reduce"]);
+    if (!out["measured_peaks"]["rows"].empty()) print_peaks(out["measured_peaks"]);
     print_screening(out["screening"]);
   }
   return valid ? 0 : 1;

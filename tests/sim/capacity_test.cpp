@@ -61,10 +61,12 @@ Strategy random_strategy(Random& random, const Transformer& model) {
     for (std::size_t i = 0; i < EnumNames<Recompute>::k_names.size(); ++i) {
       if (random.below(4) == 0) s.recompute.add(static_cast<Recompute>(i));
     }
+    s.kept_on_host = random.below(4) == 0;
     s.kernels = {.attention = static_cast<AttentionLowering>(random.below(2)),
                  .fused_gate = random.below(2) == 0,
                  .dropout = random.below(2) == 0,
-                 .loss = static_cast<LossLowering>(random.below(4))};
+                 .f8_products = random.below(4) == 0,
+                 .loss = static_cast<LossLowering>(random.below(5))};
     s.batch = {.sequence = 1024,
                .micro_batch = power(2),
                .micro_batches = s.schedule == Schedule::interleaved ? s.layout.pipeline * power(2)

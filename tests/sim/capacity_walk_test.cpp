@@ -83,7 +83,7 @@ TEST_CASE("walk: one layer on one rank, added up by hand") {
   const double layer = 8 * (4 * 8 + 4 * 8 + 4 * 2 + 2 * 2 * 64);
   CHECK(at_loss.memory.layers == layer);
   CHECK(at_loss.memory.ends == 8 * (2 * 8 + 4 * 1000));
-  CHECK(at_loss.memory.working == 8 * 8 * 1000);
+  CHECK(at_loss.memory.working == 8 * 10 * 1000);
   CHECK(at_loss.memory.states == 16.0 * static_cast<double>(parameter_count(m)));
 
   // Without a large loss the peak is the backward: the gradient of the layer's output beside that

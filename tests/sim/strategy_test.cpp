@@ -76,6 +76,12 @@ TEST_CASE("strategy: a model that cannot be is named field by field") {
   CHECK(lines[2] == "model.heads: expected a multiple of model.kv_heads = 2, found 3");
 }
 
+TEST_CASE("strategy: a model of more parameters than anybody counts is refused") {
+  Transformer m = llama();
+  m.mlp = m.hidden = m.vocabulary = std::int64_t{1} << 24;
+  CHECK(problems(m, plain()) == Lines{"model: expected at most 1e15 parameters, found more"});
+}
+
 TEST_CASE("strategy: explicit stages must be as many as there are, and hold all layers") {
   Strategy s = plain();
   s.layout.pipeline = 3;
