@@ -189,7 +189,7 @@ std::string budget_line(const ViewState& state) {
 std::string run_report_html(const ViewState& state) {
   if (!state.run) return "<p>No run is open.</p>";
   Runs runs = {state.run.get()};
-  for (const RunPtr& other : state.others) runs.push_back(other.get());
+  for (const Overlay& other : state.others) runs.push_back(other.run.get());
   std::string html = fmt::format("<h3>{}</h3>", title_of(*state.run));
   for (const Run* run : runs) html += warning_of(state, *run);
   html += budget_line(state);

@@ -67,7 +67,7 @@ TEST_CASE("report: figures of several runs stand in the same line and are not br
   Trace planned = test::training_trace({.recompute = true});
   planned.meta.kind = TraceKind::planned;
   planned.plan.method = "greedy";
-  state.others = {run_of(planned)};
+  lay_over(state, run_of(planned));
   const std::string html = run_report_html(state);
   const std::size_t line = html.find(">peak of a step<");
   REQUIRE(line != std::string::npos);
