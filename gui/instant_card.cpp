@@ -119,19 +119,15 @@ void write_head(CardWriter& card, const ViewState& state, const TimelineWidget::
   card.pair(QStringLiteral("op"), text_of(op_name(trace, instant.op)));
 }
 
-/// The other runs at the same distance from the begin of the step.
+/// The other runs at the same point of the program.
 void write_others(CardWriter& card, const ViewState& state, const Instant& instant) {
-  for (const RunPtr& other : state.others) {
-    const std::int64_t here = state.axis == Axis::time ? instant.time_ns : instant.change;
-    const std::int64_t there = here - shift_of(state, *other);
-    const ViewRange step = other->steady_step(state.axis);
-    if (there < step.begin || there >= step.end) continue;
-    const std::int64_t bytes =
-        other->pyramid().total_after(other->pyramid().change_at(there, state.axis));
-    const std::int64_t saved = bytes - instant.total_bytes;
-    card.pair(text_of(label_of(state, *other)),
+  for (const Overlay& other : state.others) {
+    const auto bytes = bytes_at_same_point(state, other, instant);
+    if (!bytes) continue;
+    const std::int64_t saved = *bytes - instant.total_bytes;
+    card.pair(text_of(label_of(state, *other.run)),
               QStringLiteral("%1  (%2%3)")
-                  .arg(text_of(format_bytes(bytes)), saved > 0 ? QStringLiteral("+") : QString(),
+                  .arg(text_of(format_bytes(*bytes)), saved > 0 ? QStringLiteral("+") : QString(),
                        text_of(format_bytes(saved))));
   }
 }

@@ -26,6 +26,12 @@ std::string budget_text(const ViewState& state, const OverBudget& over) {
   return text;
 }
 
+/// A stretched time is no measured one.
+std::string fit_text(const Alignment& alignment) {
+  if (!alignment.is_fitted()) return {};
+  return alignment.fit == Fit::ops ? ", time fitted op by op" : ", time fitted to the step";
+}
+
 void add_warning(const ViewState& state, const Run& run, std::vector<LegendEntry>& legend) {
   const std::string warning = warning_line(run.trace());
   if (warning.empty()) return;
@@ -36,11 +42,12 @@ void add_warning(const ViewState& state, const Run& run, std::vector<LegendEntry
 }  // namespace
 
 std::string label_of(const ViewState& state, const Run& run) {
-  const auto same_kind = [&run](const RunPtr& other) {
-    return other->trace().meta.kind == run.trace().meta.kind;
+  const auto is_same = [&run](const Run& other) {
+    return other.trace().meta.kind == run.trace().meta.kind;
   };
+  const auto same_kind = [&is_same](const Overlay& other) { return is_same(*other.run); };
   const auto count = std::count_if(state.others.begin(), state.others.end(), same_kind) +
-                     (same_kind(state.run) ? 1 : 0);
+                     (is_same(*state.run) ? 1 : 0);
   if (count > 1) return std::filesystem::path(run.file()).filename().string();
   return std::string(to_string(run.trace().meta.kind));
 }
@@ -49,7 +56,7 @@ std::vector<LegendEntry> legend_of(const ViewState& state, const OverBudget& ove
   std::vector<LegendEntry> legend;
   if (!state.run) return legend;
   add_warning(state, *state.run, legend);
-  for (const RunPtr& other : state.others) add_warning(state, *other, legend);
+  for (const Overlay& other : state.others) add_warning(state, *other.run, legend);
   const std::int64_t peak_bytes = state.run->timeline().peak.bytes;
   if (!state.others.empty()) {
     legend.push_back(
@@ -57,18 +64,20 @@ std::vector<LegendEntry> legend_of(const ViewState& state, const OverBudget& ove
          .text = fmt::format("{} {}", label_of(state, *state.run), format_bytes(peak_bytes))});
   }
   for (std::size_t i = 0; i < state.others.size(); ++i) {
-    const Run& other = *state.others[i];
+    const Run& other = *state.others[i].run;
     const std::int64_t bytes = other.timeline().peak.bytes;
-    legend.push_back({.sample = Sample::outline,
-                      .overlay = i,
-                      .text = fmt::format("{} {} ({})", label_of(state, other), format_bytes(bytes),
-                                          format_change(static_cast<double>(bytes),
-                                                        static_cast<double>(peak_bytes)))});
+    legend.push_back(
+        {.sample = Sample::outline,
+         .overlay = i,
+         .text =
+             fmt::format("{} {} ({}){}", label_of(state, other), format_bytes(bytes),
+                         format_change(static_cast<double>(bytes), static_cast<double>(peak_bytes)),
+                         fit_text(state.others[i].alignment))});
   }
   if (!state.others.empty()) {
     legend.push_back(
         {.sample = Sample::saved,
-         .text = fmt::format("not needed by {}", label_of(state, *state.others.front()))});
+         .text = fmt::format("not needed by {}", label_of(state, *state.others.front().run))});
   }
   if (state.budget_bytes >= 0) {
     legend.push_back({.sample = over.bytes > 0 ? Sample::over_budget : Sample::budget,

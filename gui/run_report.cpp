@@ -6,6 +6,7 @@
 
 #include "gui/labels.h"
 #include "gui/legend.h"
+#include "sim/compare.h"
 #include "sim/run_state.h"
 #include "sim/units.h"
 
@@ -80,6 +81,14 @@ std::string peak_text(const Run& run) {
                      cut_short ? " so far" : "");
 }
 
+/// The figure of every report (RunFigures::step_ns): the median of the steps that ran, without the
+/// first; the replayed step of a plan.
+std::int64_t typical_step_ns(const Run& run) {
+  const Trace& trace = run.trace();
+  const bool ran = !trace.events.empty() && trace.meta.kind != TraceKind::planned;
+  return ran && !trace.steps.empty() ? median_step_ns(trace) : run.timeline().step_ns;
+}
+
 void add_facts(FigureTable& table, bool has_steps) {
   table.line("kind", [](const Run& run) { return std::string(to_string(run.trace().meta.kind)); });
   table.line("level", [](const Run& run) { return fmt::format("{}", run.trace().meta.level); });
@@ -101,9 +110,14 @@ void add_facts(FigureTable& table, bool has_steps) {
     return steps == 0 ? std::string() : fmt::format("{}", steps);
   });
   table.line("step time", [](const Run& run) {
-    return run.timeline().step_ns <= 0 ? std::string() : format_ns(run.timeline().step_ns);
+    const std::int64_t ns = typical_step_ns(run);
+    return ns <= 0 ? std::string() : format_ns(ns);
   });
-  table.line("events",
+  table.line("events", [](const Run& run) {
+    const std::size_t events = run.trace().events.size();
+    return events == 0 ? std::string() : fmt::format("{}", events);
+  });
+  table.line("allocations and frees",
              [](const Run& run) { return fmt::format("{}", run.timeline().changes.size()); });
 }
 
@@ -189,7 +203,7 @@ std::string budget_line(const ViewState& state) {
 std::string run_report_html(const ViewState& state) {
   if (!state.run) return "<p>No run is open.</p>";
   Runs runs = {state.run.get()};
-  for (const RunPtr& other : state.others) runs.push_back(other.get());
+  for (const Overlay& other : state.others) runs.push_back(other.run.get());
   std::string html = fmt::format("<h3>{}</h3>", title_of(*state.run));
   for (const Run* run : runs) html += warning_of(state, *run);
   html += budget_line(state);

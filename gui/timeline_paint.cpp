@@ -207,8 +207,8 @@ void paint_budget_line(QPainter& painter, const TimelinePicture& p) {
 }
 
 /// Where the triangle of a peak stands; nothing when that is not in view.
-std::optional<QPoint> peak_tip(const TimelinePicture& p, const Run& run) {
-  const int x = p.scale().column_of(peak_position(p.state, run));
+std::optional<QPoint> peak_tip(const TimelinePicture& p, const Run& run, std::int64_t position) {
+  const int x = p.scale().column_of(position);
   if (x < 0 || x >= p.canvas.width() || run.timeline().peak.change < 0) return std::nullopt;
   return p.canvas.topLeft() + QPoint(x, p.bytes.row_of(run.timeline().peak.bytes) - 1);
 }
@@ -241,11 +241,11 @@ void paint_marks(QPainter& painter, const TimelinePicture& p) {
   Tags tags(painter, p);
   paint_budget_line(painter, p);
   for (std::size_t i = 0; i < p.state.others.size(); ++i) {
-    const auto tip = peak_tip(p, *p.state.others[i]);
+    const auto tip = peak_tip(p, *p.state.others[i].run, peak_position(p.state, p.state.others[i]));
     const Rgb colour = p.colours.overlays[i % p.colours.overlays.size()];
     if (tip) tags.keep_clear(paint_triangle(painter, p, *tip, colour));
   }
-  const auto tip = peak_tip(p, *p.state.run);
+  const auto tip = peak_tip(p, *p.state.run, peak_position(*p.state.run, p.state.axis));
   if (!tip) return;
   tags.keep_clear(paint_triangle(painter, p, *tip, p.colours.text));
   paint_peak_tag(tags, p, *tip);

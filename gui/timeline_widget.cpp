@@ -30,7 +30,7 @@ void TimelineWidget::set_run(RunPtr run) {
 void TimelineWidget::add_other(RunPtr other) {
   if (!state_.run) return;
   const bool all_shown = state_.range == limits_of(state_);
-  state_.others.push_back(std::move(other));
+  lay_over(state_, std::move(other));
   if (all_shown) state_.range = limits_of(state_);
   outdate();
 }

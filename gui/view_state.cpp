@@ -4,17 +4,18 @@
 
 namespace tidemark {
 
-std::int64_t shift_of(const ViewState& state, const Run& other) {
-  return state.run->steady_step(state.axis).begin - other.steady_step(state.axis).begin;
+void lay_over(ViewState& state, RunPtr other) {
+  Alignment alignment = align(*state.run, *other);
+  state.others.push_back({.run = std::move(other), .alignment = std::move(alignment)});
 }
 
 ViewRange limits_of(const ViewState& state) {
   if (!state.run) return {};
   ViewRange limits =
       state.one_step ? state.run->steady_step(state.axis) : state.run->whole(state.axis);
-  for (const RunPtr& other : state.others) {
-    const std::int64_t end = other->steady_step(state.axis).end + shift_of(state, *other);
-    limits.end = std::max(limits.end, end);
+  for (const Overlay& other : state.others) {
+    const std::int64_t end = other.run->steady_step(state.axis).end;
+    limits.end = std::max(limits.end, other.alignment.on(state.axis).here(end));
   }
   return limits;
 }
@@ -40,8 +41,8 @@ std::int64_t zero_of(const ViewState& state) {
 
 std::int64_t top_bytes_of(const ViewState& state) {
   std::int64_t most_bytes = state.run ? state.run->timeline().run_peak.bytes : 0;
-  for (const RunPtr& other : state.others) {
-    most_bytes = std::max(most_bytes, other->timeline().peak.bytes);
+  for (const Overlay& other : state.others) {
+    most_bytes = std::max(most_bytes, other.run->timeline().peak.bytes);
   }
   if (state.budget_bytes <= most_bytes + most_bytes / 2) {
     most_bytes = std::max(most_bytes, state.budget_bytes);
@@ -61,30 +62,54 @@ std::vector<Column> columns_of(const ViewState& state, const ColumnScale& scale)
 
 OverlayColumns overlay_of(const ViewState& state, std::size_t other, const ColumnScale& scale) {
   constexpr std::array<int, 3> k_dash_px = {0, 5, 2};
-  const Run& run = *state.others[other];
-  const std::int64_t shift = shift_of(state, run);
+  const Run& run = *state.others[other].run;
+  const TimeMap& map = state.others[other].alignment.on(state.axis);
   const ViewRange step = run.steady_step(state.axis);
-  const ColumnScale own{{scale.range.begin - shift, scale.range.end - shift}, scale.width_px};
-  const std::vector<Column> columns = run.pyramid().columns(own, state.axis);
   OverlayColumns overlay;
   overlay.dash_px = k_dash_px[other % k_dash_px.size()];
   overlay.fade_saved = other == 0;
-  overlay.max_bytes.reserve(columns.size());
-  for (int x = 0; x < own.width_px; ++x) {
-    const bool inside = own.column_begin(x) < step.end && own.column_begin(x + 1) >= step.begin;
-    overlay.max_bytes.push_back(inside ? columns[static_cast<std::size_t>(x)].extremes.max_bytes
-                                       : -1);
+  overlay.max_bytes.reserve(static_cast<std::size_t>(scale.width_px));
+  ViewRange shown;
+  for (int x = 0; x < scale.width_px; ++x) {
+    const std::int64_t begin = map.there(scale.column_begin(x));
+    const std::int64_t end = std::max(map.there(scale.column_begin(x + 1)), begin + 1);
+    if (begin >= step.end || end <= step.begin) {
+      overlay.max_bytes.push_back(-1);
+      continue;
+    }
+    const ViewRange part{std::max(begin, step.begin), std::min(end, step.end)};
+    if (x == 0 || part != shown) {
+      const Column column = run.pyramid().columns({part, 1}, state.axis).front();
+      overlay.max_bytes.push_back(column.extremes.max_bytes);
+    } else {
+      overlay.max_bytes.push_back(overlay.max_bytes.back());
+    }
+    shown = part;
   }
   return overlay;
 }
 
-std::int64_t peak_position(const ViewState& state, const Run& run) {
+std::optional<std::int64_t> bytes_at_same_point(const ViewState& state, const Overlay& other,
+                                                const Instant& instant) {
+  const std::int64_t here = state.axis == Axis::time ? instant.time_ns : instant.change;
+  const std::int64_t there = other.alignment.on(state.axis).there(here);
+  const ViewRange step = other.run->steady_step(state.axis);
+  if (there < step.begin || there >= step.end) return std::nullopt;
+  const Pyramid& pyramid = other.run->pyramid();
+  return pyramid.total_after(pyramid.change_at(there, state.axis));
+}
+
+std::int64_t peak_position(const Run& run, Axis axis) {
   const Peak& peak = run.timeline().peak;
-  const ViewRange step = run.steady_step(state.axis);
+  const ViewRange step = run.steady_step(axis);
   const std::int64_t at =
-      peak.change < 0 ? step.begin : run.pyramid().position_of(peak.change, state.axis);
+      peak.change < 0 ? step.begin : run.pyramid().position_of(peak.change, axis);
   // The peak may be what lives into the step, from a change before it.
-  return std::max(at, step.begin) + shift_of(state, run);
+  return std::max(at, step.begin);
+}
+
+std::int64_t peak_position(const ViewState& state, const Overlay& other) {
+  return other.alignment.on(state.axis).here(peak_position(*other.run, state.axis));
 }
 
 Instant instant_of_column(const ViewState& state, const Column& column, std::int64_t column_begin) {

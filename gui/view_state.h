@@ -8,12 +8,19 @@
 #include "gui/instant.h"
 #include "gui/run.h"
 #include "gui/stack_image.h"
+#include "gui/time_map.h"
 
 namespace tidemark {
 
+/// A run over the first one, and how the two are aligned.
+struct Overlay {
+  RunPtr run;
+  Alignment alignment;
+};
+
 struct ViewState {
-  RunPtr run;                  // filled; null when nothing is open
-  std::vector<RunPtr> others;  // outlines over it: planned, measured
+  RunPtr run;                   // filled; null when nothing is open
+  std::vector<Overlay> others;  // outlines over it: planned, measured; see lay_over()
   Axis axis = Axis::time;
   bool one_step = false;  // limits are the steady step, not the whole run
   ViewRange range;
@@ -22,12 +29,11 @@ struct ViewState {
   std::optional<ViewRange> selection;
 };
 
+/// Adds `other` over `state.run`, which must be there and stay.
+void lay_over(ViewState& state, RunPtr other);
+
 /// The widest range that can be shown: of the run and of what lies over it.
 [[nodiscard]] ViewRange limits_of(const ViewState& state);
-
-/// Position on the axis of `state.run` = position on that of `other` + shift: the begins of the
-/// steady steps coincide.
-[[nodiscard]] std::int64_t shift_of(const ViewState& state, const Run& other);
 
 /// The range on the other axis that shows the same changes.
 [[nodiscard]] ViewRange range_on(const Run& run, ViewRange range, Axis from, Axis to);
@@ -42,12 +48,21 @@ struct ViewState {
 /// The columns of the run; empty ones after its end, when what lies over it is longer.
 [[nodiscard]] std::vector<Column> columns_of(const ViewState& state, const ColumnScale& scale);
 
-/// The steady step of `other` in the columns of `scale`; -1 outside of it.
+/// The steady step of `other` in the columns of `scale`, each with the same points of the program
+/// as the column of the run has; -1 outside of it.
 [[nodiscard]] OverlayColumns overlay_of(const ViewState& state, std::size_t other,
                                         const ColumnScale& scale);
 
-/// Where the reported peak of a run (of its steady step) is on the axis of `state`.
-[[nodiscard]] std::int64_t peak_position(const ViewState& state, const Run& run);
+/// Bytes of `other` at the point of the program that `instant` of `state.run` is; none outside of
+/// its steady step.
+[[nodiscard]] std::optional<std::int64_t> bytes_at_same_point(const ViewState& state,
+                                                              const Overlay& other,
+                                                              const Instant& instant);
+
+/// Where the reported peak of a run (of its steady step) is on its axis.
+[[nodiscard]] std::int64_t peak_position(const Run& run, Axis axis);
+/// The same point of the program on the axis of `state.run`.
+[[nodiscard]] std::int64_t peak_position(const ViewState& state, const Overlay& other);
 
 /// The instant under a column: the state that is painted there.
 [[nodiscard]] Instant instant_of_column(const ViewState& state, const Column& column,

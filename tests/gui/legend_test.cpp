@@ -48,7 +48,7 @@ TEST_CASE("legend: damage and out of memory are said first, of every run") {
   auto legend = legend_at(state);
   REQUIRE(samples_of(legend) == std::vector<Sample>{Sample::warning});
   CHECK(legend[0].text.find("NOT COMPLETE") == 0);
-  state.others = {run_of(short_of_memory)};
+  lay_over(state, run_of(short_of_memory));
   legend = legend_at(state);
   REQUIRE(legend.size() >= 2);
   CHECK(legend[0].text.find("recorded: NOT COMPLETE") == 0);
@@ -58,7 +58,7 @@ TEST_CASE("legend: damage and out of memory are said first, of every run") {
 TEST_CASE("legend: outlines, what they save, and the budget") {
   ViewState state;
   state.run = run_of(test::training_trace({}));
-  state.others = {run_of(plan_of_training())};
+  lay_over(state, run_of(plan_of_training()));
   state.budget_bytes = state.run->timeline().peak.bytes - 1024;
   auto legend = legend_at(state);
   CHECK(samples_of(legend) ==
@@ -70,6 +70,20 @@ TEST_CASE("legend: outlines, what they save, and the budget") {
   CHECK(legend.back().text.find(", fits") != std::string::npos);
 }
 
+TEST_CASE("legend: a stretched time is said, and only that") {
+  const auto outline = [](Trace trace) {
+    ViewState state;
+    state.run = run_of(test::training_trace({}));
+    lay_over(state, run_of(std::move(trace)));
+    return legend_at(state).at(1).text;
+  };
+  CHECK(outline(plan_of_training()).ends_with(", time fitted op by op"));
+  CHECK(outline(test::training_trace({})).ends_with("(+0.0 %)"));
+  Trace foreign = plan_of_training();
+  for (Op& op : foreign.ops) op.name = "other." + op.name;
+  CHECK(outline(foreign).ends_with(", time fitted to the step"));
+}
+
 TEST_CASE("legend: runs of one kind are told apart by their files") {
   const auto named = [](const char* file) {
     Trace trace = test::training_trace({});
@@ -79,10 +93,11 @@ TEST_CASE("legend: runs of one kind are told apart by their files") {
   ViewState state;
   state.run = named("a/one.tmk");
   CHECK(label_of(state, *state.run) == "recorded");
-  state.others = {named("b/two.tmk"), run_of(plan_of_training())};
+  lay_over(state, named("b/two.tmk"));
+  lay_over(state, run_of(plan_of_training()));
   CHECK(label_of(state, *state.run) == "one.tmk");
-  CHECK(label_of(state, *state.others[0]) == "two.tmk");
-  CHECK(label_of(state, *state.others[1]) == "planned");
+  CHECK(label_of(state, *state.others[0].run) == "two.tmk");
+  CHECK(label_of(state, *state.others[1].run) == "planned");
 }
 
 TEST_CASE("legend: no two boxes overlap, none leaves the rows, and none is lost") {

@@ -1,5 +1,9 @@
 // The panel about the run: what is not known has no line, what went wrong has one.
+#include <array>
+
 #include "gui/run_report.h"
+#include "sim/compare.h"
+#include "sim/units.h"
 #include "tests/catch.h"
 #include "tests/gui/synthetic.h"
 
@@ -55,6 +59,24 @@ TEST_CASE("report: a run out of memory has a peak so far, and says what did not 
   CHECK_FALSE(has(report_of(test::training_trace({})), "OUT OF MEMORY"));
 }
 
+TEST_CASE("report: the step time and the count of events are those of the reports") {
+  Trace trace = test::training_trace({.step_count = 4});
+  const std::array<std::int64_t, 4> walls_ns = {900'000'000, 78'310'000, 71'000'000, 99'000'000};
+  for (std::size_t i = 0; i < walls_ns.size(); ++i) {
+    trace.steps.push_back({.step = static_cast<std::int32_t>(i), .wall_ns = walls_ns[i]});
+  }
+  const std::string html = report_of(trace);
+  // The median without the first step, not the last step.
+  CHECK(has(html, "&nbsp;" + format_ns(figures_of(trace).step_ns) + "</td>"));
+  CHECK(has(html, "&nbsp;78.31 ms</td>"));
+  CHECK(has(html, ">events</td><td align=right style='white-space:nowrap'>&nbsp;&nbsp;&nbsp;" +
+                      std::to_string(trace.events.size()) + "</td>"));
+  // The steps of a plan are those of its source: its own step is replayed.
+  trace.meta.kind = TraceKind::planned;
+  CHECK(has(report_of(trace), "&nbsp;" + format_ns(figures_of(trace).step_ns) + "</td>"));
+  CHECK_FALSE(has(report_of(trace), "78.31 ms"));
+}
+
 TEST_CASE("report: categories are written as everywhere in the window") {
   const std::string html = report_of(test::training_trace({}));
   CHECK(has(html, ">optimizer state<"));
@@ -67,7 +89,7 @@ TEST_CASE("report: figures of several runs stand in the same line and are not br
   Trace planned = test::training_trace({.recompute = true});
   planned.meta.kind = TraceKind::planned;
   planned.plan.method = "greedy";
-  state.others = {run_of(planned)};
+  lay_over(state, run_of(planned));
   const std::string html = run_report_html(state);
   const std::size_t line = html.find(">peak of a step<");
   REQUIRE(line != std::string::npos);

@@ -1,5 +1,6 @@
 // What the view shows follows from its state alone: limits, overlays, labels, texts, options.
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "gui/labels.h"
@@ -24,27 +25,41 @@ ViewState state_of(RunPtr run) {
 
 }  // namespace
 
-TEST_CASE("steady steps of two runs begin at the same place of the axis") {
+TEST_CASE("steady steps of two runs begin and end at the same place of the axis") {
   ViewState state = state_of(run_of(test::training_trace({.layer_count = 4})));
   const auto other =
       run_of(test::training_trace({.layer_count = 4, .step_count = 1, .recompute = true}));
-  state.others.push_back(other);
+  lay_over(state, other);
   for (const Axis axis : {Axis::time, Axis::change}) {
     state.axis = axis;
-    const std::int64_t shifted = other->steady_step(axis).begin + shift_of(state, *other);
-    CHECK(shifted == state.run->steady_step(axis).begin);
+    const TimeMap& map = state.others[0].alignment.on(axis);
+    CHECK(map.here(other->steady_step(axis).begin) == state.run->steady_step(axis).begin);
+    CHECK(map.there(state.run->steady_step(axis).end) == other->steady_step(axis).end);
   }
 }
 
 TEST_CASE("the limits hold the run and what lies over it") {
   ViewState state = state_of(run_of(test::training_trace({})));
-  state.others.push_back(run_of(test::training_trace({.recompute = true})));
+  lay_over(state, run_of(test::training_trace({.recompute = true})));
   state.one_step = true;
   const ViewRange step = state.run->steady_step(Axis::time);
-  const ViewRange limits = limits_of(state);
-  CHECK(limits.begin == step.begin);
-  CHECK(limits.span() == state.others[0]->timeline().step_ns);
-  CHECK(limits.span() > step.span());
+  // The longer step of the plan is fitted into that of the run.
+  CHECK(state.others[0].run->timeline().step_ns > step.span());
+  CHECK(limits_of(state) == step);
+}
+
+TEST_CASE("behind a run that was cut off the limits hold the rest of what lies over it") {
+  Trace trace = test::training_trace({.step_count = 1});
+  trace.events.resize(trace.events.size() * 2 / 3);
+  ViewState state = state_of(run_of(trace));
+  const auto other = run_of(test::training_trace({.recompute = true}));
+  lay_over(state, other);
+  for (const Axis axis : {Axis::time, Axis::change}) {
+    state.axis = axis;
+    CHECK(limits_of(state).end > state.run->whole(axis).end);
+    CHECK(state.others[0].alignment.on(axis).there(limits_of(state).end) ==
+          other->steady_step(axis).end);
+  }
 }
 
 TEST_CASE("after its end a run shows nothing") {
@@ -59,7 +74,7 @@ TEST_CASE("after its end a run shows nothing") {
 TEST_CASE("an overlay holds the other run's peak and nothing outside its step") {
   ViewState state = state_of(run_of(test::training_trace({})));
   const auto other = run_of(test::training_trace({.recompute = true}));
-  state.others.push_back(other);
+  lay_over(state, other);
   const ColumnScale scale{limits_of(state), 700};
   const OverlayColumns overlay = overlay_of(state, 0, scale);
   REQUIRE(overlay.max_bytes.size() == 700);
@@ -69,6 +84,56 @@ TEST_CASE("an overlay holds the other run's peak and nothing outside its step") 
   for (int x = 0; x < begin_px - 1; ++x) {
     CHECK(overlay.max_bytes[static_cast<std::size_t>(x)] == -1);
   }
+}
+
+TEST_CASE("at each op an overlay shows what the other run holds at that op") {
+  // Every other layer is recomputed: by clock the backward of one run meets another layer of the
+  // other.
+  const auto here = run_of(test::training_trace({}));
+  const auto there = run_of(test::training_trace({.recompute = true}));
+  for (const Axis axis : {Axis::time, Axis::change}) {
+    ViewState state = state_of(here);
+    state.axis = axis;
+    state.range = limits_of(state);
+    lay_over(state, there);
+    std::map<std::string, std::int64_t> expected;  // by brute force, from the events alone
+    std::int64_t total = 0;
+    const auto& changes = there->timeline().changes;
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      total += changes[i].delta_bytes;
+      const bool last = i + 1 == changes.size() || changes[i + 1].op != changes[i].op ||
+                        changes[i + 1].delta_bytes < 0;
+      if (changes[i].delta_bytes > 0 && last && changes[i].step == 2) {
+        expected[op_name(there->trace(), changes[i].op)] = total;
+      }
+    }
+    std::size_t compared = 0;
+    const auto& own = here->timeline().changes;
+    for (std::size_t i = 0; i + 1 < own.size(); ++i) {
+      if (own[i].step != 2 || own[i].delta_bytes < 0 || own[i + 1].op == own[i].op) continue;
+      const std::string name = op_name(here->trace(), own[i].op);
+      CAPTURE(name);
+      const Instant instant = instant_of_change(*here, static_cast<std::int64_t>(i));
+      CHECK(bytes_at_same_point(state, state.others[0], instant) == expected.at(name));
+      ++compared;
+    }
+    CHECK(compared > 0);
+  }
+}
+
+TEST_CASE("outside of its step an overlay has nothing to compare") {
+  ViewState state = state_of(run_of(test::training_trace({})));
+  lay_over(state, state.run);
+  const auto at = [&state](std::int64_t change) {
+    const Instant instant = instant_of_change(*state.run, change);
+    const auto bytes = bytes_at_same_point(state, state.others[0], instant);
+    if (bytes) CHECK(*bytes == instant.total_bytes);
+    return bytes.has_value();
+  };
+  CHECK_FALSE(at(0));
+  state.axis = Axis::change;
+  CHECK(at(state.run->timeline().peak.change));
+  CHECK_FALSE(at(state.run->steady_step(Axis::change).begin - 1));
 }
 
 TEST_CASE("time over the budget is the time of the states above it") {
@@ -195,7 +260,7 @@ TEST_CASE("a run cut off in its first step shows that step to its end") {
   }
   // Laid over another run it has an outline as high as its peak.
   ViewState state = state_of(run_of(test::training_trace({})));
-  state.others = {cut};
+  lay_over(state, cut);
   state.one_step = true;
   state.range = limits_of(state);
   const auto outline = overlay_of(state, 0, {state.range, 800}).max_bytes;

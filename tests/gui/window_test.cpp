@@ -299,7 +299,7 @@ class WindowTest : public QObject {
   }
 
   void the_label_of_the_peak_leaves_its_marker_free() {
-    const std::int64_t peak = peak_position(state(), *state().run);
+    const std::int64_t peak = peak_position(*state().run, state().axis);
     for (const std::int64_t share : {2, 50, 98}) {  // of the view, right of the peak
       const std::int64_t begin = peak - 10'000'000 * (100 - share) / 100;
       timeline().set_range({begin, begin + 10'000'000});
