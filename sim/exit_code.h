@@ -4,7 +4,7 @@
 namespace tidemark {
 
 inline constexpr int k_exit_done = 0;
-inline constexpr int k_exit_not_possible = 1;  // no plan fits, not equal, gate exceeded
+inline constexpr int k_exit_not_possible = 1;  // no plan fits, results differ, gate exceeded
 inline constexpr int k_exit_bad_input = 2;
 inline constexpr int k_exit_out_of_memory = 3;  // of the device
 inline constexpr int k_exit_own_bug = 70;

@@ -73,10 +73,14 @@ Json diff_json(const Comparison& c) {
   return j;
 }
 
+/// With its sign, whichever it is.
+std::string difference_text(const std::string& text, std::int64_t a, std::int64_t b) {
+  return a == b ? "=" : (a < b ? "+" : "") + text;
+}
+
 void add_bytes(Table& table, const std::string& what, std::int64_t a, std::int64_t b) {
   if (a == 0 && b == 0) return;
-  const std::string change = a == b ? "=" : format_bytes(b - a);
-  table.add({what, format_bytes(a), format_bytes(b), a < b ? "+" + change : change,
+  table.add({what, format_bytes(a), format_bytes(b), difference_text(format_bytes(b - a), a, b),
              a == b ? "" : format_change(static_cast<double>(b), static_cast<double>(a))});
 }
 
@@ -94,7 +98,8 @@ void add_time(Table& table, const std::string& what, std::int64_t a_ns, std::int
     const auto text = [](std::int64_t ns) { return ns == 0 ? "not known" : format_ns(ns); };
     return table.add({what, text(a_ns), text(b_ns), "", ""});
   }
-  table.add({what, format_ns(a_ns), format_ns(b_ns), format_ns(b_ns - a_ns),
+  table.add({what, format_ns(a_ns), format_ns(b_ns),
+             difference_text(format_ns(b_ns - a_ns), a_ns, b_ns),
              format_change(static_cast<double>(b_ns), static_cast<double>(a_ns))});
 }
 
@@ -109,7 +114,12 @@ void print_figures(const Comparison& c, const std::string& a, const std::string&
               c.b.by_category[i]);
   }
   add_time(table, "step", c.a.step_ns, c.b.step_ns);
-  add_time(table, "  compute thread", c.a.compute_ns, c.b.compute_ns);
+  // CPU time where steps were timed; the ops of a replay are wall time, which is another thing.
+  const bool one_replayed = c.a.is_timed != c.b.is_timed;
+  const auto cpu_ns = [one_replayed](const RunFigures& f) {
+    return one_replayed && !f.is_timed ? 0 : f.compute_ns;
+  };
+  add_time(table, "  compute thread", cpu_ns(c.a), cpu_ns(c.b));
   fmt::print("{}", table.text());
   const std::string from = step_origin(c.a);
   const std::string to = step_origin(c.b);
@@ -122,20 +132,26 @@ void print_figures(const Comparison& c, const std::string& a, const std::string&
   }
 }
 
-void print_layers(const Comparison& c) {
+void print_layers(const Comparison& c, const std::string& a, const std::string& b) {
   if (c.layers.empty() || !c.a.has_peak || !c.b.has_peak) return;
-  Table table({"layer at the peak", ">a", ">b", ">difference"});
+  Table table({"layer at the peak", ">" + a, ">" + b, ">difference"});
   for (std::size_t i = 0; i < std::min<std::size_t>(c.layers.size(), 8); ++i) {
     const LayerDifference& l = c.layers[i];
     table.add({l.layer, format_bytes(l.a_bytes), format_bytes(l.b_bytes),
-               format_bytes(l.b_bytes - l.a_bytes)});
+               difference_text(format_bytes(l.b_bytes - l.a_bytes), l.a_bytes, l.b_bytes)});
   }
   fmt::print("\n{}", table.text());
 }
 
-void print_results(const Comparison& c) {
+bool has_results(const Trace& trace) {
+  return !trace.digests.empty() && std::ranges::any_of(trace.steps, &StepRecord::has_loss);
+}
+
+void print_results(const Comparison& c, bool both_have_results) {
   if (!c.bitwise_equal) {
-    fmt::print("\n  results: not compared, one side has no losses or digests\n");
+    fmt::print("\n  results: not compared, {}\n",
+               both_have_results ? "no step has weights of the same names in both: other models?"
+                                 : "one side has no losses or digests");
   } else if (*c.bitwise_equal) {
     fmt::print(
         "\n  results: bitwise equal ({} losses, {} digests of weights and optimizer state)\n",
@@ -179,9 +195,10 @@ int diff(const DiffOptions& options) {
       all.push_back(diff_json(c));
     } else {
       print_figures(c, options.files[0], options.files[i]);
-      print_layers(c);
-      print_results(c);
+      print_layers(c, options.files[0], options.files[i]);
+      print_results(c, has_results(a) && has_results(b));
     }
+    if (c.bitwise_equal == false) exit_code = k_exit_not_possible;
     const std::string refusal = gate > 0 ? gate_refusal(c, gate) : "";
     if (!refusal.empty()) {
       fmt::print(stderr, "tidemark: {}: {} {}\n", options.files[i], refusal, options.gate);
@@ -203,7 +220,9 @@ void add_diff(CLI::App& app, int& exit_code) {
   verb->add_option("--gate", options->gate,
                    "exit 1 when a peak exceeds that of the first: peak+2%");
   verb->add_flag("--json", options->json, "figures as one JSON object");
-  verb->footer("Example: tidemark diff planned.tmk measured.tmk");
+  verb->footer(
+      "Example: tidemark diff planned.tmk measured.tmk\n"
+      "Exit code 1 when results (losses, weights) that both have differ, or the gate refuses.");
   verb->callback([options, &exit_code] { exit_code = diff(*options); });
 }
 

@@ -1,0 +1,57 @@
+// What the verbs say must be so: exit codes and sentences that once misled.
+
+#include <nlohmann/json.hpp>
+
+#include "tests/loop/command.h"
+#include "traces/file.h"
+
+using Json = nlohmann::json;
+using namespace tidemark_call;
+
+namespace {
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+/// A table that the mlp can be trained on.
+void write_digits(const std::string& path) {
+  std::string text;
+  for (int row = 0; row < 600; ++row) {
+    for (int pixel = 0; pixel < 64; ++pixel) text += std::to_string((row * pixel) % 17) + ",";
+    text += std::to_string(row % 10) + "\n";
+  }
+  write(path, text);
+}
+
+}  // namespace
+
+TEST_CASE("diff: other results are exit 1, other models are not compared") {
+  const Folder folder;
+  record(folder);
+  REQUIRE(call(folder, "profile gpt2-tiny --steps 3 --seed 2 --quiet -o other.tmk").code == 0);
+  const Result other = call(folder, "diff run.tmk other.tmk");
+  CHECK(other.code == 1);
+  CHECK(has(other.out, "results: DIFFERENT"));
+  CHECK(call(folder, "diff run.tmk other.tmk --json").code == 1);
+  write_digits(folder / "digits.csv");
+  const Result mlp = call(folder, "profile mlp --data digits.csv --steps 2 --quiet -o mlp.tmk");
+  INFO(mlp.error);
+  REQUIRE(mlp.code == 0);
+  const Result models = call(folder, "diff mlp.tmk run.tmk");
+  CHECK(models.code == 0);
+  CHECK(has(models.out, "other models?"));
+  // The layers are headed by their files, and more is "+" everywhere.
+  CHECK(has(models.out, "  +"));
+  CHECK_FALSE(has(models.out, " a "));
+}
+
+TEST_CASE("diff: the ops of a plan are no CPU time") {
+  const Folder folder;
+  record(folder);
+  REQUIRE(call(folder, "plan run.tmk --budget 70% --nodes 20 -o planned.tmk").code == 0);
+  const std::string text = call(folder, "diff planned.tmk run.tmk").out;
+  const std::size_t row = text.find("compute thread");
+  REQUIRE(row != std::string::npos);
+  CHECK(has(text.substr(row, text.find('\n', row) - row), "not known"));
+}
