@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "sim/bound.h"
 #include "sim/units.h"
 
 namespace tidemark {
@@ -55,6 +56,12 @@ Json category_json(const CategoryBytes& bytes) {
 std::string plan_name(const std::string& output) {
   const bool plain = output.ends_with(".tmk");
   return (plain ? output.substr(0, output.size() - 4) : output) + ".plan.tmk";
+}
+
+/// `wish_bytes`, or the least that a plan of this program may fit in when that is more.
+std::int64_t possible_budget(const Trace& trace, std::int64_t wish_bytes) {
+  if (trace.program.body.empty()) return wish_bytes;
+  return std::max(wish_bytes, round_up(budget_bound(trace).bound_bytes, k_granule_bytes));
 }
 
 /// A round figure below the peak, for the command to try next.
@@ -133,7 +140,8 @@ std::string summary_text(const Trace& trace, const std::string& output) {
   }
   if (infers(trace)) return out + fmt::format("next: tidemark show {}\n", output);
   return out + fmt::format("next: tidemark plan {} --budget {} -o {}\n", output,
-                           exact_size(budget_to_try(s.peak_bytes)), plan_name(output));
+                           exact_size(possible_budget(trace, budget_to_try(s.peak_bytes))),
+                           plan_name(output));
 }
 
 std::string summary_json(const Trace& trace, const std::string& output) {
@@ -185,7 +193,10 @@ std::string shortage_text(const Trace& trace, const MemoryShortage& s, const std
     out += fmt::format("  slack         {}  set aside by the allocator, holds nothing\n",
                        format_bytes(slack_bytes));
   }
-  out += fmt::format("  largest hole  {}\n", format_bytes(s.largest_hole_bytes));
+  out += fmt::format("  largest hole  {}{}\n", format_bytes(s.largest_hole_bytes),
+                     trace.meta.kind == TraceKind::measured
+                         ? "  of no use to a plan, whose addresses are fixed"
+                         : "");
   if (s.live_bytes > 0) {
     out += "set aside, by category\n" + category_table(s.live_by_category, s.live_bytes);
   }
@@ -198,17 +209,19 @@ std::string shortage_text(const Trace& trace, const MemoryShortage& s, const std
                              exact_size(std::max(trace.plan.height_bytes, s.capacity_bytes + 1)));
   }
   return out + fmt::format("next: tidemark plan {} --budget {} -o {}\n", output,
-                           exact_size(s.capacity_bytes), plan_name(output));
+                           exact_size(possible_budget(trace, s.capacity_bytes)), plan_name(output));
 }
 
 std::string shortage_json(const Trace& trace, const MemoryShortage& s, const std::string& output) {
+  const std::int64_t slack_bytes = bytes_of(s.live_by_category, Category::allocator_slack);
   const Json json{{"output", output},
                   {"out_of_memory",
                    {{"space", to_string(s.space.kind)},
                     {"buffer", s.buffer.valid() ? trace[s.buffer].name : ""},
                     {"request_bytes", s.request_bytes},
                     {"capacity_bytes", s.capacity_bytes},
-                    {"live_bytes", s.live_bytes},
+                    {"live_bytes", s.live_bytes - slack_bytes},
+                    {"slack_bytes", slack_bytes},
                     {"largest_hole_bytes", s.largest_hole_bytes},
                     {"live_by_category", category_json(s.live_by_category)}}}};
   return json.dump(2) + "\n";

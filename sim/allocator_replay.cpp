@@ -23,8 +23,9 @@ class WatchedDevice final : public DeviceMemory {
       : plain_(capacity_bytes), on_growth_(std::move(on_growth)) {}
 
   std::int64_t take(std::int64_t bytes, std::int32_t stream) override {
-    on_growth_(bytes, stream);
-    return plain_.take(bytes, stream);
+    const std::int64_t address = plain_.take(bytes, stream);
+    if (address >= 0) on_growth_(bytes, stream);  // what is refused is no growth
+    return address;
   }
   void give_back(std::int64_t address, std::int64_t bytes, std::int32_t stream) override {
     plain_.give_back(address, bytes, stream);
@@ -33,8 +34,9 @@ class WatchedDevice final : public DeviceMemory {
     return plain_.take_range(bytes, stream);
   }
   bool map(std::int64_t address, std::int64_t bytes, std::int32_t stream) override {
+    if (!plain_.map(address, bytes, stream)) return false;
     on_growth_(bytes, stream);
-    return plain_.map(address, bytes, stream);
+    return true;
   }
   void unmap(std::int64_t address, std::int64_t bytes, std::int32_t stream) override {
     plain_.unmap(address, bytes, stream);

@@ -162,7 +162,7 @@ std::string share(std::int64_t part, std::int64_t whole) {
 
 void print_gap(const Outcome& o) {
   const AllocatorFigures& f = o.replay.at_peak;
-  fmt::print("\n  At the peak of {} ({}):\n", o.name, o.note);
+  fmt::print("\n  At the peak of {}{}:\n", o.name, o.note.empty() ? "" : " (" + o.note + ")");
   Table table({"", ">bytes", ">share"});
   const auto row = [&](const char* name, std::int64_t bytes) {
     table.add({name, format_bytes(bytes), share(bytes, f.reserved_bytes)});
@@ -182,7 +182,8 @@ void print_growths(const Trace& trace, const Outcome& o, int rows) {
   std::vector<Growth> all = o.replay.growths;
   std::ranges::stable_sort(all, std::ranges::greater{}, &Growth::segment_bytes);
   for (std::size_t i = 0; i < std::min(all.size(), static_cast<std::size_t>(rows)); ++i) {
-    fmt::print("    {:>10}  +{}: {}\n", format_ns(all[i].time_ns),
+    // The program of a trace without events has an order, but no times.
+    fmt::print("    {:>10}  +{}: {}\n", trace.events.empty() ? "" : format_ns(all[i].time_ns),
                format_bytes(all[i].segment_bytes), explanation(trace, all[i]));
   }
 }

@@ -116,8 +116,9 @@ void estimate_text(const Estimate& e, const Trace& trace, const Device& device,
                    const RunConfig& config) {
   const bool fits = e.height_bytes <= device.memory_bytes;
   fmt::print("{} on {}\n\n", trace.meta.title, device.about);
-  fmt::print("  {}  the arena needs {} of {}\n", fits ? "FITS     " : "TOO LARGE",
-             format_bytes(e.height_bytes), format_bytes(device.memory_bytes));
+  fmt::print("  {}  the arena needs {} of {}, with addresses planned ahead\n",
+             fits ? "FITS     " : "TOO LARGE", format_bytes(e.height_bytes),
+             format_bytes(device.memory_bytes));
   fmt::print("  peak       {}\n", format_bytes(e.timeline.peak.bytes));
   if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
     fmt::print("  run peak   {}  with the prompt\n", format_bytes(e.timeline.run_peak.bytes));

@@ -55,3 +55,38 @@ TEST_CASE("diff: the ops of a plan are no CPU time") {
   REQUIRE(row != std::string::npos);
   CHECK(has(text.substr(row, text.find('\n', row) - row), "not known"));
 }
+
+TEST_CASE("allocator: what was refused is no growth, and a plan has no times") {
+  const Folder folder;
+  record(folder);
+  const Json model = Json::parse(call(folder,
+                                      "allocator run.tmk --model pytorch --device-memory 10MiB "
+                                      "--json")
+                                     .out)["models"][0];
+  CHECK(model["failed"].get<std::int64_t>() > 0);
+  std::int64_t grown_bytes = 0;
+  for (const Json& g : model["growths"]) grown_bytes += g["segment_bytes"].get<std::int64_t>();
+  CHECK(grown_bytes >= model["peak_reserved_bytes"].get<std::int64_t>());
+  CHECK(model["segments"].get<std::int64_t>() < 100);
+  REQUIRE(call(folder, "plan run.tmk --budget 70% --nodes 20 -o planned.tmk").code == 0);
+  const std::string planned = call(folder, "allocator planned.tmk").out;
+  CHECK(has(planned, "Why it grew"));
+  CHECK_FALSE(has(planned, " 0 ns"));
+  CHECK_FALSE(has(call(folder, "allocator run.tmk --model bfc").out, "()"));
+}
+
+TEST_CASE("a next step is never a budget that is proven impossible") {
+  const Folder folder;
+  const Result r =
+      call(folder, "profile gpt2-tiny --steps 1 --device-memory 1MiB --json --quiet -o small.tmk");
+  REQUIRE(r.code == 3);
+  const std::size_t at = r.error.find("--budget ");
+  REQUIRE(at != std::string::npos);
+  const std::string budget = r.error.substr(at + 9, r.error.find(' ', at + 9) - at - 9);
+  const Result plan = call(folder, "plan small.tmk --budget " + budget + " --nodes 20");
+  CHECK_FALSE(has(plan.out, "Proof"));
+  const Json memory = Json::parse(r.out)["out_of_memory"];
+  CHECK(has(r.error, "live  "));
+  CHECK(memory["live_bytes"].get<std::int64_t>() + memory["slack_bytes"].get<std::int64_t>() <=
+        memory["capacity_bytes"].get<std::int64_t>());
+}
