@@ -1,5 +1,7 @@
 #include "tests/planner/instance.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -19,7 +21,8 @@ std::string shared_data() {
 }
 
 Instance from_text(const std::string& text) {
-  const auto path = std::filesystem::temp_directory_path() / "tidemark_instance_test.json";
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("tidemark_instance_test." + std::to_string(getpid()) + ".json");
   std::ofstream(path) << text;
   const Instance instance = read_checkmate(path.string());
   std::filesystem::remove(path);

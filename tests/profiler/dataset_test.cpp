@@ -1,5 +1,7 @@
 #include "profiler/dataset.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -158,7 +160,7 @@ TEST_CASE("the digest of the data tells one text from another") {
 
 TEST_CASE("find_dataset: a file of one's own, a folder of one's own, or a way to get the data") {
   const std::filesystem::path folder =
-      std::filesystem::temp_directory_path() / "tidemark_data_test";
+      std::filesystem::temp_directory_path() / ("tidemark_data_test." + std::to_string(getpid()));
   std::filesystem::create_directories(folder);
   write_file((folder / "own.csv").string(), "1,2,0\n3,4,1\n");
   CHECK(find_dataset(table_config({2, 2}), (folder / "own.csv").string()).rows() == 2);

@@ -1,6 +1,8 @@
 // Run configurations: built-in, from files, from JSON; what is wrong is said with its place.
 #include "sim/config.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 
 #include "../catch.h"
@@ -146,8 +148,10 @@ TEST_CASE("optimizer figures that cannot work are refused") {
 }
 
 TEST_CASE("a model in a file gets the name of the file, mistakes are said with it") {
-  const auto folder = std::filesystem::temp_directory_path();
-  const std::string path = (folder / ("tidemark_config_test.json")).string();
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("tidemark_config_test." + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  const std::string path = (folder / "tidemark_config_test.json").string();
   write_file(path, R"({"family": "mlp", "widths": [4, 2], "batch": 3})");
   const RunConfig config = default_run(path);
   CHECK(config.model.name == "tidemark_config_test");
@@ -157,14 +161,15 @@ TEST_CASE("a model in a file gets the name of the file, mistakes are said with i
                     Catch::Contains("tidemark_config_test.json: model widths[1]"));
   write_file(path, "{]");
   CHECK_THROWS_WITH(default_run(path), Catch::Contains("tidemark_config_test.json"));
-  std::filesystem::remove(path);
+  std::filesystem::remove_all(folder);
 }
 
 namespace {
 
 /// What default_run() makes of a file with this text.
 RunConfig run_of(const std::string& text) {
-  const auto path = std::filesystem::temp_directory_path() / "tidemark_config_test_hf.json";
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("tidemark_config_test_hf." + std::to_string(getpid()) + ".json");
   write_file(path.string(), text);
   const RunConfig config = default_run(path.string());
   std::filesystem::remove(path);
