@@ -7,11 +7,13 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "sim/allocator_conf.h"
 #include "sim/compare.h"
 #include "sim/device.h"
 #include "sim/exit_code.h"
 #include "sim/placement.h"
 #include "sim/plan.h"
+#include "sim/reserved_search.h"
 #include "sim/run_state.h"
 #include "sim/search.h"
 #include "sim/table.h"
@@ -37,6 +39,8 @@ struct PlanOptions {
   std::string sweep;
   std::string apply;
   std::string link;
+  std::string allocator;
+  std::string conf;
   std::string output;
   SearchRequest request;
   std::string link_source;  // of request.link_bytes_per_s, in words
@@ -354,6 +358,28 @@ void watch(SearchRequest& request, bool quiet) {
   };
 }
 
+void print_reserved(const PlanOptions& options, const char* what, std::int64_t bytes) {
+  if (bytes <= 0) return;
+  fmt::print("  {} {} in the {} allocator\n", what, format_bytes(bytes), options.allocator);
+}
+
+/// With --allocator the budget bounds what the allocator reserves; else reserved_bytes is left.
+SearchResult find_plan(const PlanOptions& options, const Trace& source,
+                       std::int64_t& reserved_bytes) {
+  if (options.allocator.empty()) return search(source, options.request);
+  const auto kind = parse_enum<AllocatorKind>(options.allocator);
+  if (!kind) {
+    throw InputError(InputError::Parts{.place = "--allocator",
+                                       .expected = "pytorch, bfc, cuda-async, ideal or static",
+                                       .found = "'" + options.allocator + "'"});
+  }
+  ReservedResult found =
+      search_reserved(source, options.request, *kind, parse_allocator_conf(options.conf, "--conf"));
+  reserved_bytes = found.search.feasible ? found.reserved_bytes : found.least_reserved_bytes;
+  if (!found.search.feasible) found.search.infeasible.smallest_found_bytes = 0;
+  return std::move(found.search);
+}
+
 int plan(PlanOptions& options) {
   const Trace source = read_source(options.file);
   if (options.output.empty()) options.output = output_name(options.file, "plan");
@@ -373,7 +399,8 @@ int plan(PlanOptions& options) {
                                        .found = "none of them"});
   }
   options.request.budget_bytes = budget_of(options.budget, source);
-  SearchResult result = search(source, options.request);
+  std::int64_t reserved_bytes = -1;
+  SearchResult result = find_plan(options, source, reserved_bytes);
   if (::isatty(STDERR_FILENO) != 0 && !options.quiet) fmt::print(stderr, "\r{:60}\r", "");
   if (g_stop != 0 && !result.feasible) {
     if (!options.quiet) fmt::print(stderr, "cancelled before a plan was found\n");
@@ -388,6 +415,7 @@ int plan(PlanOptions& options) {
     Json j = result_json(result, options.request);
     j["link_bytes_per_s"] = options.request.link_bytes_per_s;
     j["cancelled"] = g_stop != 0;
+    if (reserved_bytes >= 0) j["reserved_bytes"] = reserved_bytes;
     if (result.feasible) j["peak"] = peak_json(result.planned);
     fmt::print("{}\n", j.dump(2));
   } else if (options.print_plan && result.feasible) {
@@ -395,10 +423,12 @@ int plan(PlanOptions& options) {
   } else if (result.feasible) {
     if (g_stop != 0) fmt::print("  Cancelled: this is the best plan so far.\n");
     print_found(result.planned, source, options);
+    print_reserved(options, "reserves ", reserved_bytes);
     fmt::print("\n  written to {}\n  Next: tidemark profile --schedule {} --device-memory {}\n",
                options.output, options.output, result.planned.plan.height_bytes);
   } else {
     print_infeasible(result, options, source);
+    print_reserved(options, "least reserved by a plan", reserved_bytes);
   }
   if (g_stop != 0) return k_exit_cancelled;
   return result.feasible ? k_exit_done : k_exit_not_possible;
@@ -427,6 +457,12 @@ void add_plan(CLI::App& app, int& exit_code) {
   verb->add_option("--link", options->link,
                    "host link in bytes per second and direction: 12GiB; default that of the "
                    "trace's device, else of laptop-core");
+  CLI::Option* allocator =
+      verb->add_option("--allocator", options->allocator,
+                       "the budget bounds what this allocator reserves: pytorch, bfc, cuda-async, "
+                       "ideal or static");
+  verb->add_option("--conf", options->conf, "its options, as in PYTORCH_CUDA_ALLOC_CONF")
+      ->needs(allocator);
   CLI::Option* many =
       verb->add_option("--sweep", options->sweep, "many budgets: 4GiB..12GiB:20; writes no trace");
   CLI::Option* apply =
@@ -438,6 +474,7 @@ void add_plan(CLI::App& app, int& exit_code) {
       verb->add_flag("--print-plan", options->print_plan, "print the decisions in text form");
   many->excludes(budget)->excludes(apply)->excludes(output)->excludes(print);
   apply->excludes(budget);
+  allocator->excludes(many)->excludes(apply);
   verb->add_flag("--json", options->json, "figures as one JSON object");
   verb->add_flag("--quiet", options->quiet, "no progress");
   verb->footer("Example: tidemark plan run.tmk --budget 60% -o planned.tmk");

@@ -390,6 +390,21 @@ TEST_CASE("inference and evaluation: flags that make no sense are refused") {
   require_refused(folder, "profile gpt2-tiny --eval-every 2 --data few.txt", "held out");
 }
 
+TEST_CASE("a plan against what an allocator reserves is kept by that allocator") {
+  const Folder folder;
+  REQUIRE(call(folder, "profile gpt2-tiny --steps 2 --quiet -o run.tmk").code == 0);
+  const std::string plan = "plan run.tmk --nodes 40 --json -o p.tmk ";
+  const Result r = call(folder, plan + "--budget 10MiB --allocator pytorch");
+  REQUIRE(r.code == 0);
+  const Json planned = Json::parse(r.out);
+  CHECK(planned["reserved_bytes"] <= 10 << 20);
+  const Json model = Json::parse(call(folder, "allocator p.tmk --model pytorch --json").out);
+  CHECK(model["models"][0]["peak_reserved_bytes"] == planned["reserved_bytes"]);
+  CHECK(call(folder, plan + "--budget 1MiB --allocator pytorch").code == 1);
+  require_refused(folder, plan + "--budget 10MiB --allocator malloc", "--allocator");
+  require_refused(folder, plan + "--budget 10MiB --conf max_split_size_mb:32", "--conf");
+}
+
 TEST_CASE("a run with evaluations is shown, planned, executed and compared to the bit") {
   const Folder folder;
   const Result r = call(folder, "profile gpt2-tiny --batch 4 --steps 5 --eval-every 2 -o run.tmk");
