@@ -28,8 +28,11 @@ if(TIDEMARK_ONEDNN_INCLUDE AND TIDEMARK_ONEDNN_LIBRARY)
 endif()
 add_feature_info(onednn TIDEMARK_WITH_ONEDNN "faster matrix products, needs libdnnl-dev")
 
-pkg_check_modules(cbc QUIET IMPORTED_TARGET cbc)
-set(TIDEMARK_WITH_SOLVER ${cbc_FOUND})
+set(TIDEMARK_WITH_SOLVER OFF)
+if(NOT TIDEMARK_SOLVER STREQUAL "OFF")
+  pkg_check_modules(cbc QUIET IMPORTED_TARGET cbc)
+  set(TIDEMARK_WITH_SOLVER ${cbc_FOUND})
+endif()
 add_feature_info(solver TIDEMARK_WITH_SOLVER
                  "bounds and proofs by CBC, needs coinor-libcbc-dev")
 

@@ -43,7 +43,7 @@ QString AliveModel::text(const AliveRow& row, int column) const {
     case layer:
       return QString::fromStdString(layer_name(trace, buffer.layer));
     case category:
-      return QString::fromLatin1(to_string(buffer.category).data()).replace('_', ' ');
+      return QString::fromStdString(spoken(to_string(buffer.category)));
     case size:
       return QString::fromStdString(format_bytes(row.bytes));
     case first_use:

@@ -6,12 +6,15 @@ namespace tidemark {
 namespace {
 
 constexpr std::array<std::string_view, k_band_count> k_band_names = {
-    "weight",        "optimizer_state", "gradient",  "activation", "recomputed_activation",
-    "communication", "workspace",       "temporary", "input",      "other"};
+    "weight",        "optimizer_state", "kv_cache",
+    "gradient",      "activation",      "recomputed_activation",
+    "communication", "workspace",       "temporary",
+    "input",         "overhead",        "unknown"};
 
 constexpr std::array<Rgb, k_band_count> k_band_colours = {
     0xFF0072B2,  // weight: blue
     0xFF009E73,  // optimizer state: green
+    0xFFA0522D,  // key-value cache: brown
     0xFF56B4E9,  // gradient: sky blue
     0xFFE69F00,  // activation: orange
     0xFFFFD98A,  // recomputed activation: light orange
@@ -19,7 +22,8 @@ constexpr std::array<Rgb, k_band_count> k_band_colours = {
     0xFFD55E00,  // workspace: vermilion
     0xFFF0E442,  // temporary: yellow
     0xFF5F5F5F,  // input: dark grey
-    0xFFB5B5B5,  // other: grey
+    0xFFB8BCC2,  // overhead: light blue-grey
+    0xFF86837C,  // unknown: grey
 };
 
 constexpr Rgb darkened(Rgb colour) {
@@ -35,14 +39,16 @@ constexpr CanvasColours k_light = {.background = 0xFFFFFFFF,
                                    .grid = 0xFFE2E2E2,
                                    .card = 0xFFF7F7F7,
                                    .over = 0xFFC40018,
-                                   .overlay = 0xFF101010};
+                                   // navy, magenta, brown
+                                   .overlays = {0xFF14148C, 0xFFB8007A, 0xFF5A3A00}};
 constexpr CanvasColours k_dark = {.background = 0xFF17191C,
                                   .text = 0xFFEDEDED,
                                   .faint_text = 0xFFA8ADB3,
                                   .grid = 0xFF33373C,
                                   .card = 0xFF24272B,
                                   .over = 0xFFFF5A5A,
-                                  .overlay = 0xFFFFFFFF};
+                                  // blue, pink, light green
+                                  .overlays = {0xFF4DA3FF, 0xFFFF7FA8, 0xFFC8FF90}};
 
 }  // namespace
 
@@ -52,6 +58,8 @@ Band band_of(Category category) {
       return Band::weight;
     case Category::optimizer_state:
       return Band::optimizer_state;
+    case Category::kv_cache:
+      return Band::kv_cache;
     case Category::gradient:
       return Band::gradient;
     case Category::activation:
@@ -69,10 +77,11 @@ Band band_of(Category category) {
     case Category::allocator_slack:
     case Category::framework:
     case Category::profiler:
+      return Band::overhead;
     case Category::unknown:
-      return Band::other;
+      return Band::unknown;
   }
-  return Band::other;
+  return Band::unknown;
 }
 
 std::string_view to_string(Band band) {

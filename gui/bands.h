@@ -15,6 +15,7 @@ namespace tidemark {
 enum class Band : std::uint8_t {
   weight,
   optimizer_state,
+  kv_cache,
   gradient,
   activation,
   recomputed_activation,
@@ -22,9 +23,10 @@ enum class Band : std::uint8_t {
   workspace,
   temporary,
   input,
-  other,  // allocator slack, framework, profiler and unknown
+  overhead,  // allocator slack, framework, profiler
+  unknown,
 };
-inline constexpr std::size_t k_band_count = 10;
+inline constexpr std::size_t k_band_count = 12;
 
 using BandBytes = std::array<std::int64_t, k_band_count>;
 
@@ -44,16 +46,16 @@ struct CanvasColours {
   Rgb text = 0;
   Rgb faint_text = 0;  // axis labels; contrast at least 4.5:1
   Rgb grid = 0;
-  Rgb card = 0;     // background of cards over the canvas
-  Rgb over = 0;     // above the budget; always with a hatch
-  Rgb overlay = 0;  // outline and hatch of the planned run
+  Rgb card = 0;                   // background of cards over the canvas
+  Rgb over = 0;                   // above the budget; always with a hatch
+  std::array<Rgb, 3> overlays{};  // outlines of the runs that lie over the first, in turn
 };
 
 [[nodiscard]] const CanvasColours& light_colours();
 [[nodiscard]] const CanvasColours& dark_colours();
 
-/// Okabe-Ito colours: at most eight hues; recomputed activations are a lighter activation and input
-/// a lighter `other`.
+/// Okabe-Ito colours: at most eight hues; recomputed activations are a lighter activation; input,
+/// overhead and unknown are greys.
 [[nodiscard]] Rgb band_colour(Band band);
 
 /// The one pixel at the upper edge of a band: its colour, darkened, so that neighbours are told

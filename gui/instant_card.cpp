@@ -3,6 +3,7 @@
 #include <QPainter>
 
 #include "gui/labels.h"
+#include "gui/legend.h"
 #include "sim/units.h"
 
 namespace tidemark {
@@ -54,7 +55,7 @@ class CardWriter {
     const QString value = QString::fromStdString(format_bytes(bytes));
     reserved_px_ = share_px;
     indent_px_ = height_px + 4;
-    const QString name = QString::fromLatin1(to_string(band).data()).replace('_', ' ');
+    const QString name = text_of(spoken(to_string(band)));
     line(name, value, bytes == 0 ? colours_.faint_text : colours_.text);
     indent_px_ = 0;
     reserved_px_ = 0;
@@ -105,8 +106,13 @@ void write_head(CardWriter& card, const ViewState& state, const TimelineWidget::
   const std::int64_t zero_ns =
       state.one_step ? state.run->steady_step(Axis::time).begin : std::int64_t{0};
   card.pair(QStringLiteral("time"), text_of(format_time_ns(instant.time_ns - zero_ns)));
-  if (!roomy) return card.pair(QStringLiteral("op"), text_of(op_name(trace, instant.op)));
+  const bool has_ops = !trace.ops.empty();
+  if (!roomy) {
+    if (!has_ops) return;
+    return card.pair(QStringLiteral("op"), text_of(op_name(trace, instant.op)));
+  }
   card.pair(QStringLiteral("event"), QString::number(instant.change));
+  if (!has_ops) return;  // nothing is known of steps and phases either
   card.pair(QStringLiteral("step"),
             instant.step < 0 ? QStringLiteral("-") : QString::number(instant.step));
   card.pair(QStringLiteral("phase"), text_of(phase_name(trace, instant.op)));
@@ -123,7 +129,7 @@ void write_others(CardWriter& card, const ViewState& state, const Instant& insta
     const std::int64_t bytes =
         other->pyramid().total_after(other->pyramid().change_at(there, state.axis));
     const std::int64_t saved = bytes - instant.total_bytes;
-    card.pair(text_of(std::string(to_string(other->trace().meta.kind))),
+    card.pair(text_of(label_of(state, *other)),
               QStringLiteral("%1  (%2%3)")
                   .arg(text_of(format_bytes(bytes)), saved > 0 ? QStringLiteral("+") : QString(),
                        text_of(format_bytes(saved))));
@@ -140,9 +146,8 @@ void write_bands(CardWriter& card, const Instant& instant, bool roomy) {
 }
 
 void write_largest(CardWriter& card, const Run& run, const TimelineWidget::Focus& focus) {
-  const QString of = focus.band
-                         ? QString::fromLatin1(to_string(*focus.band).data()).replace('_', ' ')
-                         : QStringLiteral("tensors");
+  const QString of =
+      focus.band ? text_of(spoken(to_string(*focus.band))) : QStringLiteral("tensors");
   card.title(QStringLiteral("Largest %1").arg(of));
   std::size_t shown = 0;
   for (const std::size_t row : run.alive().alive_after(focus.instant.change)) {

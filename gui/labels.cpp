@@ -37,6 +37,28 @@ std::string format_round_bytes(std::int64_t bytes) {
   return bytes == 0 ? "0" : fmt::format("{} {}", bytes, k_names[unit]);
 }
 
+/// The largest part of rows [first, past) that no line crosses in column `x`.
+std::array<int, 2> widest_gap(std::array<int, 2> rows, std::span<const std::vector<int>> lines,
+                              std::size_t x) {
+  constexpr int k_clear_px = 3;  // half a line and its border
+  std::vector<int> cuts;
+  for (const std::vector<int>& line : lines) {
+    if (line[x] + k_clear_px > rows[0] && line[x] - k_clear_px < rows[1]) cuts.push_back(line[x]);
+  }
+  std::sort(cuts.begin(), cuts.end());
+  std::array<int, 2> best = {0, 0};
+  int from = rows[0];
+  const auto offer = [&best](int begin, int end) {
+    if (end - begin > best[1] - best[0]) best = {begin, end};
+  };
+  for (const int cut : cuts) {
+    offer(from, cut - k_clear_px);
+    from = std::max(from, cut + k_clear_px);
+  }
+  offer(from, rows[1]);
+  return best;
+}
+
 Phase phase_at(const Run& run, std::int64_t position, Axis axis) {
   const Trace& trace = run.trace();
   const Timeline& timeline = run.timeline();
@@ -108,13 +130,15 @@ std::vector<Tick> byte_ticks(const ByteScale& scale, int least_px) {
 }
 
 std::optional<LabelPlace> place_label(std::span<const Column> columns, const ByteScale& scale,
-                                      Band band, LabelSize size) {
+                                      Band band, LabelSize size,
+                                      std::span<const std::vector<int>> lines) {
   constexpr int k_stride_px = 6;
   const auto k = static_cast<std::size_t>(band);
   std::vector<std::array<int, 2>> rows;  // first and past the last row of the band, sampled
   for (std::size_t x = 0; x < columns.size(); x += k_stride_px) {
     const auto tops = band_tops(columns[x], scale);
-    rows.push_back({tops[k], k == 0 ? scale.height_px : tops[k - 1]});
+    const std::array<int, 2> whole = {tops[k], k == 0 ? scale.height_px : tops[k - 1]};
+    rows.push_back(widest_gap(whole, lines, x));
   }
   const auto needed = static_cast<std::size_t>(size.width_px / k_stride_px + 2);
   std::optional<LabelPlace> best;
@@ -132,6 +156,12 @@ std::optional<LabelPlace> place_label(std::span<const Column> columns, const Byt
                       (first_row + last_row) / 2};
   }
   return best;
+}
+
+std::string spoken(std::string_view name) {
+  std::string text(name);
+  std::replace(text.begin(), text.end(), '_', ' ');
+  return text;
 }
 
 std::vector<PhaseSpan> phase_spans(const Run& run, const ColumnScale& scale, Axis axis) {

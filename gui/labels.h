@@ -37,10 +37,15 @@ struct LabelPlace {
   int x = 0;
   int y = 0;
 };
-/// The place with the most room above and below; none when the label fits nowhere.
+/// The place with the most room above and below; none when the label fits nowhere. `lines` cross
+/// the picture, one row per column each (-1: not there), and are kept clear.
 [[nodiscard]] std::optional<LabelPlace> place_label(std::span<const Column> columns,
                                                     const ByteScale& scale, Band band,
-                                                    LabelSize size);
+                                                    LabelSize size,
+                                                    std::span<const std::vector<int>> lines = {});
+
+/// "optimizer state" for "optimizer_state".
+[[nodiscard]] std::string spoken(std::string_view name);
 
 /// Columns [begin_px, end_px) that belong to one phase of a step.
 struct PhaseSpan {

@@ -36,8 +36,8 @@ void prepare_environment(const ViewOptions& options) {
 }
 
 void fill(MainWindow& window, const ViewOptions& options) {
-  if (options.budget_bytes >= 0) window.set_budget(options.budget_bytes);
   for (const std::string& file : options.files) window.compare_with(load_run(file));
+  if (!options.budget.empty()) window.set_budget(window.parse_budget(options.budget));
   if (options.one_step) window.timeline().set_one_step(true);
   const RunPtr run = window.timeline().state().run;
   if (options.at_peak && run) window.timeline().pin_change(run->timeline().peak.change);

@@ -5,7 +5,6 @@
 #include <QFileDialog>
 #include <QFileInfo>
 #include <QKeyEvent>
-#include <QLabel>
 #include <QLineEdit>
 #include <QMessageBox>
 #include <QStatusBar>
@@ -13,7 +12,9 @@
 #include <QTextBrowser>
 #include <QtGlobal>
 
+#include "gui/elided_label.h"
 #include "gui/labels.h"
+#include "gui/options.h"
 #include "gui/run_report.h"
 #include "sim/units.h"
 #include "traces/error.h"
@@ -72,6 +73,11 @@ void MainWindow::set_budget(std::int64_t budget_bytes) {
   refresh_report();
 }
 
+std::int64_t MainWindow::parse_budget(const std::string& text) const {
+  const RunPtr& run = timeline_->state().run;
+  return tidemark::parse_budget(text, run ? run->timeline().peak.bytes : -1);
+}
+
 void MainWindow::set_theme(Theme theme) {
   theme_ = theme;
   apply_theme(theme);
@@ -110,7 +116,7 @@ void MainWindow::export_png() {
 void MainWindow::read_budget_field() {
   const QString text = budget_field_->text().trimmed();
   try {
-    set_budget(text.isEmpty() ? -1 : parse_size(text.toStdString(), "budget"));
+    set_budget(text.isEmpty() ? -1 : parse_budget(text.toStdString()));
     timeline_->setFocus();
   } catch (const InputError& error) {
     statusBar()->showMessage(text_of(error.what()), 8000);
@@ -132,6 +138,7 @@ void MainWindow::show_details() {
     const std::int64_t change = timeline_->focus()->instant.change;
     timeline_->pin_change(change);
   }
+  alive_dock_->show();
   alive_dock_->raise();
   alive_table_->setFocus();
 }
@@ -177,6 +184,7 @@ void MainWindow::refresh_alive() {
                               : instant_of_change(*state.run, state.run->timeline().peak.change);
   const std::int64_t zero_ns = state.one_step ? state.run->steady_step(Axis::time).begin : 0;
   alive_->show(state.run, instant.change, zero_ns);
+  show_columns();
   alive_title_->setText(
       QStringLiteral("%1: %2 in %3 buffers, at %4 of %5")
           .arg(state.pinned ? QStringLiteral("Pinned") : QStringLiteral("At the peak"),

@@ -9,7 +9,6 @@
 
 class QAction;
 class QDockWidget;
-class QLabel;
 class QLineEdit;
 class QTableView;
 class QTextBrowser;
@@ -17,6 +16,8 @@ class QToolBar;
 
 namespace tidemark {
 
+class ElidedLabel;
+class InstantCard;
 class MinimapWidget;
 
 class MainWindow : public QMainWindow {
@@ -30,6 +31,8 @@ class MainWindow : public QMainWindow {
   /// Lays `other` over the run, or shows it when nothing is open.
   void compare_with(RunPtr other);
   void set_budget(std::int64_t budget_bytes);  // -1: none
+  /// "512MiB", or a share of the peak of the open run. Throws InputError.
+  [[nodiscard]] std::int64_t parse_budget(const std::string& text) const;
   void set_theme(Theme theme);
   void perform(Command command);
 
@@ -41,6 +44,7 @@ class MainWindow : public QMainWindow {
 
  protected:
   void keyPressEvent(QKeyEvent* event) override;
+  void resizeEvent(QResizeEvent* event) override;
 
  private:
   void build_centre();
@@ -51,6 +55,10 @@ class MainWindow : public QMainWindow {
   void build_toolbar_view(QToolBar& toolbar);
   void build_budget_field(QToolBar& toolbar);
   void connect_timeline();
+  /// In a small window the docks lie over each other, and what repeats other parts is left out.
+  void fit_to_size();
+  void arrange_docks();
+  void show_columns();
 
   void ask_and_open(bool compare);
   void export_png();
@@ -67,15 +75,19 @@ class MainWindow : public QMainWindow {
   MinimapWidget* minimap_ = nullptr;
   AliveModel* alive_ = nullptr;
   QTableView* alive_table_ = nullptr;
-  QLabel* alive_title_ = nullptr;
+  ElidedLabel* alive_title_ = nullptr;
   QDockWidget* alive_dock_ = nullptr;
+  QDockWidget* run_dock_ = nullptr;
+  InstantCard* card_ = nullptr;
   QTextBrowser* report_ = nullptr;
   QLineEdit* budget_field_ = nullptr;
   QAction* axis_action_ = nullptr;
   QAction* step_action_ = nullptr;
   QAction* theme_action_ = nullptr;
   QAction* compare_action_ = nullptr;
-  QLabel* status_ = nullptr;
+  ElidedLabel* status_ = nullptr;
+  bool compact_ = false;          // the window is small
+  bool tiny_ = false;             // too low for the docks
   bool budget_from_plan_ = true;  // until somebody sets one
 };
 

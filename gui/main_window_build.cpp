@@ -11,9 +11,11 @@
 #include <QTextBrowser>
 #include <QToolBar>
 
+#include "gui/elided_label.h"
 #include "gui/instant_card.h"
 #include "gui/main_window.h"
 #include "gui/minimap_widget.h"
+#include "gui/options.h"
 
 namespace tidemark {
 
@@ -30,9 +32,10 @@ MainWindow::MainWindow(Theme theme) : theme_(theme) {
   build_budget_field(*toolbar);
   build_toolbar_view(*toolbar);
   build_view_menu();
-  status_ = new QLabel(this);
+  status_ = new ElidedLabel(this);
   status_->setObjectName(QStringLiteral("status"));
   statusBar()->addWidget(status_, 1);
+  setMinimumSize(k_least_width_px, k_least_height_px);
   connect_timeline();
   set_theme(theme);
   refresh_report();
@@ -44,7 +47,7 @@ void MainWindow::build_centre() {
   auto* centre = new QWidget(this);
   timeline_ = new TimelineWidget(centre);
   minimap_ = new MinimapWidget(*timeline_, centre);
-  auto* card = new InstantCard(*timeline_, centre);
+  card_ = new InstantCard(*timeline_, centre);
   auto* left = new QVBoxLayout;
   left->setSpacing(0);
   left->addWidget(minimap_);
@@ -53,7 +56,7 @@ void MainWindow::build_centre() {
   row->setContentsMargins(0, 0, 0, 0);
   row->setSpacing(0);
   row->addLayout(left, 1);
-  row->addWidget(card);
+  row->addWidget(card_);
   setCentralWidget(centre);
 }
 
@@ -61,7 +64,7 @@ void MainWindow::build_alive_dock() {
   alive_dock_ = new QDockWidget(QStringLiteral("At this instant"), this);
   alive_dock_->setObjectName(QStringLiteral("dock_alive"));
   auto* content = new QWidget(alive_dock_);
-  alive_title_ = new QLabel(content);
+  alive_title_ = new ElidedLabel(content);
   alive_title_->setObjectName(QStringLiteral("alive_title"));
   alive_title_->setContentsMargins(8, 4, 8, 2);
   alive_ = new AliveModel(this);
@@ -74,15 +77,17 @@ void MainWindow::build_alive_dock() {
   alive_table_->setSelectionBehavior(QAbstractItemView::SelectRows);
   alive_table_->setAlternatingRowColors(true);
   alive_table_->setShowGrid(false);
+  alive_table_->setTabKeyNavigation(false);  // Tab leaves the table, as everywhere
   alive_table_->setTextElideMode(Qt::ElideMiddle);
   alive_table_->verticalHeader()->hide();
   alive_table_->verticalHeader()->setDefaultSectionSize(22);
   QHeaderView& header = *alive_table_->horizontalHeader();
+  header.setHighlightSections(false);
   header.setSectionResizeMode(AliveModel::name, QHeaderView::Stretch);
-  header.resizeSection(AliveModel::layer, 210);
-  header.resizeSection(AliveModel::category, 170);
+  header.resizeSection(AliveModel::layer, 190);
+  header.resizeSection(AliveModel::category, 180);
   for (int column = AliveModel::size; column < AliveModel::column_count; ++column) {
-    header.resizeSection(column, 105);
+    header.resizeSection(column, 95);
   }
   auto* layout = new QVBoxLayout(content);
   layout->setContentsMargins(0, 0, 0, 0);
@@ -94,17 +99,63 @@ void MainWindow::build_alive_dock() {
 }
 
 void MainWindow::build_run_dock() {
-  auto* dock = new QDockWidget(QStringLiteral("Run"), this);
-  dock->setObjectName(QStringLiteral("dock_run"));
-  report_ = new QTextBrowser(dock);
+  run_dock_ = new QDockWidget(QStringLiteral("Run"), this);
+  run_dock_->setObjectName(QStringLiteral("dock_run"));
+  report_ = new QTextBrowser(run_dock_);
   report_->setObjectName(QStringLiteral("report"));
   report_->setAccessibleName(QStringLiteral("About the run"));
   report_->setFrameShape(QFrame::NoFrame);
-  dock->setWidget(report_);
-  addDockWidget(Qt::BottomDockWidgetArea, dock);
-  splitDockWidget(alive_dock_, dock, Qt::Horizontal);
-  resizeDocks({alive_dock_, dock}, {980, 620}, Qt::Horizontal);
-  resizeDocks({alive_dock_, dock}, {270, 270}, Qt::Vertical);
+  report_->setWordWrapMode(QTextOption::WordWrap);
+  report_->setMinimumSize(0, 0);
+  run_dock_->setWidget(report_);
+  addDockWidget(Qt::BottomDockWidgetArea, run_dock_);
+  arrange_docks();
+}
+
+void MainWindow::resizeEvent(QResizeEvent* event) {
+  QMainWindow::resizeEvent(event);
+  fit_to_size();
+}
+
+void MainWindow::fit_to_size() {
+  minimap_->setVisible(height() >= 560);
+  card_->setVisible(width() >= 700);
+  const bool tiny = height() < 450;
+  const bool compact = tiny || width() < 1000 || height() < 600;
+  if (tiny != tiny_) {
+    alive_dock_->setVisible(!tiny);
+    run_dock_->setVisible(!tiny);
+  }
+  const bool same = tiny == tiny_ && compact == compact_;
+  tiny_ = tiny;
+  compact_ = compact;
+  if (!same) arrange_docks();
+  show_columns();
+}
+
+void MainWindow::arrange_docks() {
+  if (alive_dock_->isFloating() || run_dock_->isFloating()) return;
+  if (compact_) {
+    tabifyDockWidget(alive_dock_, run_dock_);
+    alive_dock_->raise();
+  } else {
+    // Splitting does not part docks that lie over each other: adding does.
+    removeDockWidget(run_dock_);
+    addDockWidget(Qt::BottomDockWidgetArea, run_dock_, Qt::Horizontal);
+    run_dock_->show();
+    resizeDocks({alive_dock_, run_dock_}, {980, 620}, Qt::Horizontal);
+  }
+  const int height_px = compact_ ? 165 : 270;
+  resizeDocks({alive_dock_, run_dock_}, {height_px, height_px}, Qt::Vertical);
+}
+
+void MainWindow::show_columns() {
+  const RunPtr& run = timeline_->state().run;
+  const bool has_uses = !run || !run->timeline().spans.empty();
+  alive_table_->setColumnHidden(AliveModel::layer, width() < 1500);  // names of buffers tell it
+  alive_table_->setColumnHidden(AliveModel::first_use, !has_uses);
+  alive_table_->setColumnHidden(AliveModel::last_use, !has_uses);
+  alive_table_->setColumnHidden(AliveModel::idle, !has_uses || width() < 1150);
 }
 
 void MainWindow::build_file_menu(QToolBar& toolbar) {
@@ -168,6 +219,9 @@ void MainWindow::build_view_menu() {
                                                       QString::fromLatin1(binding.keys));
     menu.addAction(text, this, [this, command = binding.command] { perform(command); });
   }
+  menu.addSeparator();
+  menu.addAction(alive_dock_->toggleViewAction());
+  menu.addAction(run_dock_->toggleViewAction());
 }
 
 void MainWindow::connect_timeline() {

@@ -20,7 +20,6 @@ constexpr const char* k_about =
     "Example: tidemark-view run.tmk planned.tmk --budget 512MiB --screenshot run.png";
 
 struct Texts {
-  std::string budget;
   std::string size;
   std::string at;
   std::string theme;
@@ -28,9 +27,9 @@ struct Texts {
 
 void add_options(CLI::App& app, ViewOptions& options, Texts& texts) {
   app.add_option("files", options.files, "a run, then runs to lay over it (planned, measured)");
-  app.add_option("--budget", texts.budget, "budget line, e.g. 512MiB");
-  app.add_option("--screenshot", options.screenshot, "write a PNG and end; needs no display");
-  app.add_option("--size", texts.size, "of the window in pixels, e.g. 1600x900");
+  app.add_option("--budget", options.budget, "budget line: 512MiB, or a share of the peak: 60%");
+  app.add_option("--screenshot", options.screenshot, "write OUT.png and end; needs no display");
+  app.add_option("--size", texts.size, "of the window in pixels, from 600x400 (1600x900)");
   app.add_option("--at", texts.at, "pin an instant: peak, or a time such as 12.5ms");
   app.add_flag("--one-step", options.one_step, "only the steady step");
   app.add_option("--theme", texts.theme, "light or dark");
@@ -63,7 +62,6 @@ std::optional<ViewOptions> parse_options(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     throw InputError(std::string(error.what()));
   }
-  if (!texts.budget.empty()) options.budget_bytes = parse_size(texts.budget, "--budget");
   if (!texts.size.empty()) parse_picture_size(texts.size, options);
   if (!texts.theme.empty()) options.theme = parse_theme(texts.theme);
   options.at_peak = texts.at == "peak";
@@ -72,26 +70,52 @@ std::optional<ViewOptions> parse_options(int argc, const char* const* argv) {
     throw InputError(
         {.file = "", .place = "--screenshot", .expected = "a trace to show", .found = "no file"});
   }
+  if (!options.screenshot.empty()) require_png(options.screenshot, "--screenshot");
   return options;
 }
 
+void require_png(const std::string& path, const std::string& place) {
+  if (path.ends_with(".png")) return;
+  throw InputError(
+      {.file = "", .place = place, .expected = "a name that ends in .png", .found = path});
+}
+
+std::int64_t parse_budget(const std::string& text, std::int64_t peak_bytes) {
+  if (!text.ends_with('%')) return parse_size(text, "budget");
+  double percent = 0;
+  const char* end = text.data() + text.size() - 1;
+  const auto [rest, error] = std::from_chars(text.data(), end, percent);
+  if (error != std::errc{} || rest != end || !(percent > 0 && percent <= 1000)) {
+    throw InputError({.file = "",
+                      .place = "budget",
+                      .expected = "a share of the peak, above 0% and at most 1000%",
+                      .found = text});
+  }
+  if (peak_bytes < 0) {
+    throw InputError(
+        {.file = "", .place = "budget", .expected = "a run to take a share of", .found = "none"});
+  }
+  return static_cast<std::int64_t>(static_cast<double>(peak_bytes) * percent / 100);
+}
+
 void parse_picture_size(const std::string& text, ViewOptions& options) {
-  const auto number = [&text](std::string_view part) {
+  const auto number = [&text](std::string_view part, int least) {
     int value = 0;
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
     const bool whole = error == std::errc{} && end == part.data() + part.size();
-    if (!whole || value < 200 || value > 16000) {
+    if (!whole || value < least || value > 16000) {
       throw InputError({.file = "",
                         .place = "--size",
-                        .expected = "WIDTHxHEIGHT, each from 200 to 16000",
+                        .expected = "WIDTHxHEIGHT, from 600x400 to 16000x16000",
                         .found = text});
     }
     return value;
   };
   const std::size_t cross = text.find('x');
   const std::string_view view = text;
-  options.width_px = number(view.substr(0, cross));
-  options.height_px = number(cross == std::string::npos ? "" : view.substr(cross + 1));
+  options.width_px = number(view.substr(0, cross), k_least_width_px);
+  options.height_px =
+      number(cross == std::string::npos ? "" : view.substr(cross + 1), k_least_height_px);
 }
 
 std::int64_t parse_time_ns(const std::string& text) {

@@ -12,7 +12,7 @@ namespace tidemark {
 
 struct ViewOptions {
   std::vector<std::string> files;  // the run, then what lies over it
-  std::int64_t budget_bytes = -1;  // -1: that of the plan, if any
+  std::string budget;              // "512MiB", "60%" of the peak; empty: that of the plan, if any
   std::string screenshot;          // file; empty = open a window
   std::string script;              // file; empty = none
   int width_px = 1600;
@@ -27,8 +27,17 @@ struct ViewOptions {
 /// Throws InputError for anything that it does not understand.
 [[nodiscard]] std::optional<ViewOptions> parse_options(int argc, const char* const* argv);
 
-/// "1600x900" into the two sizes; each from 200 to 16000.
+inline constexpr int k_least_width_px = 600;  // of a window that shows everything
+inline constexpr int k_least_height_px = 400;
+
+/// Throws InputError unless `path` ends in ".png".
+void require_png(const std::string& path, const std::string& place);
+
+/// "1600x900" into the two sizes, from 600x400 to 16000x16000.
 void parse_picture_size(const std::string& text, ViewOptions& options);
+
+/// "512MiB", or a share of `peak_bytes` such as "60%" (-1: not known).
+[[nodiscard]] std::int64_t parse_budget(const std::string& text, std::int64_t peak_bytes);
 
 /// "12.5ms", "3s", "800us", "70 ns".
 [[nodiscard]] std::int64_t parse_time_ns(const std::string& text);

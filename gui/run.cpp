@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sim/check.h"
+#include "sim/run_state.h"
 #include "traces/error.h"
 #include "traces/file.h"
 
@@ -30,8 +31,10 @@ ViewRange Run::whole(Axis axis) const {
 ViewRange Run::step(std::size_t row, Axis axis) const {
   const auto& begins_ns = timeline_.step_begin_ns;
   const std::int64_t begin_ns = begins_ns[row];
-  const std::int64_t end_ns =
-      row + 1 < begins_ns.size() ? begins_ns[row + 1] : begin_ns + timeline_.step_ns;
+  // A step that was cut off before any was done has no length: it ends with the recording.
+  const std::int64_t last_end_ns =
+      timeline_.step_ns > 0 ? begin_ns + timeline_.step_ns : whole(Axis::time).end;
+  const std::int64_t end_ns = row + 1 < begins_ns.size() ? begins_ns[row + 1] : last_end_ns;
   ViewRange range{begin_ns, std::max(end_ns, begin_ns + 1)};
   if (axis == Axis::change) {
     range.begin = pyramid_.first_change_from(begin_ns, Axis::time);
@@ -57,7 +60,9 @@ RunPtr load_run(const std::string& path) {
     throw InputError({.file = path,
                       .place = "",
                       .expected = "events or a program",
-                      .found = "neither: there is nothing to show"});
+                      .found = is_whole(trace.health) ? "neither: there is nothing to show"
+                                                      : "neither: there is nothing to show. " +
+                                                            health_line(trace.health)});
   }
   // A program is replayed, and replay trusts its input.
   if (trace.events.empty()) require_legal(trace, path);

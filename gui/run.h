@@ -29,7 +29,8 @@ class Run {
 
   /// Everything, in units of `axis`.
   [[nodiscard]] ViewRange whole(Axis axis) const;
-  /// Step `row` (a row of timeline().step_begin_ns), up to the begin of the next.
+  /// Step `row` (a row of timeline().step_begin_ns), up to the begin of the next. One that was cut
+  /// off before any step was done goes to the end of the recording.
   [[nodiscard]] ViewRange step(std::size_t row, Axis axis) const;
   /// The last step, of which `peak_bytes` speaks; the whole run when there are no steps.
   [[nodiscard]] ViewRange steady_step(Axis axis) const;

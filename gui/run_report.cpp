@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "gui/labels.h"
+#include "gui/legend.h"
+#include "sim/run_state.h"
 #include "sim/units.h"
 
 namespace tidemark {
@@ -30,90 +34,118 @@ std::string escaped(const std::string& text) {
   return out;
 }
 
-/// Names and figures are not broken into lines.
-std::string unbroken(const std::string& text) {
-  std::string out;
-  for (const char c : text) out += c == ' ' ? "&nbsp;" : std::string(1, c);
-  return out;
-}
+using Runs = std::vector<const Run*>;
 
-std::string row(const std::string& name, const std::string& value) {
-  return fmt::format("<tr><td>{}&nbsp;&nbsp;</td><td align=right>{}</td></tr>", unbroken(name),
-                     unbroken(value));
-}
+/// A line for each figure, a column for each run.
+class FigureTable {
+ public:
+  explicit FigureTable(const Runs& runs) : runs_(runs) {}
 
-std::string health_text(const Health& health) {
-  std::string text;
-  const auto count = [&text](std::int64_t n, const char* what) {
-    if (n != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", n, what);
-  };
-  count(health.dropped_events, "events dropped");
-  count(health.unmatched_frees, "unmatched frees");
-  count(health.damaged_blocks, "damaged blocks");
-  count(health.skipped_blocks, "unknown blocks");
-  count(health.truncated_bytes, "bytes cut off");
-  if (!health.complete) text += text.empty() ? "not closed in order" : ", not closed in order";
-  return text.empty() ? "complete" : text;
-}
-
-std::string facts(const Run& run) {
-  const Trace& trace = run.trace();
-  const Timeline& timeline = run.timeline();
-  std::string html = fmt::format("<h3>{}</h3><table>",
-                                 escaped(trace.meta.title.empty() ? run.file() : trace.meta.title));
-  html += row("kind", fmt::format("{}, level {}", to_string(trace.meta.kind), trace.meta.level));
-  if (!trace.meta.backend.empty()) html += row("backend", escaped(trace.meta.backend));
-  if (!trace.meta.device.empty()) html += row("device", escaped(trace.meta.device));
-  html += row("health", health_text(trace.health));
-  html += row("peak of a step", fmt::format("<b>{}</b>", format_bytes(timeline.peak.bytes)));
-  if (timeline.run_peak.bytes != timeline.peak.bytes) {
-    html += row("peak of the run", format_bytes(timeline.run_peak.bytes));
+  void head(const std::string& text) {
+    section_ = fmt::format("<tr><td colspan={}><br><b>{}</b></td></tr>", runs_.size() + 1, text);
   }
-  html += row("steps", fmt::format("{}", timeline.step_begin_ns.size()));
-  html += row("step time", format_ns(timeline.step_ns));
-  html += row("allocations and frees", fmt::format("{}", timeline.changes.size()));
-  return html + "</table>";
+
+  /// `value_of`: what a run has to say; a line without any value is left out.
+  template <class ValueOf>
+  void line(const std::string& name, ValueOf value_of) {
+    std::string cells;
+    bool any = false;
+    for (const Run* run : runs_) {
+      const std::string value = value_of(*run);
+      any = any || !value.empty();
+      // Names and figures are not broken into lines.
+      cells += "<td align=right style='white-space:nowrap'>&nbsp;&nbsp;&nbsp;" + value + "</td>";
+    }
+    if (!any) return;
+    html_ += std::exchange(section_, {}) + "<tr><td style='white-space:nowrap'>" + name + "</td>" +
+             cells + "</tr>";
+  }
+
+  [[nodiscard]] std::string html() const { return "<table>" + html_ + "</table>"; }
+
+ private:
+  const Runs& runs_;
+  std::string section_;  // written before its first line
+  std::string html_;
+};
+
+std::string bytes_or_nothing(std::int64_t bytes) {
+  return bytes < 0 ? "" : format_bytes(bytes);
 }
 
-std::string peak_by_category(const Peak& peak) {
-  std::string html = "<h4>At the peak</h4><table>";
-  for (std::size_t c = 0; c < k_category_count; ++c) {
-    const std::int64_t bytes = peak.by_category[c];
-    if (bytes == 0) continue;
-    const double share = 100.0 * static_cast<double>(bytes) / static_cast<double>(peak.bytes);
-    html += fmt::format(
-        "<tr><td>{}&nbsp;&nbsp;</td><td align=right>{}</td><td align=right>&nbsp;&nbsp;{:.1f} "
-        "%</td>"
-        "</tr>",
-        to_string(static_cast<Category>(c)), format_bytes(bytes), share);
-  }
-  return html + "</table>";
+std::string peak_text(const Run& run) {
+  if (run.timeline().peak.change < 0) return "not known";
+  const bool cut_short = ending_shortage(run.trace()) != nullptr;
+  return fmt::format("<b>{}</b>{}", format_bytes(run.timeline().peak.bytes),
+                     cut_short ? " so far" : "");
+}
+
+void add_facts(FigureTable& table, bool has_steps) {
+  table.line("kind", [](const Run& run) { return std::string(to_string(run.trace().meta.kind)); });
+  table.line("level", [](const Run& run) { return fmt::format("{}", run.trace().meta.level); });
+  table.line("backend", [](const Run& run) { return escaped(run.trace().meta.backend); });
+  table.line("device", [](const Run& run) { return escaped(run.trace().meta.device); });
+  table.line("state", [](const Run& run) {
+    const Trace& trace = run.trace();
+    if (ending_shortage(trace) != nullptr) return "OUT OF MEMORY";
+    return is_whole(trace.health) ? "complete" : "NOT COMPLETE";
+  });
+  table.line(has_steps ? "peak of a step" : "peak", peak_text);
+  table.line("peak of the run", [](const Run& run) {
+    const Timeline& timeline = run.timeline();
+    const bool same = timeline.run_peak.bytes == timeline.peak.bytes;
+    return same ? std::string() : format_bytes(timeline.run_peak.bytes);
+  });
+  table.line("steps", [](const Run& run) {
+    const std::size_t steps = run.timeline().step_begin_ns.size();
+    return steps == 0 ? std::string() : fmt::format("{}", steps);
+  });
+  table.line("step time", [](const Run& run) {
+    return run.timeline().step_ns <= 0 ? std::string() : format_ns(run.timeline().step_ns);
+  });
+  table.line("events",
+             [](const Run& run) { return fmt::format("{}", run.timeline().changes.size()); });
 }
 
 /// "12.3 ms (+8.1 %)" against `whole_ns`, when both are known.
 std::string time_against(std::int64_t ns, std::int64_t whole_ns) {
+  if (ns < 0) return {};
   if (whole_ns <= 0) return format_ns(ns);
   return fmt::format("{} ({})", format_ns(ns),
                      format_change(static_cast<double>(ns), static_cast<double>(whole_ns)));
 }
 
-std::string plan_facts(const PlanRecord& plan) {
-  std::string html = "<h4>Plan</h4><table>";
-  if (!plan.method.empty()) html += row("method", escaped(plan.method));
-  const auto bytes = [&html](const char* name, std::int64_t value) {
-    if (value >= 0) html += row(name, format_bytes(value));
+void add_plan(FigureTable& table) {
+  table.head("Plan");
+  const auto line = [&table](const char* name, auto value_of) {
+    table.line(name, [&value_of](const Run& run) {
+      const PlanRecord& plan = run.trace().plan;
+      return plan == PlanRecord{} ? std::string() : value_of(plan);
+    });
   };
-  bytes("budget", plan.budget_bytes);
-  bytes("height of the placement", plan.height_bytes);
-  bytes("live peak", plan.peak_bytes);
-  bytes("no plan fits below", plan.bound_budget_bytes);
-  if (plan.step_ns >= 0) {
-    html += row("step, predicted", time_against(plan.step_ns, plan.keep_all_step_ns));
+  using Plan = const PlanRecord&;
+  line("method", [](Plan plan) { return escaped(plan.method); });
+  line("budget", [](Plan plan) { return bytes_or_nothing(plan.budget_bytes); });
+  line("height of the placement", [](Plan plan) { return bytes_or_nothing(plan.height_bytes); });
+  line("live peak", [](Plan plan) { return bytes_or_nothing(plan.peak_bytes); });
+  line("no plan fits below", [](Plan plan) { return bytes_or_nothing(plan.bound_budget_bytes); });
+  line("step, predicted",
+       [](Plan plan) { return time_against(plan.step_ns, plan.keep_all_step_ns); });
+  line("no plan is faster than",
+       [](Plan plan) { return time_against(plan.bound_step_ns, plan.keep_all_step_ns); });
+}
+
+void add_peak(FigureTable& table) {
+  table.head("At the peak");
+  for (std::size_t c = 0; c < k_category_count; ++c) {
+    table.line(spoken(to_string(static_cast<Category>(c))), [c](const Run& run) {
+      const Peak& peak = run.timeline().peak;
+      const std::int64_t bytes = peak.by_category[c];
+      if (bytes == 0) return std::string();
+      const double share = 100.0 * static_cast<double>(bytes) / static_cast<double>(peak.bytes);
+      return fmt::format("{}&nbsp;&nbsp;{:.1f} %", format_bytes(bytes), share);
+    });
   }
-  if (plan.bound_step_ns >= 0) {
-    html += row("no plan is faster than", time_against(plan.bound_step_ns, plan.keep_all_step_ns));
-  }
-  return html + "</table>";
 }
 
 std::string decisions(const Trace& trace) {
@@ -133,30 +165,48 @@ std::string decisions(const Trace& trace) {
   return html;
 }
 
-std::string plan_of(const Trace& trace) {
-  const bool has_plan = trace.plan != PlanRecord{};
-  return (has_plan ? plan_facts(trace.plan) : std::string{}) + decisions(trace);
+std::string title_of(const Run& run) {
+  return escaped(run.trace().meta.title.empty() ? run.file() : run.trace().meta.title);
+}
+
+std::string warning_of(const ViewState& state, const Run& run) {
+  const std::string warning = warning_line(run.trace());
+  if (warning.empty()) return {};
+  const std::string whose = state.others.empty() ? "" : label_of(state, run) + ": ";
+  return fmt::format("<p><b>{}</b></p>", escaped(whose + warning));
+}
+
+std::string budget_line(const ViewState& state) {
+  if (state.budget_bytes < 0) return {};
+  const std::int64_t free_bytes = state.budget_bytes - state.run->timeline().peak.bytes;
+  return fmt::format("<p>Budget {}: {} {}.</p>", format_bytes(state.budget_bytes),
+                     free_bytes < 0 ? "over by" : "fits, free",
+                     format_bytes(free_bytes < 0 ? -free_bytes : free_bytes));
 }
 
 }  // namespace
 
 std::string run_report_html(const ViewState& state) {
   if (!state.run) return "<p>No run is open.</p>";
-  std::string html = "<table cellspacing=0><tr><td valign=top>";
-  html += facts(*state.run);
-  if (state.budget_bytes >= 0) {
-    const std::int64_t free_bytes = state.budget_bytes - state.run->timeline().peak.bytes;
-    html += fmt::format("<p>Budget {}: {} {}.</p>", format_bytes(state.budget_bytes),
-                        free_bytes < 0 ? "over by" : "fits, free",
-                        format_bytes(free_bytes < 0 ? -free_bytes : free_bytes));
+  Runs runs = {state.run.get()};
+  for (const RunPtr& other : state.others) runs.push_back(other.get());
+  std::string html = fmt::format("<h3>{}</h3>", title_of(*state.run));
+  for (const Run* run : runs) html += warning_of(state, *run);
+  html += budget_line(state);
+  FigureTable table(runs);
+  if (runs.size() > 1) {
+    table.line("", [&](const Run& run) { return "<b>" + escaped(label_of(state, run)) + "</b>"; });
+    table.line("title", [&](const Run& run) {
+      const bool same = title_of(run) == title_of(*state.run);
+      return same ? std::string() : title_of(run);
+    });
   }
-  html += plan_of(state.run->trace()) + peak_by_category(state.run->timeline().peak);
-  // Side by side, so that the same figures stand in the same line.
-  for (const RunPtr& other : state.others) {
-    html += "</td><td width=24>&nbsp;</td><td valign=top>" + facts(*other);
-    html += plan_of(other->trace()) + peak_by_category(other->timeline().peak);
-  }
-  return html + "</td></tr></table>";
+  add_facts(table, !state.run->timeline().step_begin_ns.empty());
+  add_peak(table);
+  add_plan(table);
+  html += table.html();
+  for (const Run* run : runs) html += decisions(run->trace());
+  return html;
 }
 
 std::string describe(const ViewState& state, const RangeStatistics& s) {

@@ -7,9 +7,9 @@
 #include <QPixmap>
 #include <sstream>
 
+#include "gui/labels.h"
 #include "gui/main_window.h"
 #include "gui/options.h"
-#include "sim/units.h"
 #include "traces/error.h"
 #include "traces/file.h"
 
@@ -64,7 +64,7 @@ void carry_out(MainWindow& window, const std::string& line) {
   if (argument.empty()) refuse("a command and its argument", line);
   if (verb == "key") return press_key(window, argument);
   if (verb == "at") return pin(window, argument);
-  if (verb == "budget") return window.set_budget(parse_size(argument, "budget"));
+  if (verb == "budget") return window.set_budget(window.parse_budget(argument));
   if (verb == "open") return window.show_run(load_run(argument));
   if (verb == "compare") return window.compare_with(load_run(argument));
   if (verb == "screenshot") return save_screenshot(window, argument);
@@ -101,6 +101,7 @@ void run_script(MainWindow& window, const std::string& path) {
 }
 
 void save_screenshot(MainWindow& window, const std::string& path) {
+  require_png(path, "screenshot");
   QApplication::processEvents();
   const QPixmap picture = window.grab();
   if (!picture.save(QString::fromStdString(path), "PNG")) {
@@ -109,11 +110,19 @@ void save_screenshot(MainWindow& window, const std::string& path) {
                       .expected = "a file that can be written",
                       .found = "it cannot"});
   }
+  fmt::print("written to {}\n", path);
 }
 
 void pin_time(MainWindow& window, std::int64_t time_ns) {
   const RunPtr run = window.timeline().state().run;
   if (!run) return;
+  const ViewRange whole = run->whole(Axis::time);
+  if (time_ns >= whole.end) {
+    throw InputError({.file = run->file(),
+                      .place = "at",
+                      .expected = "a time before the end at " + format_time_ns(whole.end),
+                      .found = format_time_ns(time_ns)});
+  }
   window.timeline().pin_change(run->pyramid().change_at(time_ns, Axis::time));
 }
 

@@ -19,10 +19,11 @@ class MainWindow;
 /// Throws InputError with file and line for what cannot be carried out.
 void run_script(MainWindow& window, const std::string& path);
 
-/// Grabs the window as it is. Throws InputError when the file cannot be written.
+/// Grabs the window as it is, and says so on stdout. Throws InputError when `path` does not end in
+/// .png or cannot be written.
 void save_screenshot(MainWindow& window, const std::string& path);
 
-/// Pins the instant that has taken effect at `time_ns` of the run.
+/// Pins the instant that has taken effect at `time_ns` of the run. Throws InputError after its end.
 void pin_time(MainWindow& window, std::int64_t time_ns);
 
 }  // namespace tidemark

@@ -82,42 +82,55 @@ void mark_minimum(const StackScene& scene, const Tops& tops, PixelImage& image) 
   }
 }
 
-void hatch_saved(const OverlayColumns& overlay, const StackScene& scene, const Tops& tops,
-                 PixelImage& image) {
+void fade_saved(const OverlayColumns& overlay, const StackScene& scene, const Tops& tops,
+                PixelImage& image) {
   for (int x = 0; x < image.width_px; ++x) {
     const auto column = static_cast<std::size_t>(x);
     if (overlay.max_bytes[column] < 0) continue;
     const int end = std::min(scene.scale.row_of(overlay.max_bytes[column]), image.height_px);
     for (int y = std::max(tops.row.back()[column], 0); y < end; ++y) {
-      if ((y - x % 8 + 8) % 8 == 0) image.at(x, y) = scene.colours.overlay;
+      image.at(x, y) = faded(image.at(x, y), scene.colours.background);
     }
   }
 }
 
-/// A step line two pixels thick with a contrasting pixel on either side, so that it stands out
-/// from every band.
-void draw_outline(const OverlayColumns& overlay, const StackScene& scene, PixelImage& image) {
-  const auto put = [&image](int x, int y, Rgb colour) {
-    if (x >= 0 && x < image.width_px && y >= 0 && y < image.height_px) image.at(x, y) = colour;
-  };
-  const auto draw = [&](int reach_px, Rgb colour) {
-    int previous_row = -1;
-    for (int x = 0; x < image.width_px; ++x) {
-      const std::int64_t bytes = overlay.max_bytes[static_cast<std::size_t>(x)];
-      const int row = bytes < 0 ? -1 : scene.scale.row_of(bytes);
-      const bool gap = overlay.dash_px > 0 && x / overlay.dash_px % 2 == 1;
-      if (row >= 0 && !gap) {
-        const int from = previous_row < 0 ? row : std::min(row, previous_row);
-        const int to = previous_row < 0 ? row : std::max(row, previous_row);
-        for (int y = from - reach_px; y <= to + 1 + reach_px; ++y) {
-          for (int dx = -reach_px; dx <= reach_px; ++dx) put(x + dx, y, colour);
-        }
+/// Where the outline of an overlay goes, from the left to the right.
+template <class Put>
+void walk_outline(const OverlayColumns& overlay, const StackScene& scene, int reach_px, Put put) {
+  int previous_row = -1;
+  for (int x = 0; x < static_cast<int>(overlay.max_bytes.size()); ++x) {
+    const std::int64_t bytes = overlay.max_bytes[static_cast<std::size_t>(x)];
+    const int row = bytes < 0 ? -1 : scene.scale.row_of(bytes);
+    if (row >= 0) {
+      const int from = previous_row < 0 ? row : std::min(row, previous_row);
+      const int to = previous_row < 0 ? row : std::max(row, previous_row);
+      for (int y = from - reach_px; y <= to + 1 + reach_px; ++y) {
+        for (int dx = -reach_px; dx <= 1 + reach_px; ++dx) put(x + dx, y);
       }
-      previous_row = row;
     }
+    previous_row = row;
+  }
+}
+
+/// Step lines two pixels thick with a contrasting pixel on either side, so that they stand out from
+/// every band. A dashed line keeps that border in its gaps and so hangs together.
+void draw_outlines(const StackScene& scene, PixelImage& image) {
+  const auto inside = [&image](int x, int y) {
+    return x >= 0 && x < image.width_px && y >= 0 && y < image.height_px;
   };
-  draw(1, scene.colours.background);
-  draw(0, scene.colours.overlay);
+  for (const OverlayColumns& overlay : scene.overlays) {
+    walk_outline(overlay, scene, 1, [&](int x, int y) {
+      if (inside(x, y)) image.at(x, y) = scene.colours.background;
+    });
+  }
+  for (std::size_t i = 0; i < scene.overlays.size(); ++i) {
+    const OverlayColumns& overlay = scene.overlays[i];
+    const Rgb colour = scene.colours.overlays[i % scene.colours.overlays.size()];
+    walk_outline(overlay, scene, 0, [&](int x, int y) {
+      const bool gap = overlay.dash_px > 0 && (x + y) / overlay.dash_px % 3 == 2;
+      if (inside(x, y)) image.at(x, y) = gap ? scene.colours.background : colour;
+    });
+  }
 }
 
 }  // namespace
@@ -141,6 +154,11 @@ std::optional<Band> band_at(const Column& column, const ByteScale& scale, int y)
   return std::nullopt;
 }
 
+Rgb faded(Rgb colour, Rgb background) {
+  // Without the lowest bit of each channel the sum carries into no other.
+  return 0xFF000000U | (((colour & 0xFEFEFEU) >> 1) + ((background & 0xFEFEFEU) >> 1));
+}
+
 PixelImage paint_stack(const StackScene& scene) {
   const Tops tops = tops_of(scene);
   PixelImage image{.width_px = tops.width_px, .height_px = scene.scale.height_px, .pixels = {}};
@@ -151,10 +169,10 @@ PixelImage paint_stack(const StackScene& scene) {
   }
   if (scene.show_minimum) mark_minimum(scene, tops, image);
   for (const OverlayColumns& overlay : scene.overlays) {
-    if (overlay.hatch_saved) hatch_saved(overlay, scene, tops, image);
+    if (overlay.fade_saved) fade_saved(overlay, scene, tops, image);
   }
   if (scene.budget_bytes >= 0) hatch_over_budget(scene, tops, image);
-  for (const OverlayColumns& overlay : scene.overlays) draw_outline(overlay, scene, image);
+  draw_outlines(scene, image);
   return image;
 }
 

@@ -25,21 +25,24 @@ struct PixelImage {
   }
 };
 
-/// Another run over the stack: its outline, and a hatch where it needs less.
+/// Another run over the stack: its outline, and the stack faded where this run needs less.
 struct OverlayColumns {
   std::vector<std::int64_t> max_bytes;  // per column; -1 where the other run has nothing to show
   int dash_px = 0;                      // 0 = solid outline
-  bool hatch_saved = true;
+  bool fade_saved = true;
 };
 
 struct StackScene {
   std::span<const Column> columns;
   ByteScale scale;
   CanvasColours colours;
-  std::int64_t budget_bytes = -1;  // -1: none
-  bool show_minimum = true;        // one light pixel at the lowest total of a column
-  std::vector<OverlayColumns> overlays;
+  std::int64_t budget_bytes = -1;        // -1: none
+  bool show_minimum = true;              // one light pixel at the lowest total of a column
+  std::vector<OverlayColumns> overlays;  // overlay i has the colour colours.overlays[i]
 };
+
+/// Half way from `colour` to the background: what another run does not need.
+[[nodiscard]] Rgb faded(Rgb colour, Rgb background);
 
 /// Width: one pixel per column; height: that of the scale.
 [[nodiscard]] PixelImage paint_stack(const StackScene& scene);

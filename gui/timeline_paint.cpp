@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "gui/labels.h"
+#include "sim/run_state.h"
 #include "sim/units.h"
 
 namespace tidemark {
@@ -18,6 +19,19 @@ QFont small_font(const QPainter& painter) {
   QFont font = painter.font();
   font.setPointSizeF(font.pointSizeF() * 0.92);
   return font;
+}
+
+const char* brief_name(Phase phase) {
+  switch (phase) {
+    case Phase::forward:
+      return "fwd";
+    case Phase::backward:
+      return "bwd";
+    case Phase::optimizer:
+      return "opt";
+    default:
+      return to_string(phase).data();
+  }
 }
 
 void paint_byte_axis(QPainter& painter, const TimelinePicture& p) {
@@ -57,22 +71,26 @@ void paint_time_axis(QPainter& painter, const TimelinePicture& p) {
     const int x = p.canvas.left() + tick.at_px;
     painter.setPen(to_colour(p.colours.faint_text));
     painter.drawLine(x, y, x, y + 4);
-    QRect box(x - 60, y + 5, 120, 18);
-    if (box.right() > p.canvas.right() + k_right_margin_px) {
-      box.moveRight(p.canvas.right() + k_right_margin_px);
-      painter.drawText(box, Qt::AlignRight | Qt::AlignVCenter, text_of(tick.text));
-    } else {
-      painter.drawText(box, Qt::AlignCenter, text_of(tick.text));
-    }
+    const QString text = text_of(tick.text);
+    const int width_px = painter.fontMetrics().horizontalAdvance(text) + 2;
+    const int last_px = p.canvas.right() + k_right_margin_px - width_px;
+    painter.drawText(QRect(std::min(x - width_px / 2, last_px), y + 5, width_px, 18),
+                     Qt::AlignCenter, text);
   }
   painter.drawText(
       QRect(0, y + 5, p.canvas.left() - 12, 18), Qt::AlignLeft | Qt::AlignVCenter,
       p.state.axis == Axis::time ? QStringLiteral("  time") : QStringLiteral("  events"));
 }
 
+/// Names stand at the left of their span. A span too narrow for its name has it before itself, in
+/// what its neighbour leaves free.
 void paint_phases(QPainter& painter, const TimelinePicture& p) {
+  if (p.state.run->trace().ops.empty()) return;
   const int y = p.canvas.bottom() + 2;
   painter.setFont(small_font(painter));
+  const QFontMetrics metrics = painter.fontMetrics();
+  constexpr int k_pad_px = 5;
+  int free_from_px = p.canvas.left();
   for (const PhaseSpan& span : phase_spans(*p.state.run, p.scale(), p.state.axis)) {
     const QRect box(p.canvas.left() + span.begin_px, y, span.end_px - span.begin_px,
                     k_phase_lane_px - 3);
@@ -81,9 +99,20 @@ void paint_phases(QPainter& painter, const TimelinePicture& p) {
     painter.setPen(to_colour(p.colours.grid));
     painter.drawLine(box.topLeft(), box.bottomLeft());
     const QString name = QString::fromLatin1(to_string(span.phase).data());
-    if (painter.fontMetrics().horizontalAdvance(name) + 6 > box.width()) continue;
+    const QString brief = QString::fromLatin1(brief_name(span.phase));
     painter.setPen(to_colour(p.colours.faint_text));
-    painter.drawText(box, Qt::AlignCenter, name);
+    for (const QString& text :
+         {name, brief, name + QStringLiteral(" ▸"), brief + QStringLiteral(" ▸")}) {
+      const bool before = text.endsWith(QStringLiteral("▸"));
+      const int width_px = metrics.horizontalAdvance(text);
+      const int x = before ? box.left() - width_px - 2 : box.left() + k_pad_px;
+      if (before ? x < free_from_px + k_pad_px : width_px + 2 * k_pad_px > box.width()) continue;
+      painter.drawText(QRect(x, y, width_px + 1, box.height()), Qt::AlignLeft | Qt::AlignVCenter,
+                       text);
+      free_from_px = x + width_px;
+      break;
+    }
+    free_from_px = std::max(free_from_px, box.left());
   }
 }
 
@@ -108,14 +137,15 @@ void paint_band_labels(QPainter& painter, const TimelinePicture& p) {
   const QFontMetrics metrics = painter.fontMetrics();
   for (std::size_t k = 0; k < k_band_count; ++k) {
     const Band band = static_cast<Band>(k);
-    const QString name = QString::fromLatin1(to_string(band).data()).replace('_', ' ');
+    const QString name = text_of(spoken(to_string(band)));
     const LabelSize size{metrics.horizontalAdvance(name) + 8, metrics.height()};
-    const auto place = place_label(p.columns, p.bytes, band, size);
+    const auto place = place_label(p.columns, p.bytes, band, size, p.lines);
     if (!place) continue;
     const QColor fill = to_colour(band_colour(band));
     painter.setPen(qGray(fill.rgb()) > 105 ? Qt::black : Qt::white);
     const QRect box(p.canvas.left() + place->x - size.width_px / 2,
                     p.canvas.top() + place->y - size.height_px / 2, size.width_px, size.height_px);
+    if (!p.lines.empty()) painter.fillRect(box, fill);  // over hatch and fading
     painter.drawText(box, Qt::AlignCenter, name);
   }
 }
@@ -126,18 +156,20 @@ class Tags {
  public:
   Tags(QPainter& painter, const TimelinePicture& picture) : painter_(painter), p_(picture) {}
 
+  void keep_clear(QRect box) { taken_.push_back(box); }
+
   /// `places`: upper left corners, best first.
   void paint(const QString& text, const std::vector<QPoint>& places) {
     const QSize size = size_of(text);
-    QRect chosen = inside({places.front(), size});
-    for (const QPoint& place : places) {
-      const QRect box = inside({place, size});
-      const bool is_free = std::none_of(taken_.begin(), taken_.end(), [&box](const QRect& other) {
+    const auto is_free = [this](const QRect& box) {
+      return std::none_of(taken_.begin(), taken_.end(), [&box](const QRect& other) {
         return other.intersects(box.adjusted(-2, -2, 2, 2));
       });
-      if (!is_free) continue;
-      chosen = box;
-      break;
+    };
+    QRect chosen = inside({places.front(), size});
+    for (const QPoint& place : places) {
+      if (is_free(chosen)) break;
+      chosen = inside({place, size});
     }
     taken_.push_back(chosen);
     painter_.fillRect(chosen, to_colour(p_.colours.card));
@@ -174,63 +206,49 @@ void paint_budget_line(QPainter& painter, const TimelinePicture& p) {
   painter.drawLine(p.canvas.left(), p.canvas.top() + row, p.canvas.right(), p.canvas.top() + row);
 }
 
-void paint_budget_tag(Tags& tags, const TimelinePicture& p) {
-  if (p.state.budget_bytes < 0) return;
-  QString text = QStringLiteral("budget %1").arg(text_of(format_bytes(p.state.budget_bytes)));
-  if (p.over.bytes > 0) {
-    text += QStringLiteral(" · over by %1 for %2 of each step")
-                .arg(text_of(format_bytes(p.over.bytes)), text_of(format_ns(p.over.time_ns)));
-  } else {
-    text += QStringLiteral(" · fits");
-  }
-  const int row = p.bytes.row_of(p.state.budget_bytes);
-  if (row < 0) text.prepend(QStringLiteral("↑ "));
-  const int left = p.canvas.left() + 8;
-  const int above = p.canvas.top() + std::max(row, 0) - tags.size_of(text).height() - 4;
-  const int below = p.canvas.top() + std::max(row, 0) + 5;
-  const int right = p.canvas.right() - tags.size_of(text).width() - 8;
-  tags.paint(text, {{left, above}, {right, above}, {left, below}, {right, below}});
+/// Where the triangle of a peak stands; nothing when that is not in view.
+std::optional<QPoint> peak_tip(const TimelinePicture& p, const Run& run) {
+  const int x = p.scale().column_of(peak_position(p.state, run));
+  if (x < 0 || x >= p.canvas.width() || run.timeline().peak.change < 0) return std::nullopt;
+  return p.canvas.topLeft() + QPoint(x, p.bytes.row_of(run.timeline().peak.bytes) - 1);
 }
 
-/// A triangle that stands on the peak, and its label beside it.
-void paint_peak(QPainter& painter, Tags& tags, const TimelinePicture& p, const Run& run) {
-  const int x = p.scale().column_of(peak_position(p.state, run));
-  if (x < 0 || x >= p.canvas.width()) return;
-  const QPoint tip = p.canvas.topLeft() + QPoint(x, p.bytes.row_of(run.timeline().peak.bytes) - 1);
-  QPolygon triangle;
-  triangle << tip << tip + QPoint(-6, -10) << tip + QPoint(6, -10);
+QRect paint_triangle(QPainter& painter, const TimelinePicture& p, QPoint tip, Rgb colour) {
+  const QPolygon triangle({tip, tip + QPoint(-6, -10), tip + QPoint(6, -10)});
   painter.setPen(QPen(to_colour(p.colours.background), 1));
-  painter.setBrush(to_colour(p.colours.text));
+  painter.setBrush(to_colour(colour));
   painter.drawPolygon(triangle);
   painter.setBrush(Qt::NoBrush);
+  return triangle.boundingRect();
+}
 
-  const std::int64_t peak_bytes = run.timeline().peak.bytes;
-  QString text;
-  if (&run == p.state.run.get()) {
-    const std::int64_t zero_ns = p.state.one_step ? run.steady_step(Axis::time).begin : 0;
-    text = QStringLiteral("peak %1 at %2")
-               .arg(text_of(format_bytes(peak_bytes)),
-                    text_of(format_time_ns(run.timeline().peak.time_ns - zero_ns)));
-  } else {
-    const auto whole = static_cast<double>(p.state.run->timeline().peak.bytes);
-    text = QStringLiteral("%1 %2 (%3)")
-               .arg(QString::fromLatin1(to_string(run.trace().meta.kind).data()),
-                    text_of(format_bytes(peak_bytes)),
-                    text_of(format_change(static_cast<double>(peak_bytes), whole)));
-  }
+void paint_peak_tag(Tags& tags, const TimelinePicture& p, QPoint tip) {
+  const Run& run = *p.state.run;
+  const std::int64_t zero_ns = p.state.one_step ? run.steady_step(Axis::time).begin : 0;
+  const bool cut_short = ending_shortage(run.trace()) != nullptr;
+  const QString text = QStringLiteral("peak%1 %2 at %3")
+                           .arg(cut_short ? QStringLiteral(" so far") : QString(),
+                                text_of(format_bytes(run.timeline().peak.bytes)),
+                                text_of(format_time_ns(run.timeline().peak.time_ns - zero_ns)));
   const QSize size = tags.size_of(text);
   tags.paint(text, {tip + QPoint(10, -size.height() - 4),
                     tip + QPoint(-10 - size.width(), -size.height() - 4), tip + QPoint(10, 6),
-                    tip + QPoint(10, 6 + size.height()),
+                    tip + QPoint(-10 - size.width(), 6),
                     tip + QPoint(-size.width() / 2, -14 - size.height())});
 }
 
 void paint_marks(QPainter& painter, const TimelinePicture& p) {
   Tags tags(painter, p);
   paint_budget_line(painter, p);
-  paint_peak(painter, tags, p, *p.state.run);
-  for (const RunPtr& other : p.state.others) paint_peak(painter, tags, p, *other);
-  paint_budget_tag(tags, p);
+  for (std::size_t i = 0; i < p.state.others.size(); ++i) {
+    const auto tip = peak_tip(p, *p.state.others[i]);
+    const Rgb colour = p.colours.overlays[i % p.colours.overlays.size()];
+    if (tip) tags.keep_clear(paint_triangle(painter, p, *tip, colour));
+  }
+  const auto tip = peak_tip(p, *p.state.run);
+  if (!tip) return;
+  tags.keep_clear(paint_triangle(painter, p, *tip, p.colours.text));
+  paint_peak_tag(tags, p, *tip);
 }
 
 void paint_selection(QPainter& painter, const TimelinePicture& p) {
@@ -280,7 +298,7 @@ void paint_timeline(QPainter& painter, const TimelinePicture& p) {
   const QFont font = painter.font();
   painter.drawImage(p.canvas.topLeft(), p.stack);
   paint_byte_axis(painter, p);
-  painter.setPen(to_colour(p.colours.faint_text));
+  painter.setPen(p.frame);
   painter.drawRect(p.canvas.adjusted(-1, -1, 0, 0));
   if (!p.state.run) return;
   paint_grid(painter, p);

@@ -32,8 +32,9 @@ struct TimelinePicture {
   const std::vector<Column>& columns;
   const QImage& stack;  // of the size of the canvas
   ByteScale bytes;
-  OverBudget over;  // of the run against the budget
+  const std::vector<std::vector<int>>& lines;  // rows of budget and outlines, per column
   std::optional<QPoint> cursor;
+  QColor frame;  // tells whether keys go here
 
   [[nodiscard]] ColumnScale scale() const { return {state.range, canvas.width()}; }
 };

@@ -12,7 +12,7 @@ TimelineWidget::TimelineWidget(QWidget* parent) : QWidget(parent), colours_(&lig
       QStringLiteral("Bytes by category, stacked, over time. Press F1 for the keys."));
   setFocusPolicy(Qt::StrongFocus);
   setMouseTracking(true);
-  setMinimumSize(320, 180);
+  setMinimumSize(240, 100);
   setCursor(Qt::CrossCursor);
 }
 
@@ -94,9 +94,9 @@ void TimelineWidget::pin_change(std::int64_t change) {
 }
 
 QRect TimelineWidget::canvas() const {
-  return {k_left_margin_px, k_top_margin_px,
-          std::max(width() - k_left_margin_px - k_right_margin_px, 1),
-          std::max(height() - k_top_margin_px - k_bottom_margin_px, 1)};
+  const int top = legend_.height_px + k_top_margin_px;
+  return {k_left_margin_px, top, std::max(width() - k_left_margin_px - k_right_margin_px, 1),
+          std::max(height() - top - k_bottom_margin_px, 1)};
 }
 
 ByteScale TimelineWidget::byte_scale() const {
@@ -110,6 +110,8 @@ const std::vector<Column>& TimelineWidget::columns() {
 
 void TimelineWidget::outdate() {
   outdated_ = true;
+  legend_ = lay_out(legend_of(state_, over_), fontMetrics(),
+                    width() - k_left_margin_px - k_right_margin_px);
   update();
   emit range_changed();
   emit focus_changed();
@@ -126,6 +128,16 @@ void TimelineWidget::refresh() {
                    .overlays = {}};
   for (std::size_t i = 0; i < state_.others.size(); ++i) {
     scene.overlays.push_back(overlay_of(state_, i, scale()));
+  }
+  lines_.clear();
+  for (const OverlayColumns& overlay : scene.overlays) {
+    std::vector<int>& rows = lines_.emplace_back();
+    for (const std::int64_t bytes : overlay.max_bytes) {
+      rows.push_back(bytes < 0 ? -1 : scene.scale.row_of(bytes));
+    }
+  }
+  if (state_.budget_bytes >= 0) {
+    lines_.emplace_back(columns_.size(), scene.scale.row_of(state_.budget_bytes));
   }
   pixels_ = paint_stack(scene);
 }
@@ -159,8 +171,11 @@ void TimelineWidget::paintEvent(QPaintEvent*) {
                            .columns = columns_,
                            .stack = stack,
                            .bytes = byte_scale(),
-                           .over = over_,
-                           .cursor = drag_ == Drag::pan ? std::nullopt : cursor_});
+                           .lines = lines_,
+                           .cursor = drag_ == Drag::pan ? std::nullopt : cursor_,
+                           .frame = hasFocus() ? palette().color(QPalette::Highlight)
+                                               : to_colour(colours_->faint_text)});
+  paint_legend(painter, legend_, {k_left_margin_px, 0}, *colours_);
   if (!state_.run) {
     painter.setPen(to_colour(colours_->faint_text));
     painter.drawText(canvas(), Qt::AlignCenter,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gui/commands.h"
+#include "gui/legend_paint.h"
 #include "gui/timeline_paint.h"
 #include "gui/view_state.h"
 
@@ -37,7 +38,9 @@ class TimelineWidget : public QWidget {
 
   [[nodiscard]] const ViewState& state() const { return state_; }
   [[nodiscard]] const CanvasColours& colours() const { return *colours_; }
+  /// Below the legend.
   [[nodiscard]] QRect canvas() const;
+  [[nodiscard]] const Legend& legend() const { return legend_; }
   [[nodiscard]] ByteScale byte_scale() const;
   [[nodiscard]] const std::vector<Column>& columns();
 
@@ -87,6 +90,8 @@ class TimelineWidget : public QWidget {
   bool outdated_ = true;
   std::vector<Column> columns_;
   PixelImage pixels_;
+  Legend legend_;
+  std::vector<std::vector<int>> lines_;  // rows of budget and outlines, per column; -1 = none
   std::optional<QPoint> cursor_;
   Drag drag_ = Drag::none;
   QPoint drag_from_;

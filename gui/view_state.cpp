@@ -60,7 +60,7 @@ std::vector<Column> columns_of(const ViewState& state, const ColumnScale& scale)
 }
 
 OverlayColumns overlay_of(const ViewState& state, std::size_t other, const ColumnScale& scale) {
-  constexpr std::array<int, 3> k_dash_px = {0, 9, 4};
+  constexpr std::array<int, 3> k_dash_px = {0, 5, 2};
   const Run& run = *state.others[other];
   const std::int64_t shift = shift_of(state, run);
   const ViewRange step = run.steady_step(state.axis);
@@ -68,7 +68,7 @@ OverlayColumns overlay_of(const ViewState& state, std::size_t other, const Colum
   const std::vector<Column> columns = run.pyramid().columns(own, state.axis);
   OverlayColumns overlay;
   overlay.dash_px = k_dash_px[other % k_dash_px.size()];
-  overlay.hatch_saved = other == 0;
+  overlay.fade_saved = other == 0;
   overlay.max_bytes.reserve(columns.size());
   for (int x = 0; x < own.width_px; ++x) {
     const bool inside = own.column_begin(x) < step.end && own.column_begin(x + 1) >= step.begin;

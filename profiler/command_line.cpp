@@ -26,9 +26,9 @@ struct Flags {
                                                                     device = "h100-80g";
   std::string device_memory, host_memory, schedule, link_bandwidth, output;
   std::int64_t batch = 0, sequence = 0, steps = 5, seed = 1;
-  std::string attention;
-  std::int64_t accumulation = 1;
-  double learning_rate = 0, clip_norm = 0, dropout = 0;
+  std::string attention, phase = "training";
+  std::int64_t eval_every = 0, accumulation = 1, prompt = 0, generate = 0;
+  double learning_rate = 0, clip_norm = 0, dropout = 0, attention_dropout = 0;
   bool poison = false, no_digests = false, json = false, quiet = false;
 };
 
@@ -42,11 +42,19 @@ void declare_model(CLI::App& app, Flags& f) {
   app.add_option("--clip", f.clip_norm, "scale gradients down to this common norm");
   app.add_option("--accumulate", f.accumulation, "micro-batches per step; divides the batch");
   app.add_option("--dropout", f.dropout, "probability (mlp and gpt2 models)");
+  app.add_option("--attention-dropout", f.attention_dropout,
+                 "probability, of what a token attends to (gpt2 models)");
   app.add_option("--attention", f.attention, "composite (saves probabilities) or flash");
   app.add_option("--seed", f.seed, "of the initial weights");
   app.add_option("--dtype", f.dtype, "f32 or f64");
   app.add_option("--precision", f.precision,
                  "full, or bf16: linear layers multiply in bf16 and add in f32");
+  app.add_option("--phase", f.phase, "training, or inference with a key-value cache (gpt2 models)")
+      ->capture_default_str();
+  app.add_option("--eval-every", f.eval_every,
+                 "steps from one evaluation on held-out data to the next");
+  app.add_option("--prompt", f.prompt, "inference: tokens that are given");
+  app.add_option("--generate", f.generate, "inference: tokens to make, one per step");
 }
 
 void declare_run(CLI::App& app, Flags& f) {
@@ -85,6 +93,25 @@ std::int64_t positive_size(const std::string& flag, const std::string& value) {
   return size;
 }
 
+void require_without(const CLI::App& app, const std::string& what,
+                     std::initializer_list<const char*> flags) {
+  for (const char* flag : flags) {
+    if (app.count(flag) > 0)
+      throw InputError(std::string(flag) + " and " + what + " exclude each other");
+  }
+}
+
+/// What is done with the model, and how many tokens at a time.
+void apply_phase(const CLI::App& app, const Flags& f, RunConfig& config) {
+  if (named<RunPhase>("--phase", f.phase) == RunPhase::training) {
+    return require_without(app, "--phase training", {"--prompt", "--generate"});
+  }
+  require_without(app, "--phase inference",
+                  {"--seq", "--steps", "--optimizer", "--lr", "--clip", "--accumulate", "--dropout",
+                   "--attention", "--attention-dropout", "--eval-every"});
+  set_inference(config, f.prompt, f.generate);
+}
+
 RunConfig config_of(const CLI::App& app, const Flags& f) {
   if (!f.model.empty() && !f.model_file.empty()) {
     throw InputError("MODEL and --model FILE exclude each other");
@@ -102,8 +129,15 @@ RunConfig config_of(const CLI::App& app, const Flags& f) {
   if (app.count("--clip") > 0) config.optimizer.clip_norm = f.clip_norm;
   if (app.count("--accumulate") > 0) config.accumulation = f.accumulation;
   if (app.count("--dropout") > 0) config.dropout = f.dropout;
+  if (app.count("--attention-dropout") > 0) config.attention_dropout = f.attention_dropout;
   if (app.count("--attention") > 0) {
     config.attention = named<AttentionLowering>("--attention", f.attention);
+  }
+  if (app.count("--eval-every") > 0) {
+    if (f.eval_every < 1) {
+      throw InputError({{}, "--eval-every", "at least 1", std::to_string(f.eval_every)});
+    }
+    config.eval_every = f.eval_every;
   }
   if (app.count("--seed") > 0) config.seed = f.seed;
   if (app.count("--dtype") > 0) config.dtype = named<DType>("--dtype", f.dtype);
@@ -114,6 +148,7 @@ RunConfig config_of(const CLI::App& app, const Flags& f) {
     throw InputError(
         {{}, "--lr", "a number above 0", std::to_string(config.optimizer.learning_rate)});
   }
+  apply_phase(app, f, config);
   validate(config);
   return config;
 }
@@ -126,15 +161,13 @@ BackendKind backend_of(const std::string& name) {
 
 /// A planned trace brings its own configuration.
 void require_free_of_model_flags(const CLI::App& app) {
-  for (const char* flag :
-       {"MODEL", "--model", "--batch", "--seq", "--optimizer", "--lr", "--clip", "--accumulate",
-        "--dropout", "--attention", "--seed", "--dtype", "--precision"}) {
-    if (app.count(flag) == 0) continue;
-    throw InputError(std::string(flag) + " and --schedule exclude each other");
-  }
+  require_without(app, "--schedule",
+                  {"MODEL", "--model", "--batch", "--seq", "--optimizer", "--lr", "--clip",
+                   "--accumulate", "--dropout", "--attention", "--seed", "--dtype", "--precision",
+                   "--phase", "--prompt", "--generate", "--eval-every", "--attention-dropout"});
 }
 
-RunOptions run_options(const Flags& f) {
+RunOptions run_options(const Flags& f, bool device_given) {
   if (f.steps < 1 || f.steps > k_most_steps) {
     throw InputError(
         {{}, "--steps", "1 to " + std::to_string(k_most_steps), std::to_string(f.steps)});
@@ -147,6 +180,9 @@ RunOptions run_options(const Flags& f) {
   }
   if (!f.host_memory.empty()) run.host_memory_bytes = positive_size("--host-memory", f.host_memory);
   run.device = find_device(f.device).name;
+  if (device_given && run.backend != BackendKind::dry) {
+    throw InputError({{}, "--device", "--backend dry beside it: cpu runs on this machine", "cpu"});
+  }
   run.poison = f.poison;
   run.digests = !f.no_digests;
   return run;
@@ -154,9 +190,10 @@ RunOptions run_options(const Flags& f) {
 
 CommandLine understood(const CLI::App& app, const Flags& f) {
   CommandLine line;
-  line.run = run_options(f);
+  line.run = run_options(f, app.count("--device") > 0);
   line.steps_given = app.count("--steps") > 0;
   line.schedule = f.schedule;
+  line.model_file = f.model_file;
   line.data = f.data;
   line.json = f.json;
   line.quiet = f.quiet;
@@ -171,6 +208,7 @@ CommandLine understood(const CLI::App& app, const Flags& f) {
     throw InputError("name a model, a --model FILE.json or a --schedule PLANNED.tmk; see --help");
   } else {
     line.config = config_of(app, f);
+    if (line.config.phase == RunPhase::inference) line.run.steps = line.config.generate;
     line.output = line.config.model.name + ".tmk";
   }
   if (!f.output.empty()) line.output = f.output;
@@ -203,7 +241,8 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv)
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
+    app.name("profile");  // as it is called; the file's own name is for manual and completion
+    std::fputs(app.help("tidemark").c_str(), stdout);
     return std::nullopt;
   } catch (const CLI::CallForVersion&) {
     std::puts(k_version);

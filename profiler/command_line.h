@@ -11,9 +11,10 @@
 namespace tidemark {
 
 struct CommandLine {
-  RunConfig config;      // without a schedule
-  std::string schedule;  // planned trace to execute; empty = build the program of `config`
-  std::string data;      // file; empty = the default of the model family
+  RunConfig config;        // without a schedule
+  std::string schedule;    // planned trace to execute; empty = build the program of `config`
+  std::string model_file;  // of --model; empty = a built-in model
+  std::string data;        // file; empty = the default of the model family
   std::string output;
   std::string command;          // as typed, for META
   double link_bytes_per_s = 0;  // > 0 replaces what the streams declare

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "sim/op_table.h"
 #include "traces/error.h"
 #include "traces/file.h"
 
@@ -26,6 +27,14 @@ std::string digest_of(const std::string& bytes) {
 std::int64_t wrap(std::int64_t index, std::int64_t count) {
   const std::int64_t rest = index % count;
   return rest < 0 ? rest + count : rest;
+}
+
+/// The sample that is `index` of its part, of `count` samples in all.
+std::int64_t sample_of(const BatchRequest& request, std::int64_t index, std::int64_t count) {
+  const std::int64_t held_out = count / k_held_out_share;
+  if (request.part == DataPart::all || held_out == 0) return wrap(index, count);
+  if (request.part == DataPart::training) return wrap(index, count - held_out);
+  return count - held_out + wrap(index, held_out);
 }
 
 std::string_view trimmed(std::string_view field) {
@@ -134,10 +143,11 @@ void Dataset::load_tokens(const BatchRequest& request, std::int32_t* x,
   // The last window needs one more byte for its last target.
   const std::int64_t windows = (static_cast<std::int64_t>(bytes_.size()) - 1) / request.width;
   for (std::int64_t b = 0; b < request.count; ++b) {
-    const std::int64_t begin = wrap(request.first + b, windows) * request.width;
+    const std::int64_t begin = sample_of(request, request.first + b, windows) * request.width;
     const char* text = bytes_.data() + begin;
     for (std::int64_t t = 0; t < request.width; ++t) {
       x[b * request.width + t] = static_cast<unsigned char>(text[t]);
+      if (target == nullptr) continue;
       target[b * request.width + t] = static_cast<unsigned char>(text[t + 1]);
     }
   }
@@ -146,11 +156,11 @@ void Dataset::load_tokens(const BatchRequest& request, std::int32_t* x,
 template <class T>
 void Dataset::load_rows(const BatchRequest& request, T* x, std::int32_t* target) const {
   for (std::int64_t b = 0; b < request.count; ++b) {
-    const std::int64_t row = wrap(request.first + b, rows());
+    const std::int64_t row = sample_of(request, request.first + b, rows());
     const double* values = values_.data() + row * columns_;
     std::transform(values, values + request.width, x + b * request.width,
                    [](double value) { return static_cast<T>(value); });
-    target[b] = labels_[static_cast<std::size_t>(row)];
+    if (target != nullptr) target[b] = labels_[static_cast<std::size_t>(row)];
   }
 }
 
@@ -161,6 +171,15 @@ void Dataset::load_samples(const BatchRequest& request, double* x, std::int32_t*
   load_rows(request, x, target);
 }
 
+void Dataset::require_held_out(const RunConfig& config, std::int64_t samples,
+                               const std::string& file) const {
+  if (config.eval_every == 0 || samples >= k_held_out_share) return;
+  throw InputError(
+      {file, "--eval-every",
+       "at least " + std::to_string(k_held_out_share) + " samples, of which a tenth is held out",
+       std::to_string(samples)});
+}
+
 void Dataset::require_text_fits(const RunConfig& config, const std::string& file) const {
   const auto bytes = static_cast<std::int64_t>(bytes_.size());
   if (bytes < config.sequence + 1) {
@@ -169,6 +188,7 @@ void Dataset::require_text_fits(const RunConfig& config, const std::string& file
                       "at least " + std::to_string(config.sequence + 1) + " bytes",
                       std::to_string(bytes)});
   }
+  require_held_out(config, (bytes - 1) / config.sequence, file);
   const std::int64_t vocabulary = config.model.gpt2.vocabulary;
   for (std::size_t i = 0; vocabulary < 256 && i < bytes_.size(); ++i) {
     const int value = static_cast<unsigned char>(bytes_[i]);
@@ -191,6 +211,7 @@ void Dataset::require_table_fits(const RunConfig& config, const std::string& fil
                      std::to_string(inputs) + " input columns and a class",
                      std::to_string(columns_) + " input columns");
   }
+  require_held_out(config, rows(), file);
   for (std::size_t i = 0; i < labels_.size(); ++i) {
     if (labels_[i] < classes) continue;
     throw line_error(file, line_of_row_[i], "a class below " + std::to_string(classes),

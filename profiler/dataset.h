@@ -9,11 +9,15 @@
 
 namespace tidemark {
 
+/// All samples, or one of the two parts that they are split into (k_held_out_share of op_table.h).
+enum class DataPart : std::uint8_t { all, training, held_out };
+
 /// Which samples (rows) or sequences (windows of `width` tokens) a batch takes.
 struct BatchRequest {
-  std::int64_t first = 0;  // index of the first; wraps around at the end of the data
+  std::int64_t first = 0;  // index of the first in its part; wraps around at the end of the part
   std::int64_t count = 0;  // B
   std::int64_t width = 0;  // T tokens, or K inputs
+  DataPart part = DataPart::all;
 };
 
 class Dataset {
@@ -36,15 +40,16 @@ class Dataset {
   /// Throws InputError when it is not.
   void resize(const ImageConfig& image, const std::string& file);
 
-  /// x [B,T] gets windows `first` .. first + B - 1, target the same shifted by one.
+  /// x [B,T] gets windows `first` .. first + B - 1, target the same shifted by one. Either kind of
+  /// target may be null.
   void load_tokens(const BatchRequest& request, std::int32_t* x, std::int32_t* target) const;
 
   /// x [B,K] gets rows `first` .. first + B - 1, target [B] their classes.
   void load_samples(const BatchRequest& request, float* x, std::int32_t* target) const;
   void load_samples(const BatchRequest& request, double* x, std::int32_t* target) const;
 
-  /// Throws InputError when the data cannot train `config`: too short, wrong number of columns, or
-  /// a token or class outside what the model has.
+  /// Throws InputError when the data cannot train or evaluate `config`: too short, wrong number of
+  /// columns, or a token or class outside what the model has.
   void require_fits(const RunConfig& config, const std::string& file) const;
 
   /// XXH3 (64 bit, hexadecimal) of the data as they were read.
@@ -56,6 +61,8 @@ class Dataset {
  private:
   template <class T>
   void load_rows(const BatchRequest& request, T* x, std::int32_t* target) const;
+  void require_held_out(const RunConfig& config, std::int64_t samples,
+                        const std::string& file) const;
   void require_text_fits(const RunConfig& config, const std::string& file) const;
   void require_table_fits(const RunConfig& config, const std::string& file) const;
 

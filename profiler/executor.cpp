@@ -3,12 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <memory>
 
 #include "profiler/backend.h"
 #include "profiler/kernels/execute.h"
 #include "sim/check.h"
+#include "traces/binary.h"
 #include "traces/error.h"
 #include "traces/stream_writer.h"
 
@@ -38,9 +40,30 @@ MemoryOptions memory_options(const RunOptions& options) {
 /// Every event of the run has its place before the run begins, up to a limit for very long runs.
 std::size_t expected_events(const Trace& program, std::int64_t steps) {
   const std::size_t once = program.program.init.size() + program.program.final.size();
-  const std::size_t each = program.program.body.size() + 2;
+  const std::size_t each =
+      program.program.body.size() + 2 +
+      (evaluates_after(program, program.meta.eval_every - 1)
+           ? program.program.eval.size() / static_cast<std::size_t>(program.meta.eval_every)
+           : 0);
   constexpr std::size_t k_limit = std::size_t{1} << 24;
   return std::min(2 * (once + each * static_cast<std::size_t>(steps)) + 64, k_limit);
+}
+
+/// What is appended to must have room for every step. Positions are linear in the step, so the last
+/// step is the one to look at; the checker looks at the first.
+void require_room(const Trace& program, std::int64_t steps) {
+  for (const Instruction& line : program.program.body) {
+    if (line.kind != InstructionKind::run) continue;
+    const Op& op = program[line.op()];
+    if (op.kind != OpKind::cached_attention_forward || steps < 1) continue;
+    const std::int64_t tokens = program[op.operands[0].buffer].shape[1];
+    const std::int64_t room = program[op.operands[1].buffer].shape[1];
+    const std::int64_t position = integer_at(op, "position", steps - 1);
+    if (position >= 0 && position <= room - tokens) continue;
+    throw InputError({program.meta.source, "op '" + op.name + "'",
+                      "steps that the cache of " + std::to_string(room) + " tokens has room for",
+                      std::to_string(steps)});
+  }
 }
 
 void require_executable(const Trace& program, const RunOptions& options) {
@@ -50,7 +73,10 @@ void require_executable(const Trace& program, const RunOptions& options) {
                       .expected = "2 (executable)",
                       .found = std::to_string(program.meta.level)});
   }
-  if (options.check) require_legal(program, program.meta.source);
+  if (options.check) {
+    require_legal(program, program.meta.source);
+    require_room(program, options.steps);
+  }
   if (options.backend == BackendKind::dry) return;
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
     const Op& op = program.ops[i];
@@ -108,13 +134,14 @@ class Execution {
     const bool initialised = run_section(program_.program.init, 0);
     backend_->drain();
     if (!initialised) return false;
-    stream_events();
+    stream();
     for (std::int64_t step = 0; step < options_.steps; ++step) {
       if (!run_step(step)) {
         recorder_.drop_step();
         return false;
       }
     }
+    stream();
     const std::int64_t last = std::max<std::int64_t>(options_.steps - 1, 0);
     const bool finished = run_section(program_.program.final, last);
     backend_->drain();
@@ -132,14 +159,33 @@ class Execution {
     const std::optional<double> loss = backend_->take_loss();
     record.has_loss = loss.has_value();
     record.loss = loss.value_or(0);
-    steps_.push_back(record);
     const std::size_t digests_before = digests_.size();
     if (options_.digests) add_digests(record.step);
-    stream_events();
-    if (stream_) stream_->append(record, std::span(digests_).subspan(digests_before));
-    if (options_.on_step) options_.on_step(record);
+    steps_.push_back(record);
+    if (evaluates_after(program_, step) && !run_eval(steps_.back())) {
+      steps_.pop_back();
+      digests_.resize(digests_before);
+      return false;
+    }
+    if (stream_ && is_stream_due()) stream();
+    if (options_.on_step) options_.on_step(steps_.back());
     clock_.go();
     return true;
+  }
+
+  /// The evaluation after a step; its events stand between that step and the next. False when it
+  /// was cancelled.
+  bool run_eval(StepRecord& record) {
+    clock_.go();
+    const std::int64_t begin_ns = clock_.now_ns();
+    const bool whole = run_section(program_.program.eval, record.step);
+    backend_->drain();
+    record.eval_wall_ns = clock_.now_ns() - begin_ns;
+    clock_.stop();
+    const std::optional<double> loss = backend_->take_loss();
+    record.has_eval_loss = loss.has_value();
+    record.eval_loss = loss.value_or(0);
+    return whole;
   }
 
   /// False when it was cancelled.
@@ -155,23 +201,35 @@ class Execution {
     return true;
   }
 
-  /// Of what the training has made so far: every weight and optimizer state that is alive.
+  /// Of what the run has made so far: every weight, optimizer state and cache that is alive.
   void add_digests(std::int32_t step) {
     for (std::size_t i = 0; i < program_.buffers.size(); ++i) {
       const Buffer& buffer = program_.buffers[i];
-      const bool is_state =
-          buffer.category == Category::weight || buffer.category == Category::optimizer_state;
+      const bool is_state = buffer.category == Category::weight ||
+                            buffer.category == Category::optimizer_state ||
+                            buffer.category == Category::kv_cache;
       const BufferId id{i};
       if (!is_state || buffer.copy != 0 || buffer.storage.valid() || !memory_.is_live(id)) continue;
       if (const auto hash = backend_->digest(id)) digests_.push_back({step, id, *hash});
     }
   }
 
-  /// What is final, outside of every step: a killed run loses the step under way and no more.
-  void stream_events() {
+  /// Small blocks cost more than they hold: a killed run loses the step under way and at most one
+  /// block, of at most this age, of finished steps.
+  [[nodiscard]] bool is_stream_due() const {
+    constexpr std::chrono::milliseconds k_oldest{100};
+    return recorder_.events().size() - streamed_.events >= k_events_per_block ||
+           std::chrono::steady_clock::now() - streamed_at_ >= k_oldest;
+  }
+
+  /// Everything of init and of finished steps that is not in the stream yet.
+  void stream() {
     if (!stream_) return;
-    stream_->append(std::span(recorder_.events()).subspan(streamed_));
-    streamed_ = recorder_.events().size();
+    stream_->append(std::span(recorder_.events()).subspan(streamed_.events),
+                    std::span(steps_).subspan(streamed_.steps),
+                    std::span(digests_).subspan(streamed_.digests));
+    streamed_ = {recorder_.events().size(), steps_.size(), digests_.size()};
+    streamed_at_ = std::chrono::steady_clock::now();
   }
 
   [[nodiscard]] Meta described() const {
@@ -205,7 +263,12 @@ class Execution {
   std::vector<StepRecord> steps_;
   std::vector<Digest> digests_;
   std::optional<StreamWriter> stream_;
-  std::size_t streamed_ = 0;  // events that are in the stream
+  struct {
+    std::size_t events = 0;
+    std::size_t steps = 0;
+    std::size_t digests = 0;
+  } streamed_;  // how many of them are in the stream
+  std::chrono::steady_clock::time_point streamed_at_;
 };
 
 }  // namespace

@@ -28,7 +28,7 @@ struct RunOptions {
   bool digests = true;                   // of weights and optimizer state after each step
   bool check = true;                     // off only to show what an illegal program does
   bool record = true;                    // off: no events; to measure what recording costs
-  std::string stream;  // file that grows with every step, for a run that is killed; empty = none
+  std::string stream;  // file that grows during the run, in case it is killed; empty = none
   const std::atomic<bool>* cancel = nullptr;  // looked at before each instruction
   std::function<void(const StepRecord&)> on_step{};
 };

@@ -92,8 +92,8 @@ Dataset find_dataset(const RunConfig& config, const std::string& path) {
   if (source.empty()) source = find_digits();
   if (source.empty()) {
     throw InputError(std::string("no ") + k_digits +
-                     " found: run scripts/setup, which fetches it, or name a table with "
-                     "--data FILE");
+                     " found: install the Debian package python3-sklearn, name a table with --data "
+                     "FILE, or run scripts/setup in a clone");
   }
   Dataset data = load(config, source);
   data.require_fits(config, source);

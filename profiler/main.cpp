@@ -72,9 +72,11 @@ std::function<void(const StepRecord&)> step_printer(const CommandLine& line) {
   return [=](const StepRecord& step) {
     const std::int64_t every = std::max<std::int64_t>(1, steps / 10);
     const std::string loss = step.has_loss ? fmt::format("{:.6f}", step.loss) : "-";
+    const std::string eval =
+        step.has_eval_loss ? fmt::format("  eval loss {:.6f}", step.eval_loss) : "";
     const std::string text =
-        fmt::format("step {:>4}  loss {}  {}", step.step, loss, format_ns(step.wall_ns));
-    const bool chosen = step.step % every == 0 || step.step + 1 == steps;
+        fmt::format("step {:>4}  loss {}  {}{}", step.step, loss, format_ns(step.wall_ns), eval);
+    const bool chosen = step.step % every == 0 || step.step + 1 == steps || step.has_eval_loss;
     if (progress) fmt::print(stderr, "\r{:<60}\r", chosen && lines ? "" : text);
     if (chosen && lines) {
       fmt::print("{}\n", text);
@@ -96,12 +98,14 @@ int report(const CommandLine& line, const RunResult& result) {
   const std::string& output = line.output;
   if (result.shortage) {
     if (line.json) fmt::print("{}", shortage_json(result.trace, *result.shortage, output));
-    fmt::print(stderr, "error: {}", shortage_text(result.trace, *result.shortage, output));
+    std::fflush(stdout);  // so that the story comes in order when both go to one file
+    fmt::print(stderr, "tidemark: {}", shortage_text(result.trace, *result.shortage, output));
     return k_exit_out_of_memory;
   }
   if (result.cancelled) {
-    fmt::print(stderr, "cancelled after {} steps; written to {}\n", result.trace.steps.size(),
-               output);
+    std::fflush(stdout);
+    fmt::print(stderr, "tidemark: cancelled after {} steps; written to {}\n",
+               result.trace.steps.size(), output);
     return k_exit_cancelled;
   }
   if (line.json) fmt::print("{}", summary_json(result.trace, output));
@@ -122,6 +126,7 @@ std::string stream_name(const std::string& output) {
 
 int profile(CommandLine line) {
   require_writable(line.output);
+  require_other_file(line.output, {line.schedule, line.model_file, line.data});
   Trace program = program_of(line);
   program.meta.tool = "tidemark 0.1.0";
   program.meta.command = line.command;
@@ -149,6 +154,12 @@ int profile(CommandLine line) {
   return report(line, result);
 }
 
+int failed(const std::string& why, int exit_code) {
+  std::fflush(stdout);
+  fmt::print(stderr, "tidemark: {}\n", why);
+  return exit_code;
+}
+
 }  // namespace
 }  // namespace tidemark
 
@@ -157,18 +168,19 @@ int main(int argc, char** argv) {
   try {
     std::signal(SIGINT, on_interrupt);
     std::optional<CommandLine> line = parse_command_line(argc, argv);
-    return line ? profile(std::move(*line)) : k_exit_done;
+    const int exit_code = line ? profile(std::move(*line)) : k_exit_done;
+    flush_stdout();
+    return exit_code;
   } catch (const InputError& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
-    return k_exit_bad_input;
+    return failed(error.what(), k_exit_bad_input);
   } catch (const OutOfMemory& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
-    return k_exit_out_of_memory;
+    return failed(error.what(), k_exit_out_of_memory);
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "error: this machine has not enough memory for the trace of this run\n");
-    return k_exit_bad_input;
+    return failed("this machine has not enough memory for the trace of this run", k_exit_bad_input);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "internal error: {}\n", error.what());
-    return k_exit_own_bug;
+    if (std::ferror(stdout) != 0) {  // what print reports is no bug of ours
+      return failed(fmt::format("stdout: cannot be written: {}", error.what()), k_exit_bad_input);
+    }
+    return failed(fmt::format("own bug: {}", error.what()), k_exit_own_bug);
   }
 }

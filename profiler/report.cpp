@@ -64,6 +64,12 @@ std::int64_t budget_to_try(std::int64_t peak_bytes) {
   return wish > 4 * k_mib ? wish / k_mib * k_mib : round_up(wish, k_granule_bytes);
 }
 
+/// Keys and values are kept, not activations: there is nothing to recompute.
+bool infers(const Trace& trace) {
+  return std::any_of(trace.buffers.begin(), trace.buffers.end(),
+                     [](const Buffer& b) { return b.category == Category::kv_cache; });
+}
+
 }  // namespace
 
 std::string exact_size(std::int64_t bytes) {
@@ -79,6 +85,10 @@ RunSummary summarise(const Trace& trace) {
   const Timeline timeline = recorded_timeline(trace, device_space(trace));
   s.peak_bytes = timeline.peak.bytes;
   s.by_category = timeline.peak.by_category;
+  s.eval_peak_bytes = timeline.eval_peak.bytes;
+  for (const StepRecord& step : trace.steps) {
+    if (step.has_eval_loss) s.eval_losses.push_back(step.eval_loss);
+  }
   for (const ArenaRecord& arena : trace.arenas) {
     if (arena.space != device_space(trace)) continue;
     s.high_water_bytes = arena.high_water_bytes;
@@ -110,10 +120,18 @@ std::string summary_text(const Trace& trace, const std::string& output) {
   if (s.has_loss) {
     out += fmt::format("loss                       {:.6f} -> {:.6f}\n", s.first_loss, s.last_loss);
   }
+  if (s.eval_peak_bytes > 0) {
+    out += fmt::format("peak of an evaluation  {:>12}\n", format_bytes(s.eval_peak_bytes));
+  }
+  if (!s.eval_losses.empty()) {
+    out += fmt::format("eval loss                  {:.6f} -> {:.6f}\n", s.eval_losses.front(),
+                       s.eval_losses.back());
+  }
   out += fmt::format("written to {}\n", output);
   if (trace.meta.kind == TraceKind::measured && !trace.meta.source.empty()) {
     return out + fmt::format("next: tidemark diff {} {}\n", trace.meta.source, output);
   }
+  if (infers(trace)) return out + fmt::format("next: tidemark show {}\n", output);
   return out + fmt::format("next: tidemark plan {} --budget {} -o {}\n", output,
                            exact_size(budget_to_try(s.peak_bytes)), plan_name(output));
 }
@@ -132,17 +150,21 @@ std::string summary_json(const Trace& trace, const std::string& output) {
                       {"high_water_bytes", arena.high_water_bytes},
                       {"peak_live_bytes", arena.peak_live_bytes}});
   }
-  const Json json{{"output", output},
-                  {"title", trace.meta.title},
-                  {"backend", trace.meta.backend},
-                  {"allocator", trace.meta.allocator},
-                  {"peak_bytes", s.peak_bytes},
-                  {"by_category", category_json(s.by_category)},
-                  {"high_water_bytes", s.high_water_bytes},
-                  {"step_ns", s.step_ns},
-                  {"steps", s.steps},
-                  {"losses", losses},
-                  {"arenas", arenas}};
+  Json json{{"output", output},
+            {"title", trace.meta.title},
+            {"backend", trace.meta.backend},
+            {"allocator", trace.meta.allocator},
+            {"peak_bytes", s.peak_bytes},
+            {"by_category", category_json(s.by_category)},
+            {"high_water_bytes", s.high_water_bytes},
+            {"step_ns", s.step_ns},
+            {"steps", s.steps},
+            {"losses", losses},
+            {"arenas", arenas}};
+  if (s.eval_peak_bytes > 0) {
+    json["eval_peak_bytes"] = s.eval_peak_bytes;
+    json["eval_losses"] = s.eval_losses;
+  }
   return json.dump(2) + "\n";
 }
 
@@ -156,11 +178,16 @@ std::string shortage_text(const Trace& trace, const MemoryShortage& s, const std
   }
   std::string out = fmt::format("out of {} memory\n  asked for     {}\n",
                                 s.space.kind == SpaceKind::device ? "device" : "host", asked);
-  out += fmt::format("  capacity      {}\n  live          {}\n  largest hole  {}\n",
-                     format_bytes(s.capacity_bytes), format_bytes(s.live_bytes),
-                     format_bytes(s.largest_hole_bytes));
+  const std::int64_t slack_bytes = bytes_of(s.live_by_category, Category::allocator_slack);
+  out += fmt::format("  capacity      {}\n  live          {}\n", format_bytes(s.capacity_bytes),
+                     format_bytes(s.live_bytes - slack_bytes));
+  if (slack_bytes > 0) {
+    out += fmt::format("  slack         {}  set aside by the allocator, holds nothing\n",
+                       format_bytes(slack_bytes));
+  }
+  out += fmt::format("  largest hole  {}\n", format_bytes(s.largest_hole_bytes));
   if (s.live_bytes > 0) {
-    out += "live by category\n" + category_table(s.live_by_category, s.live_bytes);
+    out += "set aside, by category\n" + category_table(s.live_by_category, s.live_bytes);
   }
   out += fmt::format("what was recorded is in {}\n", output);
   if (s.space.kind != SpaceKind::device) {

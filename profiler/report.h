@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "profiler/out_of_memory.h"
 #include "traces/trace.h"
@@ -20,6 +21,8 @@ struct RunSummary {
   bool has_loss = false;
   double first_loss = 0;
   double last_loss = 0;
+  std::int64_t eval_peak_bytes = 0;   // of an evaluation; 0 = there was none
+  std::vector<double> eval_losses{};  // in order
 };
 
 [[nodiscard]] RunSummary summarise(const Trace& trace);

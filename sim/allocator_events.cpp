@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "sim/allocator_replay.h"
-#include "sim/placement.h"
+#include "sim/pack_trace.h"
 
 namespace tidemark {
 namespace {
@@ -52,7 +52,10 @@ std::vector<Event> allocator_events(const Trace& trace, int steps) {
   std::vector<Event> out;
   if (trace.events.empty()) {
     add_section(trace, trace.program.init, out);
-    for (int step = 0; step < steps; ++step) add_section(trace, trace.program.body, out);
+    for (int step = 0; step < steps; ++step) {
+      add_section(trace, trace.program.body, out);
+      if (evaluates_after(trace, step)) add_section(trace, trace.program.eval, out);
+    }
     add_section(trace, trace.program.final, out);
     return out;
   }
@@ -117,30 +120,10 @@ AllocatorConf recorded_conf(const Trace& trace) {
                               "meta.allocator");
 }
 
-std::int64_t static_plan_bytes(const Trace& trace, int steps) {
-  Trace lines;
-  lines.meta.rank = trace.meta.rank;
-  std::vector<std::int32_t> live(trace.buffers.size(), -1);  // row in `lines`
-  for (const Event& e : allocator_events(trace, steps)) {
-    if (e.kind != EventKind::alloc && e.kind != EventKind::free) continue;
-    std::int32_t& row = live[static_cast<std::size_t>(e.index)];
-    if ((e.kind == EventKind::alloc) != (row < 0)) continue;
-    if (row < 0) {
-      row = static_cast<std::int32_t>(lines.buffers.size());
-      Buffer b;
-      b.space = trace.buffers[static_cast<std::size_t>(e.index)].space;
-      b.size_bytes = trace.buffers[static_cast<std::size_t>(e.index)].size_bytes;
-      lines.buffers.push_back(b);
-      lines.program.init.push_back({InstructionKind::alloc, row});
-    } else {
-      lines.program.init.push_back({InstructionKind::free, row});
-      row = -1;
-    }
-  }
-  for (const std::int32_t row : live) {
-    if (row >= 0) lines.program.init.push_back({InstructionKind::free, row});
-  }
-  return place(lines, {SpaceKind::device, trace.meta.rank});
+PackResult static_plan(const Trace& trace) {
+  constexpr std::int64_t k_nodes = 1'000'000;  // about a second
+  const SpaceProblem problem = pack_problem_of(trace, {SpaceKind::device, trace.meta.rank});
+  return pack(problem.blocks, {.nodes = k_nodes});
 }
 
 }  // namespace tidemark

@@ -443,7 +443,7 @@ AllocatorReplay replay_allocator(const Trace& trace, const ReplayOptions& option
 
 std::int64_t reserved_peak_bytes(const Trace& trace, AllocatorKind kind,
                                  const AllocatorConf& conf) {
-  if (kind == AllocatorKind::static_plan) return static_plan_bytes(trace);
+  if (kind == AllocatorKind::static_plan) return static_plan(trace).packing.height_bytes;
   ReplayOptions options;
   options.kind = kind;
   options.conf = conf;

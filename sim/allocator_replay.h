@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/allocator_model.h"
+#include "sim/pack.h"
 #include "traces/trace.h"
 
 namespace tidemark {
@@ -78,8 +79,9 @@ struct ReplayOptions {
 /// Options under which a trace was recorded, from meta.allocator ("pytorch expandable_...").
 [[nodiscard]] AllocatorConf recorded_conf(const Trace& trace);
 
-/// Height of the static plan of the trace's allocations: fixed addresses for all that is live.
-[[nodiscard]] std::int64_t static_plan_bytes(const Trace& trace, int steps = 1);
+/// Fixed addresses for all that lives on the device, as `tidemark pack` finds them, with a smaller
+/// limit of nodes. One step of a program; the events of a trace without one.
+[[nodiscard]] PackResult static_plan(const Trace& trace);
 
 /// High water of `reserved_bytes` for a planned trace: what a budget in reserved bytes means.
 [[nodiscard]] std::int64_t reserved_peak_bytes(const Trace& trace, AllocatorKind kind,

@@ -15,6 +15,7 @@ struct AnnealRequest {
   std::int64_t nodes = 1000000;  // moves tried at most, over all lanes
   std::int64_t seed = 1;
   double time_limit_s = 0;  // 0 = none
+  bool cpu_time = false;    // the limit is on the processor time of the whole process
   Schedule start;           // empty = keep-all
   /// No schedule can be cheaper; the search ends when it gets there.
   std::int64_t bound_ns = 0;

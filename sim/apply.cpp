@@ -29,7 +29,12 @@ void require_source(const Trace& source) {
 
 Trace apply_plan(const Trace& source, const std::vector<Decision>& decisions) {
   require_source(source);
-  const Dataflow flow = dataflow_of(source);
+  return apply_plan(source, dataflow_of(source), decisions);
+}
+
+Trace apply_plan(const Trace& source, const Dataflow& flow,
+                 const std::vector<Decision>& decisions) {
+  require_source(source);
   std::vector<Decision> settled = decisions;
   const std::vector<AroundOp> plan = order_decisions(source, flow, settled);
 

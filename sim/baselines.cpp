@@ -150,9 +150,9 @@ Schedules dtr_with(const Dataflow& flow, const BaselineRequest& request) {
 
 const std::vector<Baseline>& baselines() {
   static const std::vector<Baseline> all{
-      {"chen-sqrt", "checkpoints at about sqrt(n) articulation values (Chen et al. 2016)", 20'000,
+      {"chen-sqrt", "checkpoints at about sqrt(n) articulation values (Chen et al. 2016)", 5'000,
        chen_sqrt},
-      {"chen-greedy", "checkpoints after b bytes, searched over b (Chen et al. 2016)", 20'000,
+      {"chen-greedy", "checkpoints after b bytes, searched over b (Chen et al. 2016)", 5'000,
        chen_greedy},
       {"revolve", "binomial checkpoints on the chain of articulation values (Griewank, Walther)",
        5'000, revolve_chain},

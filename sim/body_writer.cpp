@@ -30,6 +30,7 @@ BodyWriter::BodyWriter(const Trace& source, const Dataflow& flow)
   out_.buffers = source.buffers;
   out_.ops = source.ops;
   out_.program.init = source.program.init;
+  out_.program.eval = source.program.eval;
   out_.program.final = source.program.final;
   out_.steps = source.steps;
   out_.digests = source.digests;

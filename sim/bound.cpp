@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <map>
 
-#include "sim/cover.h"
 #include "sim/graph.h"
 #include "sim/prefetch.h"
+#include "sim/windows.h"
 
 namespace tidemark {
 namespace {
@@ -32,12 +32,13 @@ struct Gap {
 
 /// A value is needed by the ops that use it, so only the ops between two uses are candidates.
 /// Making it again must happen before an op up to valid_until; moving it must come after its last
-/// write.
+/// write. A value without bytes covers nothing.
 std::vector<Gap> gaps_of(const Dataflow& flow, Allowed allowed) {
   std::vector<Gap> gaps;
   for (std::size_t row = 0; row < flow.values.size(); ++row) {
     const Value& value = flow.values[row];
-    for (std::size_t i = 0; value.movable && i + 1 < value.uses.size(); ++i) {
+    if (!value.movable || value.bytes == 0) continue;
+    for (std::size_t i = 0; i + 1 < value.uses.size(); ++i) {
       Gap gap{.buffer = BufferId{row},
               .bytes = value.bytes,
               .begin = value.uses[i] + 1,
@@ -62,37 +63,37 @@ void sort_largest_first(const Trace& source, std::vector<BufferId>& buffers) {
   });
 }
 
-/// What lives at the worst moment of a section that no decision changes.
+/// What lives at the worst moment of a section that no decision changes; `live` is carried on.
 Infeasible section_bound(const Trace& source, const std::vector<Instruction>& section,
                          std::vector<bool>& live) {
   const Space device{SpaceKind::device, source.meta.rank};
-  Infeasible worst;
   std::int64_t bytes = 0;
   for (std::size_t row = 0; row < live.size(); ++row) {
     if (live[row]) bytes += counted_bytes(source.buffers[row]);
   }
-  bool pending = bytes > 0;  // a new high whose op is not known yet
-  worst.bound_bytes = bytes;
-  const auto note = [&](OpId op) {
-    worst.binding_op = op;
-    worst.binding_buffers.clear();
-    for (std::size_t row = 0; row < live.size(); ++row) {
-      if (live[row]) worst.binding_buffers.push_back(BufferId{row});
-    }
-    pending = false;
-  };
-  for (const Instruction& line : section) {
-    if (line.kind == InstructionKind::run) {
-      if (pending) note(line.op());
-      continue;
-    }
-    if (source[line.buffer()].space != device) continue;
+  const auto carry_out = [&](const Instruction& line, std::vector<bool>& at_once) {
+    if (line.kind == InstructionKind::run || source[line.buffer()].space != device) return;
     const bool begins = line.kind == InstructionKind::alloc;
-    live[line.buffer().index()] = begins;
+    at_once[line.buffer().index()] = begins;
     bytes += (begins ? 1 : -1) * counted_bytes(source[line.buffer()]);
+  };
+  std::vector<bool> at_worst = live;
+  Infeasible worst;
+  worst.bound_bytes = bytes;
+  std::size_t worst_line = 0;  // where its first `worst_line` lines have been carried out
+  for (std::size_t i = 0; i < section.size(); ++i) {
+    carry_out(section[i], live);
     if (bytes <= worst.bound_bytes) continue;
     worst.bound_bytes = bytes;
-    pending = true;
+    worst_line = i + 1;
+  }
+  for (std::size_t i = 0; i < worst_line; ++i) carry_out(section[i], at_worst);
+  const auto next =
+      std::find_if(section.begin() + static_cast<std::ptrdiff_t>(worst_line), section.end(),
+                   [](const Instruction& line) { return line.kind == InstructionKind::run; });
+  if (next != section.end()) worst.binding_op = next->op();
+  for (std::size_t row = 0; row < at_worst.size(); ++row) {
+    if (at_worst[row]) worst.binding_buffers.emplace_back(row);
   }
   sort_largest_first(source, worst.binding_buffers);
   return worst;
@@ -129,11 +130,10 @@ Infeasible body_bound(const Trace& source, const Dataflow& flow, Allowed allowed
   return bound;
 }
 
-Infeasible budget_bound(const Trace& source, Allowed allowed) {
-  const Dataflow flow = dataflow_of(source);
+Infeasible budget_bound(const Trace& source, const Dataflow& flow, Allowed allowed) {
   Infeasible worst = body_bound(source, flow, allowed);
   std::vector<bool> live(source.buffers.size(), false);
-  for (const auto* section : {&source.program.init, &source.program.final}) {
+  for (const auto* section : {&source.program.init, &source.program.eval, &source.program.final}) {
     Infeasible bound = section_bound(source, *section, live);
     if (bound.bound_bytes > worst.bound_bytes) worst = std::move(bound);
   }
@@ -235,39 +235,55 @@ double least_step_ns(const Moment& m) {
   return low;
 }
 
-/// Ops to look at: any choice gives a bound, those with the most missing bytes give good ones.
-std::vector<Position> moments(const std::vector<std::int64_t>& live, std::int64_t budget_bytes) {
-  constexpr std::size_t k_most = 96;
+/// Ops to look at: any choice gives a bound, those with the most missing bytes give good ones. Each
+/// looks at all gaps, so that a large body can afford fewer.
+std::vector<Position> moments(const std::vector<std::int64_t>& live, std::int64_t budget_bytes,
+                              std::size_t gaps) {
+  constexpr std::size_t k_work = 150'000;
+  const std::size_t most = std::clamp<std::size_t>(k_work / (gaps + 1), 12, 96);
   std::vector<Position> found;
   for (std::size_t i = 0; i < live.size(); ++i) {
     if (live[i] > budget_bytes) found.push_back(static_cast<Position>(i));
   }
   std::stable_sort(found.begin(), found.end(),
                    [&live](Position a, Position b) { return live[at(a)] > live[at(b)]; });
-  if (found.size() > k_most) found.resize(k_most);
+  if (found.size() > most) found.resize(most);
   return found;
 }
 
 }  // namespace
 
 Infeasible budget_bound(const Trace& source) {
-  return budget_bound(source, Allowed{});
+  return budget_bound(source, dataflow_of(source), Allowed{});
 }
 
 Infeasible budget_bound(const Trace& source, const SearchRequest& request) {
-  return budget_bound(source, allowed_by(request));
+  return budget_bound(source, dataflow_of(source), request);
+}
+
+Infeasible budget_bound(const Trace& source, const Dataflow& flow, const SearchRequest& request) {
+  return budget_bound(source, flow, allowed_by(request));
 }
 
 namespace {
 
-/// `begin_ns`: of each op when the ops of the compute stream run back to back; one more at the end.
+/// When each op of the compute stream begins, back to back; one more at the end.
+std::vector<double> compute_begins(const Trace& source, const Dataflow& flow) {
+  std::vector<double> begin_ns{0};
+  for (const BodyOp& op : flow.body) {
+    const bool computes = source[source[op.op].stream].kind == StreamKind::compute;
+    begin_ns.push_back(begin_ns.back() + (computes ? static_cast<double>(op.duration_ns) : 0));
+  }
+  return begin_ns;
+}
+
 std::int64_t step_bound_ns(const Dataflow& flow, const std::vector<double>& begin_ns,
                            const SearchRequest& request) {
   const Allowed allowed = allowed_by(request);
   const std::vector<Gap> gaps = gaps_of(flow, allowed);
   const std::vector<std::int64_t> live = keep_all_bytes(flow);
   double best = begin_ns.back();
-  for (const Position t : moments(live, request.budget_bytes)) {
+  for (const Position t : moments(live, request.budget_bytes, gaps.size())) {
     const double own_ns = begin_ns[at(t) + 1] - begin_ns[at(t)];
     const double least =
         least_step_ns({.cover = cover_at(flow, gaps, t),
@@ -283,7 +299,7 @@ std::int64_t step_bound_ns(const Dataflow& flow, const std::vector<double>& begi
   constexpr std::size_t k_most_ops = 2000;  // above, the cover takes longer than a first plan may
   const bool large = flow.body.size() > k_most_ops;
   if (allowed.offload || !allowed.recompute || large) return bound_ns;
-  const RecomputeBound cover = cover_bound(flow, request.budget_bytes, {});
+  const RecomputeBound cover = window_bound(flow, request.budget_bytes, {});
   if (!cover.possible) return -1;
   const auto base_ns = static_cast<std::int64_t>(begin_ns.back());
   return std::max(bound_ns, base_ns + cover.cost_ns - flow.compute_ns());
@@ -292,13 +308,12 @@ std::int64_t step_bound_ns(const Dataflow& flow, const std::vector<double>& begi
 }  // namespace
 
 std::int64_t step_bound_ns(const Trace& source, const SearchRequest& request) {
-  const Dataflow flow = dataflow_of(source);
-  std::vector<double> begin_ns{0};
-  for (const BodyOp& op : flow.body) {
-    const bool computes = source[source[op.op].stream].kind == StreamKind::compute;
-    begin_ns.push_back(begin_ns.back() + (computes ? static_cast<double>(op.duration_ns) : 0));
-  }
-  return step_bound_ns(flow, begin_ns, request);
+  return step_bound_ns(source, dataflow_of(source), request);
+}
+
+std::int64_t step_bound_ns(const Trace& source, const Dataflow& flow,
+                           const SearchRequest& request) {
+  return step_bound_ns(flow, compute_begins(source, flow), request);
 }
 
 std::int64_t step_bound_ns(const Dataflow& flow, std::int64_t budget_bytes) {

@@ -16,11 +16,19 @@ namespace tidemark {
 /// The same for the kinds of decisions that `request` allows; not below the other.
 [[nodiscard]] Infeasible budget_bound(const Trace& source, const SearchRequest& request);
 
+/// The same when the dataflow of the source is at hand.
+[[nodiscard]] Infeasible budget_bound(const Trace& source, const Dataflow& flow,
+                                      const SearchRequest& request);
+
 /// No plan within `budget_bytes` has a shorter step. Covering bound: at each op the live bytes
 /// above the budget must be covered by values that are not kept; each costs at least one more
 /// execution of its producer, or, when offload is allowed, its transfer beyond what the links can
 /// carry in a step. -1 when no plan within the budget exists.
 [[nodiscard]] std::int64_t step_bound_ns(const Trace& source, const SearchRequest& request);
+
+/// The same when the dataflow of the source is at hand.
+[[nodiscard]] std::int64_t step_bound_ns(const Trace& source, const Dataflow& flow,
+                                         const SearchRequest& request);
 
 /// The same by recomputation alone, for the dataflow of a plain graph.
 [[nodiscard]] std::int64_t step_bound_ns(const Dataflow& flow, std::int64_t budget_bytes);

@@ -65,6 +65,17 @@ std::int64_t leaf_bytes(const Trace& trace, const Peak& peak) {
   return bytes;
 }
 
+CacheFigures cache_figures(const Trace& trace) {
+  CacheFigures f;
+  for (const Buffer& b : trace.buffers) {
+    if (b.category != Category::kv_cache || b.storage.valid() || b.copy != 0) continue;
+    f.bytes += b.size_bytes;
+    const bool has_tokens = b.shape.size() == 3 && b.shape[0] > 0 && b.shape[1] > 0;
+    if (has_tokens) f.bytes_per_token += b.size_bytes / b.shape[0] / b.shape[1];
+  }
+  return f;
+}
+
 std::int64_t change_at(const Timeline& timeline, std::int64_t time_ns) {
   const auto after =
       std::ranges::upper_bound(timeline.changes, time_ns, {}, &MemoryChange::time_ns);

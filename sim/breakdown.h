@@ -33,6 +33,14 @@ struct EnumNames<GroupBy> {
 /// Bytes at the peak that belong to a leaf layer (one without layers below it).
 [[nodiscard]] std::int64_t leaf_bytes(const Trace& trace, const Peak& peak);
 
+/// The keys and values that inference keeps: all, and those of one token of one sequence in all
+/// layers. 0 when the trace has no such cache.
+struct CacheFigures {
+  std::int64_t bytes = 0;
+  std::int64_t bytes_per_token = 0;
+};
+[[nodiscard]] CacheFigures cache_figures(const Trace& trace);
+
 /// Index of the last change at or before `time_ns`; -1 when there is none.
 [[nodiscard]] std::int64_t change_at(const Timeline& timeline, std::int64_t time_ns);
 

@@ -71,11 +71,12 @@ Convolution make_convolution(ProgramBuilder& p, const std::string& name, const S
   c.name = name;
   c.x_shape = x_shape;
   c.y_shape = {x_shape[0], s.filters, extent(x_shape[2]), extent(x_shape[3])};
-  c.workspace_shape = {x_shape[1] * s.kernel * s.kernel, c.y_shape[2] * c.y_shape[3]};
+  const std::int64_t depth = x_shape[1] * s.kernel * s.kernel;
+  c.workspace_shape = {depth, c.y_shape[2] * c.y_shape[3] + s.filters};
   c.stride = s.stride;
   c.padding = s.padding;
   c.w = p.parameter(c.layer, name + ".w", {s.filters, x_shape[1], s.kernel, s.kernel},
-                    deviation_of(c.workspace_shape[0]), 0);
+                    deviation_of(depth), 0);
   if (s.bias) c.b = p.parameter(c.layer, name + ".b", {s.filters}, 0, 0);
   return c;
 }
@@ -95,6 +96,17 @@ struct BatchNorm {
     x = input;
     p.at(layer, Phase::forward);
     const BufferId y = p.value(name + ".y", Category::activation, shape);
+    if (!p.trains()) {
+      p.run(OpKind::batch_norm_inference, name + ".forward",
+            {{"x", x},
+             {"w", w.weight},
+             {"b", b.weight},
+             {"mean", running_mean},
+             {"variance", running_variance},
+             {"y", y}},
+            {real("epsilon", k_epsilon)});
+      return y;
+    }
     mean = p.value(name + ".mean", Category::activation, {shape[1]});
     variance = p.value(name + ".variance", Category::activation, {shape[1]});
     p.run(OpKind::batch_norm_forward, name + ".forward",
@@ -138,8 +150,9 @@ BatchNorm make_batch_norm(ProgramBuilder& p, const std::string& name, const Shap
   n.shape = shape;
   n.w = p.parameter(n.layer, name + ".w", {shape[1]}, 0, 1);
   n.b = p.parameter(n.layer, name + ".b", {shape[1]}, 0, 0);
-  n.running_mean = p.statistic(n.layer, name + ".running_mean", {shape[1]}, 0);
-  n.running_variance = p.statistic(n.layer, name + ".running_variance", {shape[1]}, 1);
+  n.running_mean = p.persistent(n.layer, name + ".running_mean", Category::weight, {shape[1]}, 0.0);
+  n.running_variance =
+      p.persistent(n.layer, name + ".running_variance", Category::weight, {shape[1]}, 1.0);
   return n;
 }
 
@@ -177,10 +190,6 @@ MaxPool make_max_pool(ProgramBuilder& p, const std::string& name, const Shape& x
   m.y_shape = {x[0], x[1], x[2] / m.size, x[3] / m.size};
   if (flat) m.y_shape = {x[0], x[1] * m.y_shape[2] * m.y_shape[3]};
   return m;
-}
-
-ActivationLayer make_relu(ProgramBuilder& p, const std::string& name, const Shape& shape) {
-  return {p.layer(name, "relu"), name, ops_of(Activation::relu), shape, {}, {}};
 }
 
 /// Convolution, batch norm and, but before an addition, a rectifier.
@@ -241,12 +250,12 @@ ResidualBlock make_block(ProgramBuilder& p, const std::string& name, const Shape
   b.x_shape = x;
   b.first = make_unit(p, name + ".first", x, {filters, 3, stride, 1, false});
   b.y_shape = b.first.convolution.y_shape;
-  b.relu1 = make_relu(p, name + ".relu1", b.y_shape);
+  b.relu1 = make_activation(p, name + ".relu1", Activation::relu);
   b.second = make_unit(p, name + ".second", b.y_shape, {filters, 3, 1, 1, false});
   b.projects = b.y_shape != x;
   if (b.projects) b.shortcut = make_unit(p, name + ".shortcut", x, {filters, 1, stride, 0, false});
   b.add = p.layer(name + ".add", "add");
-  b.relu2 = make_relu(p, name + ".relu2", b.y_shape);
+  b.relu2 = make_activation(p, name + ".relu2", Activation::relu);
   p.end_group();
   return b;
 }
@@ -261,37 +270,35 @@ Shape input_shape(const RunConfig& config) {
 void build_lenet(ProgramBuilder& p, const RunConfig& config) {
   const LayerId input = p.layer("input", "input");
   const Shape image = input_shape(config);
-  const std::int64_t rows = image[0];
   Convolution conv1 = make_convolution(p, "conv1", image, {6, 5, 1, 2, true});
-  ActivationLayer relu1 = make_relu(p, "relu1", conv1.y_shape);
+  ActivationLayer relu1 = make_activation(p, "relu1", Activation::relu);
   MaxPool pool1 = make_max_pool(p, "pool1", conv1.y_shape, false);
   Convolution conv2 = make_convolution(p, "conv2", pool1.y_shape, {16, 5, 1, 0, true});
-  ActivationLayer relu2 = make_relu(p, "relu2", conv2.y_shape);
+  ActivationLayer relu2 = make_activation(p, "relu2", Activation::relu);
   MaxPool pool2 = make_max_pool(p, "pool2", conv2.y_shape, true);
   const std::int64_t features = pool2.y_shape[1];
-  Linear linear1 = make_linear(p, "linear1", {rows, features}, 120, deviation_of(features));
-  ActivationLayer relu3 = make_relu(p, "relu3", {rows, 120});
-  Linear linear2 = make_linear(p, "linear2", {rows, 120}, 84, deviation_of(120));
-  ActivationLayer relu4 = make_relu(p, "relu4", {rows, 84});
-  Linear linear3 =
-      make_linear(p, "linear3", {rows, 84}, config.model.image.classes, deviation_of(84));
+  Linear linear1 = make_linear(p, "linear1", features, 120, deviation_of(features));
+  ActivationLayer relu3 = make_activation(p, "relu3", Activation::relu);
+  Linear linear2 = make_linear(p, "linear2", 120, 84, deviation_of(120));
+  ActivationLayer relu4 = make_activation(p, "relu4", Activation::relu);
+  Linear linear3 = make_linear(p, "linear3", 84, config.model.image.classes, deviation_of(84));
   const LayerId loss = p.layer("loss", "softmax_cross_entropy");
 
-  for (std::int32_t micro = 0; micro < config.accumulation; ++micro) {
-    p.micro_batch(micro);
-    const Batch batch = load_batch(p, input, config, micro, image);
-    BufferId x = pool1.forward(p, relu1.forward(p, conv1.forward(p, batch.x)));
+  const auto forward = [&](BufferId x) {
+    x = pool1.forward(p, relu1.forward(p, conv1.forward(p, x)));
     x = pool2.forward(p, relu2.forward(p, conv2.forward(p, x)));
     x = relu3.forward(p, linear1.forward(p, x));
     x = relu4.forward(p, linear2.forward(p, x));
-    x = linear3.forward(p, x);
-    BufferId dy = add_loss(p, {loss, x, batch.target, rows, gradient_scale(config)});
+    return linear3.forward(p, x);
+  };
+  const auto backward = [&](BufferId dy, BufferId) {
     dy = relu4.backward(p, linear3.backward(p, dy));
     dy = relu3.backward(p, linear2.backward(p, dy));
     dy = relu2.backward(p, pool2.backward(p, linear1.backward(p, dy)));
     dy = relu1.backward(p, pool1.backward(p, conv2.backward(p, dy)));
     conv1.backward_weight(p, dy);
-  }
+  };
+  write_passes(p, config, {input, loss, image, image[0]}, forward, backward);
 }
 
 void build_resnet(ProgramBuilder& p, const RunConfig& config) {
@@ -299,7 +306,7 @@ void build_resnet(ProgramBuilder& p, const RunConfig& config) {
   const LayerId input = p.layer("input", "input");
   const Shape image = input_shape(config);
   Unit stem = make_unit(p, "stem", image, {m.filters, 3, 1, 1, false});
-  ActivationLayer relu = make_relu(p, "stem.relu", stem.convolution.y_shape);
+  ActivationLayer relu = make_activation(p, "stem.relu", Activation::relu);
   std::vector<ResidualBlock> blocks;
   Shape shape = stem.convolution.y_shape;
   for (std::int64_t stage = 0; stage < 3; ++stage) {
@@ -311,19 +318,18 @@ void build_resnet(ProgramBuilder& p, const RunConfig& config) {
   }
   const LayerId pool = p.layer("pool", "average_pool");
   const Shape pooled{shape[0], shape[1]};
-  Linear head = make_linear(p, "head", pooled, m.classes, deviation_of(shape[1]));
+  Linear head = make_linear(p, "head", shape[1], m.classes, deviation_of(shape[1]));
   const LayerId loss = p.layer("loss", "softmax_cross_entropy");
 
-  for (std::int32_t micro = 0; micro < config.accumulation; ++micro) {
-    p.micro_batch(micro);
-    const Batch batch = load_batch(p, input, config, micro, image);
-    BufferId x = relu.forward(p, stem.forward(p, batch.x));
+  const auto forward = [&](BufferId x) {
+    x = relu.forward(p, stem.forward(p, x));
     for (ResidualBlock& block : blocks) x = block.forward(p, x);
     p.at(pool, Phase::forward);
     const BufferId features = p.value("pool.y", Category::activation, pooled);
     p.run(OpKind::average_pool_forward, "pool.forward", {{"x", x}, {"y", features}});
-    const BufferId logits = head.forward(p, features);
-    BufferId dy = add_loss(p, {loss, logits, batch.target, image[0], gradient_scale(config)});
+    return head.forward(p, features);
+  };
+  const auto backward = [&](BufferId dy, BufferId) {
     dy = head.backward(p, dy);
     p.at(pool, Phase::backward);
     const BufferId dx = p.value("pool.dx", Category::temporary, shape);
@@ -331,7 +337,8 @@ void build_resnet(ProgramBuilder& p, const RunConfig& config) {
     dy = dx;
     for (std::size_t i = blocks.size(); i-- > 0;) dy = blocks[i].backward(p, dy);
     stem.convolution.backward_weight(p, stem.norm.backward(p, relu.backward(p, dy)));
-  }
+  };
+  write_passes(p, config, {input, loss, image, image[0]}, forward, backward);
 }
 
 }  // namespace tidemark

@@ -1,6 +1,8 @@
 #include "sim/candidates.h"
 
 #include <algorithm>
+#include <limits>
+#include <set>
 #include <stdexcept>
 
 #include "sim/check.h"
@@ -14,6 +16,8 @@ namespace {
 Space device_of(const Trace& trace) {
   return Space{SpaceKind::device, trace.meta.rank};
 }
+
+constexpr std::int64_t k_any_height = std::numeric_limits<std::int64_t>::max() / 2;
 
 /// The link of the request, on a stream of its own per direction.
 void declare_link(Trace& trace, StreamKind kind, const SearchRequest& request) {
@@ -42,6 +46,38 @@ Trace with_link(const Trace& source, const SearchRequest& request) {
   return trace;
 }
 
+bool marks_event(const Op& op) {
+  return op.kind == OpKind::record_event || op.kind == OpKind::wait_event;
+}
+
+/// Names, attributes and expected results are most of what a copy costs.
+Trace without_texts(const Trace& source) {
+  Trace bare = source;
+  bare.meta = {};
+  bare.meta.rank = source.meta.rank;
+  bare.layers.clear();
+  bare.steps.clear();
+  bare.digests.clear();
+  for (Buffer& buffer : bare.buffers) {
+    buffer.name.clear();
+    buffer.shape.clear();
+  }
+  for (Op& op : bare.ops) {
+    op.name.clear();
+    if (!marks_event(op)) op.attributes.clear();
+    for (Operand& operand : op.operands) operand.role.clear();
+  }
+  return bare;
+}
+
+/// Of the device; host spaces are placed when the plan is shown.
+std::vector<std::int64_t> offsets_of(const Trace& trace) {
+  std::vector<std::int64_t> offsets;
+  offsets.reserve(trace.buffers.size());
+  for (const Buffer& buffer : trace.buffers) offsets.push_back(buffer.offset_bytes);
+  return offsets;
+}
+
 /// As many tries as take about as long on a large body as on a small one.
 std::int64_t suitable_nodes(const SearchRequest& request, const Dataflow& flow) {
   constexpr std::int64_t k_nodes = 200;
@@ -58,6 +94,7 @@ Candidates::Candidates(const Trace& source, const SearchRequest& request)
     : source_(with_link(source, request)),
       request_(request),
       flow_(dataflow_of(source_)),
+      bare_(without_texts(source_)),
       nodes_(suitable_nodes(request, flow_)),
       begin_(std::chrono::steady_clock::now()) {}
 
@@ -72,7 +109,7 @@ void Candidates::set_budget(std::int64_t budget_bytes, std::int64_t bound_step_n
 }
 
 void Candidates::be_exact() {
-  if (exact_) return;
+  if (exact_ || large()) return;
   known_.clear();
   exact_ = true;
   keep_all_.height_bytes = evaluate({}).height_bytes;
@@ -90,19 +127,34 @@ Candidate Candidates::evaluate(const std::vector<Decision>& decisions) {
   auto& [step_ns, height_bytes] = entry->second;
   if (fresh) {
     ++tried_;
-    Trace trace = apply_plan(source_, decisions);
+    std::vector<Decision> unexplained = decisions;
+    for (Decision& decision : unexplained) decision.reason = "-";  // nobody will read it
+    Trace trace = apply_plan(bare_, flow_, unexplained);
     height_bytes = placement_bound(trace, device_of(trace));
-    const bool placed = exact_ || height_bytes <= budget_bytes_;
-    if (placed) height_bytes = place_all(trace, exact_ ? 0 : budget_bytes_);
+    const bool placed = exact_ || large() || height_bytes <= budget_bytes_;
+    if (placed) height_bytes = height_of(trace);
+    if (placed) candidate.offsets = offsets_of(trace);
     step_ns = replay(trace, device_of(trace)).step_ns;
   }
   candidate.step_ns = step_ns;
   candidate.height_bytes = height_bytes;
-  if (!exact_ && height_bytes > budget_bytes_) return candidate;  // perhaps not its height
+  const bool unknown = !exact_ && !large() && height_bytes > budget_bytes_;
+  if (unknown) return candidate;  // perhaps only its live bytes
   const bool lower =
       std::pair(height_bytes, step_ns) < std::pair(lowest_.height_bytes, lowest_.step_ns);
   if (lower) lowest_ = candidate;
   return candidate;
+}
+
+/// On a large body any placement says how far above the budget a plan is; only near it others are
+/// tried.
+std::int64_t Candidates::height_of(Trace& trace) const {
+  const Space device = device_of(trace);
+  if (exact_) return place(trace, device);
+  if (!large()) return place(trace, device, budget_bytes_);
+  const std::int64_t height = place(trace, device, k_any_height);
+  const bool close = height > budget_bytes_ && height - budget_bytes_ < budget_bytes_ / 16;
+  return close ? place(trace, device, budget_bytes_) : height;
 }
 
 bool Candidates::stopped(std::int64_t best_step_ns) {
@@ -114,8 +166,20 @@ bool Candidates::stopped(std::int64_t best_step_ns) {
 }
 
 Trace Candidates::planned(const Candidate& candidate) const {
-  Trace trace = apply_plan(source_, candidate.decisions);
-  trace.plan.height_bytes = place_all(trace, exact_ ? 0 : budget_bytes_);
+  Trace trace = apply_plan(source_, flow_, candidate.decisions);
+  const Space device = device_of(trace);
+  if (candidate.offsets.size() == trace.buffers.size()) {
+    for (std::size_t row = 0; row < trace.buffers.size(); ++row) {
+      trace.buffers[row].offset_bytes = candidate.offsets[row];
+    }
+  } else {
+    place(trace, device, exact_ ? 0 : budget_bytes_);
+  }
+  trace.plan.height_bytes = placement_height(trace, device);
+  std::set<Space> hosts;
+  for (const Buffer& buffer : trace.buffers) hosts.insert(buffer.space);
+  hosts.erase(device);
+  for (const Space& host : hosts) place(trace, host, exact_ ? 0 : k_any_height);
   if (const std::vector<Finding> findings = check(trace, 1); !findings.empty()) {
     throw std::logic_error("own plan is illegal: " + findings[0].place + ": " +
                            findings[0].message);

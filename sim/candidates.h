@@ -19,7 +19,8 @@ struct Candidate {
   std::vector<Decision> decisions;
   std::int64_t step_ns = 0;
   std::int64_t height_bytes = 0;
-  std::string method{};  // that found it
+  std::string method{};                 // that found it
+  std::vector<std::int64_t> offsets{};  // by buffer row of the planned trace; empty = not at hand
   [[nodiscard]] bool better_than(const Candidate& other) const {
     return std::pair(step_ns, height_bytes) < std::pair(other.step_ns, other.height_bytes);
   }
@@ -33,6 +34,8 @@ class Candidates {
 
   [[nodiscard]] const Trace& source() const { return source_; }
   [[nodiscard]] const Dataflow& flow() const { return flow_; }
+  /// A placement takes as long as dozens of walks: the first one found has to do.
+  [[nodiscard]] bool large() const { return flow_.body.size() > k_large_ops; }
   [[nodiscard]] std::int64_t tried() const { return tried_; }
   /// The lowest plan so far, of any budget.
   [[nodiscard]] const Candidate& lowest() const { return lowest_; }
@@ -44,10 +47,10 @@ class Candidates {
 
   /// The plan carried out, placed and replayed; counts as a try. Unless be_exact() was called, the
   /// height of a plan that fits may not be the least, and that of a plan whose live bytes are above
-  /// the budget is just those.
+  /// the budget is just those (of a large body: always the height of some placement).
   [[nodiscard]] Candidate evaluate(const std::vector<Decision>& decisions);
 
-  /// From now on every height is the least that place() finds.
+  /// From now on every height is the least that place() finds; without effect on a large body.
   void be_exact();
 
   /// Another budget for the same source: what depends on the old one is forgotten.
@@ -68,12 +71,15 @@ class Candidates {
   [[nodiscard]] Trace planned(const Candidate& candidate) const;
 
  private:
+  static constexpr std::size_t k_large_ops = 2500;
   using Key = std::vector<std::int32_t>;
+  [[nodiscard]] std::int64_t height_of(Trace& trace) const;
   static Key key_of(const std::vector<Decision>& decisions);
 
   Trace source_;
   const SearchRequest& request_;
   Dataflow flow_;
+  Trace bare_;  // the source without what neither placement nor replay looks at: cheap to copy
   std::map<Key, std::pair<std::int64_t, std::int64_t>> known_;  // step, height
   std::int64_t nodes_ = 0;
   std::int64_t budget_bytes_ = 0;

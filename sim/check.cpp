@@ -34,6 +34,7 @@ class Findings {
 struct State {
   bool live = false;
   bool written = false;  // holds defined content
+  bool kept = false;     // the section must not change it
   std::int32_t version = 0;
   Tick alloc_tick = 0;     // of the compute stream
   std::size_t writer = 0;  // stream of the last write
@@ -64,6 +65,16 @@ class Checker {
       if (line.kind == InstructionKind::run) run(line.op());
     }
     end_section(name);
+  }
+
+  /// From here on what is live now must be neither written nor freed: the section is eval.
+  void keep_live() {
+    for (State& s : states_) s.kept = s.live;
+    in_eval_ = true;
+  }
+  void give_up_live() {
+    for (State& s : states_) s.kept = false;
+    in_eval_ = false;
   }
 
   /// Live buffers and whether they hold anything.
@@ -130,6 +141,7 @@ class Checker {
     if (const std::size_t busy = unfinished(id.index()); busy != streams_) {
       fault(fmt::format("the buffer is in use on stream {}: expected a wait for it before", busy));
     }
+    if (s.kept) fault("an evaluation must free nothing that it found");
     s.live = false;
     vacate(id);
   }
@@ -180,6 +192,7 @@ class Checker {
     if (runs_[id.index()]++ > 0) fault("expected an op that is run in one place only");
     if (op.kind == OpKind::foreign) return fault("an op of kind foreign cannot be executed");
     if (std::string e = op_error(trace_, op); !e.empty()) return fault(e);
+    if (in_eval_ != (op.phase == Phase::eval)) fault("expected ops of phase eval in eval only");
     const std::size_t stream = op.stream.index();
     clocks_[stream][stream] = ++ticks_[stream];
     // A wait ticks too: an allocation behind it is later than an event that was recorded before it.
@@ -223,6 +236,7 @@ class Checker {
       if (!s.written) fault(name + " is read before anything was written to it");
     }
     if (operand.writes >= 0) {
+      if (s.kept) fault(name + " was there before: an evaluation must not change it");
       if (operand.writes != s.version + 1) {
         fault(fmt::format("{}: expected to write version {}, found {}", name, s.version + 1,
                           operand.writes));
@@ -292,6 +306,7 @@ class Checker {
   std::map<Space, Occupied> occupied_;
   std::size_t at_ = 0;
   const char* section_ = "";
+  bool in_eval_ = false;
   std::string place_;
 };
 
@@ -306,9 +321,7 @@ void check_placed(const Trace& trace, Findings& findings) {
       (b.offset_bytes >= 0 ? placed : loose) = line.buffer();
     }
   };
-  look(trace.program.init);
-  look(trace.program.body);
-  look(trace.program.final);
+  for (const auto* section : sections_of(trace.program)) look(*section);
   for (const auto& [space, pair] : seen) {
     if (!pair.first.valid() || !pair.second.valid()) continue;
     findings.add(fmt::format("space {} of rank {}", to_string(space.kind), space.rank),
@@ -318,20 +331,16 @@ void check_placed(const Trace& trace, Findings& findings) {
   }
 }
 
-void check_one(const Trace& trace, Findings& findings) {
-  if (std::string fault = index_fault(trace); !fault.empty()) return findings.add("trace", fault);
-  if (trace.program.body.empty()) {
-    return findings.add("program", "expected a program with a body (level 2), found none");
-  }
-  Checker checker(trace, findings);
-  checker.section(trace.program.init, "init");
+/// A section that may run any number of times: it leaves live what it found live.
+void check_repeated(const Trace& trace, Checker& checker, const std::vector<Instruction>& lines,
+                    const char* name, Findings& findings) {
   const std::map<std::int32_t, bool> live_in = checker.live();
-  checker.section(trace.program.body, "body");
+  checker.section(lines, name);
   const std::map<std::int32_t, bool> live_out = checker.live();
   const auto differ = [&](std::int32_t row, const std::string& what) {
-    findings.add("end of body",
-                 fmt::format("buffer {} '{}' {}: the body could not be repeated", row,
-                             trace.buffers[static_cast<std::size_t>(row)].name, what));
+    findings.add(fmt::format("end of {}", name),
+                 fmt::format("buffer {} '{}' {}: the {} could not be repeated", row,
+                             trace.buffers[static_cast<std::size_t>(row)].name, what, name));
   };
   for (const auto& [row, written] : live_in) {
     const auto out = live_out.find(row);
@@ -344,6 +353,22 @@ void check_one(const Trace& trace, Findings& findings) {
   for (const auto& [row, written] : live_out) {
     if (!live_in.contains(row)) differ(row, "is live at its end but not at its begin");
   }
+}
+
+void check_one(const Trace& trace, Findings& findings) {
+  if (std::string fault = index_fault(trace); !fault.empty()) return findings.add("trace", fault);
+  if (trace.program.body.empty()) {
+    return findings.add("program", "expected a program with a body (level 2), found none");
+  }
+  Checker checker(trace, findings);
+  checker.section(trace.program.init, "init");
+  check_repeated(trace, checker, trace.program.body, "body", findings);
+  if ((trace.meta.eval_every > 0) != !trace.program.eval.empty()) {
+    findings.add("meta", "expected eval_every above 0 with a section eval, and 0 without");
+  }
+  checker.keep_live();
+  check_repeated(trace, checker, trace.program.eval, "eval", findings);
+  checker.give_up_live();
   checker.section(trace.program.final, "final");
   for (const auto& [row, written] : checker.live()) {
     findings.add("final", fmt::format("buffer {} '{}' is never freed", row,
@@ -438,6 +463,7 @@ std::vector<Finding> check_ranks(std::span<const Trace> ranks, std::size_t limit
     const Program& p = trace.program;
     add_collectives(trace, p.init, name + "init", it->second, findings);
     add_collectives(trace, p.body, name + "body", it->second, findings);
+    add_collectives(trace, p.eval, name + "eval", it->second, findings);
     add_collectives(trace, p.final, name + "final", it->second, findings);
   }
   compare_ranks(by_rank, findings);

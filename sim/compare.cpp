@@ -8,6 +8,8 @@
 
 #include "sim/breakdown.h"
 #include "sim/placement.h"
+#include "sim/run_state.h"
+#include "sim/units.h"
 
 namespace tidemark {
 namespace {
@@ -33,6 +35,20 @@ double error_pct(std::int64_t a, std::int64_t b) {
   return a > 0 ? 100.0 * static_cast<double>(b - a) / static_cast<double>(a) : 0;
 }
 
+/// Measured when the steps were timed, on a backend that computes; else what the ops of the body
+/// are.
+TimeSource step_source(const Trace& trace, bool timed) {
+  if (timed && trace.meta.backend != "dry") return TimeSource::measured;
+  TimeSource source = TimeSource::none;
+  for (const Instruction& line : trace.program.body) {
+    if (line.kind != InstructionKind::run) continue;
+    const TimeSource one = trace[line.op()].time_source;
+    if (one == TimeSource::measured) return one;
+    if (one != TimeSource::none) source = one;
+  }
+  return source;
+}
+
 void count_body(const Trace& trace, RunFigures& figures) {
   for (const Instruction& line : trace.program.body) {
     if (line.kind != InstructionKind::run) continue;
@@ -53,10 +69,11 @@ std::map<std::pair<std::int32_t, std::string>, std::int64_t> digests_of(const Tr
   return out;
 }
 
-std::map<std::int32_t, double> losses_of(const Trace& trace) {
+/// Losses of the steps, or of the evaluations after them.
+std::map<std::int32_t, double> losses_of(const Trace& trace, bool of_eval) {
   std::map<std::int32_t, double> out;
   for (const StepRecord& s : trace.steps) {
-    if (s.has_loss) out[s.step] = s.loss;
+    if (of_eval ? s.has_eval_loss : s.has_loss) out[s.step] = of_eval ? s.eval_loss : s.loss;
   }
   return out;
 }
@@ -67,13 +84,16 @@ void compare_results(const Trace& a, const Trace& b, Comparison& c) {
     equal = false;
     if (c.first_difference.empty()) c.first_difference = where;
   };
-  const auto b_losses = losses_of(b);
-  for (const auto& [step, loss] : losses_of(a)) {
-    const auto other = b_losses.find(step);
-    if (other == b_losses.end()) continue;
-    ++c.compared_steps;
-    if (std::bit_cast<std::uint64_t>(loss) != std::bit_cast<std::uint64_t>(other->second)) {
-      differ(fmt::format("step {}: loss {} and {}", step, loss, other->second));
+  for (const bool of_eval : {false, true}) {
+    const auto b_losses = losses_of(b, of_eval);
+    for (const auto& [step, loss] : losses_of(a, of_eval)) {
+      const auto other = b_losses.find(step);
+      if (other == b_losses.end()) continue;
+      if (!of_eval) ++c.compared_steps;
+      if (std::bit_cast<std::uint64_t>(loss) != std::bit_cast<std::uint64_t>(other->second)) {
+        differ(fmt::format("step {}: {}loss {} and {}", step, of_eval ? "eval " : "", loss,
+                           other->second));
+      }
     }
   }
   const auto b_digests = digests_of(b);
@@ -127,6 +147,8 @@ RunFigures figures_of(const Trace& trace) {
   const Timeline timeline = timeline_of(trace, {SpaceKind::device, trace.meta.rank});
   RunFigures f;
   f.peak_bytes = timeline.peak.bytes;
+  f.has_peak = timeline.peak.change >= 0;
+  f.is_final = is_whole(trace.health) && ending_shortage(trace) == nullptr;
   f.run_peak_bytes = timeline.run_peak.bytes;
   f.by_category = timeline.peak.by_category;
   f.reserved_bytes = high_water_bytes(trace);
@@ -135,14 +157,32 @@ RunFigures figures_of(const Trace& trace) {
   const bool ran = !trace.events.empty() && trace.meta.kind != TraceKind::planned;
   const bool timed = ran && !trace.steps.empty();
   f.step_ns = timed ? median_step_ns(trace) : timeline.step_ns;
+  f.is_timed = timed;
+  f.step_source = step_source(trace, timed);
   f.steps = static_cast<std::int64_t>(trace.steps.size());
   if (!trace.steps.empty()) {
+    f.has_loss = trace.steps.front().has_loss;
     f.first_loss = trace.steps.front().loss;
     f.last_loss = trace.steps.back().loss;
   }
   count_body(trace, f);
   if (timed) f.compute_ns = median_step_ns(trace, &StepRecord::cpu_ns);
   return f;
+}
+
+std::string step_origin(const RunFigures& f) {
+  if (f.step_source == TimeSource::modelled) return "modelled";
+  if (f.step_source == TimeSource::none) return f.is_timed ? "as recorded" : "source not known";
+  return f.is_timed ? "measured" : "replayed from measured times of ops";
+}
+
+std::string load_warning(const RunFigures& f) {
+  const bool measured = f.is_timed && f.step_source == TimeSource::measured && f.compute_ns > 0;
+  if (!measured || f.step_ns * 2 < f.compute_ns * 3) return {};
+  return fmt::format(
+      "a step took {} by the clock but {} of CPU time: the machine was busy or the run waited, so "
+      "times may be too long",
+      format_ns(f.step_ns), format_ns(f.compute_ns));
 }
 
 Comparison compare(const Trace& a, const Trace& b) {

@@ -12,6 +12,9 @@ namespace tidemark {
 /// The figures of one trace that are compared.
 struct RunFigures {
   std::int64_t peak_bytes = 0;  // live, of one steady step
+  bool has_peak = false;        // something was allocated; else peak_bytes says nothing
+  bool is_final = false;        // nothing was lost and no out of memory cut the run short: the peak
+                                // is that of the whole run
   std::int64_t run_peak_bytes = 0;
   std::int64_t reserved_bytes = 0;  // placement height or arena high water; 0 = unknown
   std::int64_t host_peak_bytes = 0;
@@ -19,8 +22,11 @@ struct RunFigures {
   std::int64_t compute_ns = 0;  // median CPU time of the compute thread when measured, else the
                                 // sum of its ops: what waiting and other load cannot disturb
   std::int64_t recomputed_ops = 0;
-  std::int64_t copied_bytes = 0;  // between device and host, per step
-  CategoryBytes by_category{};    // at the peak
+  std::int64_t copied_bytes = 0;              // between device and host, per step
+  CategoryBytes by_category{};                // at the peak
+  bool is_timed = false;                      // step_ns is a wall time of steps, not replayed
+  TimeSource step_source = TimeSource::none;  // of step_ns; measured when one op of it is
+  bool has_loss = false;
   double first_loss = 0;
   double last_loss = 0;
   std::int64_t steps = 0;
@@ -28,6 +34,13 @@ struct RunFigures {
 };
 
 [[nodiscard]] RunFigures figures_of(const Trace& trace);
+
+/// Where step_ns comes from: "measured", "replayed from measured times of ops", "modelled".
+[[nodiscard]] std::string step_origin(const RunFigures& figures);
+
+/// One sentence when the wall time of a step is far above its CPU time (1.5 times): the times of
+/// the ops then hold time of something else. Else empty.
+[[nodiscard]] std::string load_warning(const RunFigures& figures);
 
 /// Median of one time of the steps, without the first when there are several; 0 without steps.
 [[nodiscard]] std::int64_t median_step_ns(const Trace& trace,

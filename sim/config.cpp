@@ -18,36 +18,6 @@ constexpr std::int64_t k_largest_extent = std::int64_t{1} << 24;  // of one dime
 constexpr std::int64_t k_most_layers = 10'000;
 constexpr std::int64_t k_most_elements = std::int64_t{1} << 40;  // of one tensor
 
-BuiltinModel builtin(std::string name, ModelFamily family, std::int64_t batch, std::string about) {
-  BuiltinModel m;
-  m.model.name = std::move(name);
-  m.model.family = family;
-  m.batch = batch;
-  m.about = std::move(about);
-  return m;
-}
-
-BuiltinModel mlp(std::string name, std::vector<std::int64_t> widths, std::int64_t batch,
-                 std::string about) {
-  BuiltinModel m = builtin(std::move(name), ModelFamily::mlp, batch, std::move(about));
-  m.model.mlp.widths = std::move(widths);
-  return m;
-}
-
-BuiltinModel gpt2(std::string name, Gpt2Config shape, std::int64_t batch, std::string about) {
-  BuiltinModel m = builtin(std::move(name), ModelFamily::gpt2, batch, std::move(about));
-  m.model.gpt2 = shape;
-  m.sequence = shape.positions;
-  return m;
-}
-
-BuiltinModel image(std::string name, ModelFamily family, ImageConfig shape, std::int64_t batch,
-                   std::string about) {
-  BuiltinModel m = builtin(std::move(name), family, batch, std::move(about));
-  m.model.image = shape;
-  return m;
-}
-
 [[noreturn]] void bad(const std::string& place, const std::string& expected,
                       const std::string& found) {
   throw InputError(
@@ -114,6 +84,20 @@ void validate_image(const ModelConfig& model, std::int64_t batch) {
   want_product("batch x channels x height x width", {batch, m.channels, m.height, m.width});
   want_product("columns of a convolution", {m.channels, 25, m.height, m.width});
   want_product("columns of a convolution", {filters, 9, m.height, m.width});
+}
+
+void validate_inference(const RunConfig& config) {
+  if (config.model.family != ModelFamily::gpt2) {
+    bad("--phase inference", "a model of family gpt2",
+        fmt::format("family {}", to_string(config.model.family)));
+  }
+  want_between("--prompt", config.prompt, 1, k_largest_extent);
+  want_between("--generate", config.generate, 1, k_largest_extent);
+  const std::int64_t tokens = config.prompt + config.generate;
+  want_between("--prompt + --generate", tokens, 2, config.model.gpt2.positions);
+  want_between("sequence of inference", config.sequence, tokens, tokens);
+  want_between("--accumulate", config.accumulation, 1, 1);
+  want_between("--eval-every", config.eval_every, 0, 0);
 }
 
 void want_real(const std::string& place, double value, double low, double high) {
@@ -315,41 +299,6 @@ RunConfig run_of_file(const std::string& path) {
 
 }  // namespace
 
-const std::vector<BuiltinModel>& builtin_models() {
-  static const std::vector<BuiltinModel> models{
-      mlp("mlp-tiny", {64, 32, 10}, 64, "8x8 digits, one hidden layer"),
-      mlp("mlp", {64, 512, 256, 10}, 512, "8x8 digits, two hidden layers"),
-      mlp("mlp-wide", {784, 2048, 2048, 2048, 2048, 10}, 256, "28x28 images, four wide layers"),
-      image("lenet5", ModelFamily::lenet, {.channels = 1, .height = 28, .width = 28, .classes = 10},
-            64, "LeNet-5 with rectifiers, 28x28 images"),
-      image("resnet20", ModelFamily::resnet,
-            {.channels = 3, .height = 32, .width = 32, .classes = 10, .blocks = 3, .filters = 16},
-            32, "ResNet-20 (He et al. 2015), 32x32 colour images"),
-      gpt2("gpt2-tiny",
-           {.layers = 4, .heads = 4, .channels = 64, .vocabulary = 256, .positions = 64}, 8,
-           "0.2 M parameters on bytes, trains in seconds"),
-      gpt2("gpt-small",
-           {.layers = 4, .heads = 4, .channels = 128, .vocabulary = 256, .positions = 64}, 12,
-           "0.8 M parameters on bytes"),
-      gpt2("gpt-baby",
-           {.layers = 6, .heads = 6, .channels = 384, .vocabulary = 256, .positions = 256}, 4,
-           "10.8 M parameters on bytes"),
-      gpt2("gpt2-124M",
-           {.layers = 12, .heads = 12, .channels = 768, .vocabulary = 50257, .positions = 1024}, 4,
-           "GPT-2 small (Radford et al. 2019)"),
-      gpt2("gpt2-350M",
-           {.layers = 24, .heads = 16, .channels = 1024, .vocabulary = 50257, .positions = 1024}, 4,
-           "GPT-2 medium"),
-      gpt2("gpt2-774M",
-           {.layers = 36, .heads = 20, .channels = 1280, .vocabulary = 50257, .positions = 1024}, 4,
-           "GPT-2 large"),
-      gpt2("gpt2-1558M",
-           {.layers = 48, .heads = 25, .channels = 1600, .vocabulary = 50257, .positions = 1024}, 4,
-           "GPT-2 XL"),
-  };
-  return models;
-}
-
 RunConfig default_run(const std::string& name_or_file) {
   std::string names;
   for (const BuiltinModel& builtin : builtin_models()) {
@@ -365,8 +314,18 @@ RunConfig default_run(const std::string& name_or_file) {
   bad("model", "a JSON file or one of " + names, "'" + name_or_file + "'");
 }
 
+void set_inference(RunConfig& config, std::int64_t prompt, std::int64_t generate) {
+  want_between("--prompt", prompt, 1, k_largest_extent);
+  want_between("--generate", generate, 1, k_largest_extent);
+  config.phase = RunPhase::inference;
+  config.prompt = prompt;
+  config.generate = generate;
+  config.sequence = prompt + generate;
+}
+
 void validate(const RunConfig& config) {
   want_between("--batch", config.batch, 1, k_largest_extent);
+  if (config.phase == RunPhase::inference) validate_inference(config);
   const ModelFamily family = config.model.family;
   if (family == ModelFamily::gpt2) {
     validate_gpt2(config.model.gpt2, config.batch, config.sequence);
@@ -388,6 +347,12 @@ void validate(const RunConfig& config) {
     bad("--dropout", fmt::format("0 for family {}", to_string(family)),
         fmt::format("{}", config.dropout));
   }
+  want_real("--attention-dropout", config.attention_dropout, 0, 0.999);
+  if (config.attention_dropout > 0 && family != ModelFamily::gpt2) {
+    bad("--attention-dropout", fmt::format("0 for family {}", to_string(family)),
+        fmt::format("{}", config.attention_dropout));
+  }
+  want_between("--eval-every", config.eval_every, 0, k_largest_extent);
   if (config.attention != AttentionLowering::composite && family != ModelFamily::gpt2) {
     bad("--attention", fmt::format("composite for family {}", to_string(family)),
         std::string(to_string(config.attention)));
@@ -403,32 +368,41 @@ void validate(const RunConfig& config) {
 
 std::string to_json(const RunConfig& config) {
   const OptimizerConfig& o = config.optimizer;
-  return Json{{"model", model_json(config.model)},
-              {"optimizer",
-               {{"kind", to_string(o.kind)},
-                {"learning_rate", o.learning_rate},
-                {"momentum", o.momentum},
-                {"beta1", o.beta1},
-                {"beta2", o.beta2},
-                {"epsilon", o.epsilon},
-                {"weight_decay", o.weight_decay},
-                {"clip_norm", o.clip_norm}}},
-              {"batch", config.batch},
-              {"sequence", config.sequence},
-              {"seed", config.seed},
-              {"dtype", to_string(config.dtype)},
-              {"accumulation", config.accumulation},
-              {"dropout", config.dropout},
-              {"attention", to_string(config.attention)},
-              {"precision", to_string(config.precision)}}
-      .dump();
+  Json j{{"model", model_json(config.model)},
+         {"optimizer",
+          {{"kind", to_string(o.kind)},
+           {"learning_rate", o.learning_rate},
+           {"momentum", o.momentum},
+           {"beta1", o.beta1},
+           {"beta2", o.beta2},
+           {"epsilon", o.epsilon},
+           {"weight_decay", o.weight_decay},
+           {"clip_norm", o.clip_norm}}},
+         {"batch", config.batch},
+         {"sequence", config.sequence},
+         {"seed", config.seed},
+         {"dtype", to_string(config.dtype)},
+         {"accumulation", config.accumulation},
+         {"dropout", config.dropout},
+         {"attention", to_string(config.attention)},
+         {"precision", to_string(config.precision)}};
+  // Absent where it is not needed: an older reader refuses keys that it does not know.
+  if (config.phase == RunPhase::inference) {
+    j["phase"] = to_string(config.phase);
+    j["prompt"] = config.prompt;
+    j["generate"] = config.generate;
+  }
+  if (config.eval_every != 0) j["eval_every"] = config.eval_every;
+  if (config.attention_dropout != 0) j["attention_dropout"] = config.attention_dropout;
+  return j.dump();
 }
 
 RunConfig run_config_from_json(const std::string& text) {
   const Json j = parse(text, "run configuration");
-  only_keys(j, "run configuration",
-            {"model", "optimizer", "batch", "sequence", "seed", "dtype", "accumulation", "dropout",
-             "attention", "precision"});
+  only_keys(
+      j, "run configuration",
+      {"model", "optimizer", "batch", "sequence", "seed", "dtype", "accumulation", "dropout",
+       "attention", "precision", "phase", "prompt", "generate", "eval_every", "attention_dropout"});
   RunConfig config;
   if (!j.contains("model")) bad("run configuration", "a key 'model'", "none");
   config.model = model_from(j["model"], {});
@@ -454,18 +428,32 @@ RunConfig run_config_from_json(const std::string& text) {
   get(j, "dropout", config.dropout);
   get(j, "attention", config.attention);
   get(j, "precision", config.precision);
+  get(j, "phase", config.phase);
+  get(j, "prompt", config.prompt);
+  get(j, "generate", config.generate);
+  get(j, "eval_every", config.eval_every);
+  get(j, "attention_dropout", config.attention_dropout);
   validate(config);
   return config;
 }
 
 std::string title(const RunConfig& config) {
   std::string out = fmt::format("{}, batch {}", config.model.name, config.batch);
+  if (config.phase == RunPhase::inference) {
+    return out + fmt::format(", inference, prompt {} + {} generated, {}{}", config.prompt,
+                             config.generate, to_string(config.dtype),
+                             config.precision == Precision::bf16 ? " with bf16 products" : "");
+  }
   if (config.sequence > 0) out += fmt::format(", sequence {}", config.sequence);
   if (config.accumulation > 1) out += fmt::format(" in {} micro-batches", config.accumulation);
   if (config.dropout > 0) out += fmt::format(", dropout {}", config.dropout);
   if (config.attention != AttentionLowering::composite) {
     out += fmt::format(", {} attention", to_string(config.attention));
   }
+  if (config.attention_dropout > 0) {
+    out += fmt::format(", dropout {} in attention", config.attention_dropout);
+  }
+  if (config.eval_every > 0) out += fmt::format(", eval every {} steps", config.eval_every);
   out += fmt::format(", {}, {}", to_string(config.optimizer.kind), to_string(config.dtype));
   return config.precision == Precision::bf16 ? out + " with bf16 products" : out;
 }

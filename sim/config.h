@@ -18,6 +18,8 @@ enum class AttentionLowering : std::uint8_t { composite, flash };
 /// What linear layers multiply: values as they are, or rounded to bfloat16 with sums in f32.
 /// Weights, activations, gradients and optimizer state stay as the dtype says.
 enum class Precision : std::uint8_t { full, bf16 };
+/// What the program does with the model.
+enum class RunPhase : std::uint8_t { training, inference };
 
 template <>
 struct EnumNames<Activation> {
@@ -46,6 +48,11 @@ template <>
 struct EnumNames<Precision> {
   static constexpr std::string_view k_type = "precision";
   static constexpr auto k_names = std::to_array<std::string_view>({"full", "bf16"});
+};
+template <>
+struct EnumNames<RunPhase> {
+  static constexpr std::string_view k_type = "phase";
+  static constexpr auto k_names = std::to_array<std::string_view>({"training", "inference"});
 };
 
 /// The textbook network: `widths` are the neurons per layer, input first, classes last.
@@ -102,14 +109,20 @@ struct OptimizerConfig {
 struct RunConfig {
   ModelConfig model;
   OptimizerConfig optimizer;
-  std::int64_t batch = 0;     // sequences or samples per step
-  std::int64_t sequence = 0;  // tokens per sequence; 0 for the MLP
+  std::int64_t batch = 0;  // sequences or samples per step
+  /// Tokens per sequence, 0 for the MLP; of inference prompt + generate, what a cache has room for.
+  std::int64_t sequence = 0;
   std::int64_t seed = 1;
   DType dtype = DType::f32;       // f32 or f64
   std::int64_t accumulation = 1;  // micro-batches per step; divides batch
   double dropout = 0;  // after hidden activations (MLP), embedding and residual branches (GPT-2)
   AttentionLowering attention = AttentionLowering::composite;
   Precision precision = Precision::full;  // bf16 only with f32
+  RunPhase phase = RunPhase::training;
+  std::int64_t prompt = 0;       // inference: tokens that are given
+  std::int64_t generate = 0;     // inference: steps, each makes one token
+  std::int64_t eval_every = 0;   // training: steps from one evaluation to the next; 0 = none
+  double attention_dropout = 0;  // of the probabilities (GPT-2)
   bool operator==(const RunConfig&) const = default;
 };
 
@@ -127,6 +140,9 @@ struct BuiltinModel {
 /// ...}; docs/models.md), or config.json of a HuggingFace model of the GPT-2 family. Throws
 /// InputError that lists the names.
 [[nodiscard]] RunConfig default_run(const std::string& name_or_file);
+
+/// What inference with these many tokens is; sets the sequence, too.
+void set_inference(RunConfig& config, std::int64_t prompt, std::int64_t generate);
 
 /// Throws InputError when a size is not positive, does not divide, or would overflow.
 void validate(const RunConfig& config);

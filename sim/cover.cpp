@@ -4,9 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <numeric>
-
-#include "sim/milp.h"
 
 namespace tidemark {
 namespace {
@@ -117,70 +114,7 @@ std::vector<Position> peaks_of(const std::vector<std::int64_t>& live, std::int64
   return peaks;
 }
 
-/// The 0/1 program of all peaks.
-class CoverProgram {
- public:
-  CoverProgram(const Dataflow& flow, std::int64_t limit_bytes, const std::vector<Position>& peaks)
-      : flow_(flow), absences_(absences_of(flow)) {
-    for (const Absence& absence : absences_) {
-      const std::int64_t cost = flow.body[at(absence.producer)].duration_ns;
-      scale_ = std::max(scale_, static_cast<double>(cost));
-      divisor_ = std::gcd(divisor_, cost);
-    }
-    for (const Absence& absence : absences_) add(absence);
-    const std::vector<std::int64_t> live = keep_all_bytes(flow);
-    for (const Position peak : peaks) add_row(peak, live[at(peak)] - limit_bytes);
-  }
-
-  [[nodiscard]] const Milp& milp() const { return milp_; }
-  /// Whole cost of a value of the objective, rounded up where that is safe.
-  [[nodiscard]] std::int64_t cost_of(double objective) const {
-    const auto unit = static_cast<double>(std::max<std::int64_t>(divisor_, 1));
-    const double slack = 1e-7 * std::max(1.0, objective) * scale_;
-    const double units = std::ceil((objective * scale_ - slack) / unit - 1e-9);
-    return static_cast<std::int64_t>(units) * std::max<std::int64_t>(divisor_, 1);
-  }
-
- private:
-  /// One column for the absence. A producer with several outputs runs once for all of them: it has
-  /// a column of its own, and each of its outputs a row that says so.
-  void add(const Absence& absence) {
-    const BodyOp& producer = flow_.body[at(absence.producer)];
-    const double cost = static_cast<double>(producer.duration_ns) / scale_;
-    const bool alone = producer.outputs.size() == 1;
-    const std::int32_t column = milp_.add({.cost = alone ? cost : 0});
-    columns_.push_back(column);
-    if (alone) return;
-    const auto [runs, fresh] = runs_.try_emplace(absence.producer, -1);
-    if (fresh) runs->second = milp_.add({.cost = cost, .upper = 1e6, .integer = false});
-    const auto [row, first] = row_of_.try_emplace(absence.value, milp_.rows.size());
-    if (first) milp_.rows.push_back({.entries = {{runs->second, 1}}, .at_least = 0});
-    milp_.rows[row->second].entries.emplace_back(column, -1);
-  }
-
-  void add_row(Position peak, std::int64_t need) {
-    Milp::Row row{.entries = {}, .at_least = 1};
-    for (std::size_t i = 0; i < absences_.size(); ++i) {
-      const Absence& absence = absences_[i];
-      if (peak < absence.begin || absence.end <= peak) continue;
-      row.entries.emplace_back(columns_[i],
-                               static_cast<double>(absence.bytes) / static_cast<double>(need));
-    }
-    milp_.rows.push_back(std::move(row));
-  }
-
-  const Dataflow& flow_;
-  std::vector<Absence> absences_;
-  Milp milp_;
-  double scale_ = 1;
-  std::int64_t divisor_ = 0;
-  std::vector<std::int32_t> columns_;  // by absence
-  std::map<Position, std::int32_t> runs_;
-  std::map<BufferId, std::size_t> row_of_;
-};
-
 constexpr std::size_t k_most_peaks = 96;
-constexpr std::size_t k_most_columns = 4000;
 
 }  // namespace
 
@@ -201,23 +135,6 @@ RecomputeBound step_cover_bound(const Dataflow& flow, std::int64_t limit_bytes) 
     const std::int64_t least = KnapsackCover(std::move(items)).least(live[at(peak)] - limit_bytes);
     if (least < 0) return {.cost_ns = 0, .possible = false};
     bound.cost_ns = std::max(bound.cost_ns, flow.compute_ns() + least);
-  }
-  return bound;
-}
-
-RecomputeBound cover_bound(const Dataflow& flow, std::int64_t limit_bytes,
-                           const CoverLimits& limits) {
-  RecomputeBound bound = step_cover_bound(flow, limit_bytes);
-  if (!bound.possible || !milp_available()) return bound;
-  const std::vector<Position> peaks = peaks_of(keep_all_bytes(flow), limit_bytes, flow.body.size());
-  if (peaks.empty()) return bound;
-  const CoverProgram program(flow, limit_bytes, peaks);
-  if (program.milp().columns.size() > k_most_columns) return bound;
-  const MilpAnswer answer =
-      solve(program.milp(), {.seconds = limits.seconds, .nodes = limits.nodes});
-  if (answer.infeasible) return {.cost_ns = 0, .possible = false};
-  if (answer.bound > 0) {
-    bound.cost_ns = std::max(bound.cost_ns, flow.compute_ns() + program.cost_of(answer.bound));
   }
   return bound;
 }

@@ -19,14 +19,4 @@ struct RecomputeBound {
 /// nodes; when they do not suffice, what they prove). Needs no solver.
 [[nodiscard]] RecomputeBound step_cover_bound(const Dataflow& flow, std::int64_t limit_bytes);
 
-struct CoverLimits {
-  double seconds = 0;        // 0 = none, then the answer is reproducible
-  std::int64_t nodes = 100;  // of the solver's tree
-};
-
-/// All ops together: a 0/1 program with one column per value and gap between two of its uses, one
-/// row per op that sets a peak. With a solver; else the same as step_cover_bound(). Not below it.
-[[nodiscard]] RecomputeBound cover_bound(const Dataflow& flow, std::int64_t limit_bytes,
-                                         const CoverLimits& limits);
-
 }  // namespace tidemark

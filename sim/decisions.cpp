@@ -32,13 +32,6 @@ class Order {
     for (auto group = groups_.rbegin(); group != groups_.rend(); ++group) {
       spread(group->first, group->second);
     }
-    for (std::size_t row = 0; row < flow_.values.size(); ++row) {
-      const std::vector<Position>& uses = flow_.values[row].uses;
-      auto& extra = extra_uses_[BufferId{row}];
-      extra.insert(extra.end(), uses.begin(), uses.end());
-      std::sort(extra.begin(), extra.end());
-      if (extra.empty()) extra_uses_.erase(BufferId{row});
-    }
     for (std::size_t row = 0; row < decisions_.size(); ++row) settle(DecisionId{row});
     for (auto& [until, group] : groups_) add_clones(until, group);
     for (AroundOp& around : around_) order_transfers(around);
@@ -128,10 +121,16 @@ class Order {
 
   /// The last position before `until` where the buffer is needed; -1 when it is not made by then.
   Position previous_use(BufferId buffer, Position until) const {
-    const auto& uses = extra_uses_.at(buffer);
+    if (flow_[buffer].producer >= until) return -1;
+    const auto& uses = flow_[buffer].uses;
     const auto next = std::lower_bound(uses.begin(), uses.end(), until);
-    if (next == uses.begin() || flow_[buffer].producer >= until) return -1;
-    return *std::prev(next);
+    Position previous = next == uses.begin() ? -1 : *std::prev(next);
+    if (const auto extra = extra_uses_.find(buffer); extra != extra_uses_.end()) {
+      for (const Position use : extra->second) {
+        if (use < until) previous = std::max(previous, use);
+      }
+    }
+    return previous;
   }
 
   void settle(DecisionId id) {
@@ -203,8 +202,8 @@ class Order {
   const Trace& source_;
   const Dataflow& flow_;
   std::vector<Decision>& decisions_;
-  std::map<Position, Group> groups_;  // by position of until
-  std::map<BufferId, std::vector<Position>> extra_uses_;
+  std::map<Position, Group> groups_;                      // by position of until
+  std::map<BufferId, std::vector<Position>> extra_uses_;  // by what is executed again
   std::vector<AroundOp> around_;
 };
 

@@ -1,10 +1,12 @@
 #include "sim/engine.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "sim/anneal.h"
-#include "sim/cover.h"
+#include "sim/exact.h"
+#include "sim/milp.h"
+#include "sim/timer.h"
+#include "sim/windows.h"
 
 namespace tidemark {
 namespace {
@@ -13,48 +15,103 @@ std::size_t at(Position position) {
   return static_cast<std::size_t>(position);
 }
 
-/// The share of the time that a proof may take before the search begins.
-constexpr double k_bound_share = 0.1;
+constexpr double k_first_bound_share = 0.1;  // of the time
+constexpr double k_search_until = 0.8;
 constexpr std::int64_t k_bound_nodes = 100;  // of the solver's tree, without a limit on time
+// The full program: what can be solved in seconds, and in minutes when there is a limit on time.
+constexpr std::int64_t k_exact_nodes = 1000;
+constexpr std::size_t k_exact_columns = 8000;
+constexpr std::size_t k_exact_columns_timed = 40000;
+constexpr std::size_t k_cuts[] = {1, 2, 4, 8};
 
-CoverLimits limits_of(const EngineRequest& request) {
-  if (request.time_limit_s <= 0) return {.seconds = 0, .nodes = k_bound_nodes};
-  return {.seconds = k_bound_share * request.time_limit_s, .nodes = 100000};
+WindowLimits limits_of(const EngineRequest& request, double share) {
+  if (request.time_limit_s <= 0) return {.cuts = 1, .seconds = 0, .nodes = k_bound_nodes};
+  return {.cuts = 1, .seconds = share * request.time_limit_s, .nodes = 1 << 30};
+}
+
+AnnealResult search(const Dataflow& flow, const EngineRequest& request, const Timer& timer,
+                    std::int64_t bound_ns) {
+  AnnealRequest wish;
+  wish.limit_bytes = request.limit_bytes;
+  wish.nodes = request.nodes;
+  wish.seed = request.seed;
+  wish.start = request.start;
+  wish.bound_ns = bound_ns;
+  wish.cpu_time = request.cpu_time;
+  if (request.time_limit_s > 0) {
+    const bool prove = request.bound_cost_ns < 0 && milp_available();
+    const double until_s = (prove ? k_search_until : 1) * request.time_limit_s;
+    wish.time_limit_s = std::max(0.01, until_s - timer.spent_s());
+  }
+  if (request.progress) {
+    wish.progress = [&request, bound_ns](std::int64_t nodes, std::int64_t best_cost_ns) {
+      return request.progress({nodes, best_cost_ns, bound_ns});
+    };
+  }
+  return anneal(flow, wish);
+}
+
+/// More cuts say more and take longer.
+void improve_bound(const Dataflow& flow, const EngineRequest& request, const Timer& timer,
+                   EngineResult& result) {
+  for (const std::size_t cuts : k_cuts) {
+    WindowLimits limits = limits_of(request, 1);
+    if (request.time_limit_s > 0) limits.seconds = request.time_limit_s - timer.spent_s();
+    if (limits.seconds < 0 || result.proven_optimal()) return;
+    if (request.time_limit_s <= 0 && cuts > 2) return;
+    limits.cuts = cuts;
+    limits.upper_ns = result.cost_ns;
+    result.bound_cost_ns =
+        std::max(result.bound_cost_ns, window_bound(flow, request.limit_bytes, limits).cost_ns);
+  }
+}
+
+void solve_rest(const Dataflow& flow, const EngineRequest& request, const Timer& timer,
+                EngineResult& result) {
+  ExactRequest wish{.limit_bytes = request.limit_bytes};
+  if (result.fits) wish.upper_ns = result.cost_ns;
+  wish.nodes = k_exact_nodes;
+  wish.most_columns = k_exact_columns;
+  if (request.time_limit_s > 0) {
+    wish.nodes = 0;
+    wish.most_columns = k_exact_columns_timed;
+    wish.seconds = std::max(0.01, request.time_limit_s - timer.spent_s());
+  }
+  ExactResult exact = solve_exactly(flow, wish);
+  result.refused = std::move(exact.refused);
+  if (!result.refused.empty()) return;
+  result.bound_cost_ns = std::max(result.bound_cost_ns, exact.bound_ns);
+  if (!exact.found || (result.fits && exact.cost_ns >= result.cost_ns)) return;
+  result.fits = true;
+  result.cost_ns = exact.cost_ns;
+  result.schedule = std::move(exact.schedule);
 }
 
 }  // namespace
 
 EngineResult run_engine(const Dataflow& flow, const EngineRequest& request) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Timer timer(request.time_limit_s, request.cpu_time);
   EngineResult result;
   RecomputeBound bound{.cost_ns = request.bound_cost_ns};
-  if (request.bound_cost_ns < 0) bound = cover_bound(flow, request.limit_bytes, limits_of(request));
+  const bool prove = request.bound_cost_ns < 0;
+  if (prove) {
+    bound = window_bound(flow, request.limit_bytes, limits_of(request, k_first_bound_share));
+  }
   if (!bound.possible || least_peak(flow).bytes > request.limit_bytes) {
     result.proven_infeasible = true;
     return result;
   }
-  AnnealRequest search;
-  search.limit_bytes = request.limit_bytes;
-  search.nodes = request.nodes;
-  search.seed = request.seed;
-  search.start = request.start;
-  search.bound_ns = bound.cost_ns;
-  if (request.time_limit_s > 0) {
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
-    search.time_limit_s = std::max(0.01, request.time_limit_s - spent.count());
-  }
-  if (request.progress) {
-    search.progress = [&](std::int64_t nodes, std::int64_t best_cost_ns) {
-      return request.progress({nodes, best_cost_ns, bound.cost_ns});
-    };
-  }
-  AnnealResult found = anneal(flow, search);
+  AnnealResult found = search(flow, request, timer, bound.cost_ns);
   result.fits = found.fits;
   result.cut = found.cut;
   result.schedule = std::move(found.schedule);
   result.cost_ns = found.cost_ns;
   result.bound_cost_ns = bound.cost_ns;
   result.nodes = found.nodes;
+  if (prove && result.fits && !result.proven_optimal()) {
+    improve_bound(flow, request, timer, result);
+  }
+  if (request.exact && !result.proven_optimal()) solve_rest(flow, request, timer, result);
   return result;
 }
 

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <span>
 #include <utility>
 
+#include "sim/lazy_queue.h"
 #include "sim/prefetch.h"
 
 namespace tidemark {
@@ -31,7 +34,6 @@ struct State {
   std::int32_t pins = 0;       // uses by the current op and its preparations that are still to come
   std::int32_t decision = -1;  // that made this instance
   std::size_t next_use = 0;    // index in Value::uses
-  std::size_t slot = 0;        // index in the list of removable values
   std::int64_t cost_ns = 0;    // of having it back by recomputation, absent inputs included
   Position valid_until = -1;   // the last op for which that works
   double log_cost = 0;
@@ -54,26 +56,53 @@ class PositionSums {
   std::vector<std::int64_t> sums_;
 };
 
+/// Lists of values by value, in one block.
+class ValueLists {
+ public:
+  /// Of each value the recomputable ones that are made from it.
+  explicit ValueLists(const Dataflow& flow) : begin_(flow.values.size() + 1, 0) {
+    const auto each = [&flow](auto visit) {
+      for (std::size_t row = 0; row < flow.values.size(); ++row) {
+        if (!flow.values[row].recomputable) continue;
+        for (const BufferId input : flow.producer_of(BufferId{row}).reads) {
+          visit(input, BufferId{row});
+        }
+      }
+    };
+    each([this](BufferId input, BufferId) { ++begin_[input.index() + 1]; });
+    std::partial_sum(begin_.begin(), begin_.end(), begin_.begin());
+    members_.resize(begin_.back());
+    std::vector<std::size_t> next = begin_;
+    each([&](BufferId input, BufferId made) { members_[next[input.index()]++] = made; });
+  }
+  [[nodiscard]] std::span<const BufferId> operator[](BufferId id) const {
+    return std::span(members_).subspan(begin_[id.index()],
+                                       begin_[id.index() + 1] - begin_[id.index()]);
+  }
+
+ private:
+  std::vector<std::size_t> begin_;
+  std::vector<BufferId> members_;
+};
+
 class Walk {
  public:
   Walk(const Dataflow& flow, const EvictionSettings& settings)
       : flow_(flow),
         settings_(settings),
         states_(flow.values.size()),
-        dependents_(flow.values.size()),
+        dependents_(flow),
         stamps_(flow.values.size(), 0),
+        producer_stamps_(flow.body.size(), 0),
         wanted_for_(flow.values.size(), -1),
         log_bytes_(flow.values.size(), 0),
+        victims_(flow.values.size()),
         queued_ns_(flow.body.size()),
         live_bytes_(flow.persistent_bytes) {
     for (std::size_t row = 0; row < flow.values.size(); ++row) {
       const Value& value = flow.values[row];
       if (value.bytes > 0) log_bytes_[row] = std::log(static_cast<double>(value.bytes));
       if (!value.uses.empty()) states_[row].need = value.uses.front();
-      if (!value.recomputable) continue;
-      for (const BufferId input : flow.producer_of(BufferId{row}).reads) {
-        dependents_[input.index()].push_back(BufferId{row});
-      }
     }
   }
 
@@ -104,6 +133,9 @@ class Walk {
     const BodyOp& op = flow_.body[at(now_)];
     clock_at_.push_back(clock_ns_);
     live_at_.push_back(live_bytes_);
+    // What the last op touched may be offloaded from here on.
+    for (const BufferId id : touched_) victims_.renew(id);
+    touched_.clear();
     find_missing(op);
     for (const BufferId id : op.touches) {
       ++state(id).pins;
@@ -135,7 +167,7 @@ class Walk {
         return;
       }
       wanted_for_[id.index()] = now_;
-      if (std::find(agains_.begin(), agains_.end(), value.producer) != agains_.end()) continue;
+      if (std::exchange(producer_stamps_[at(value.producer)], stamp_) == stamp_) continue;
       agains_.push_back(value.producer);
       for (const BufferId input : flow_.producer_of(id).reads) {
         ++state(input).pins;
@@ -202,11 +234,8 @@ class Walk {
     s.last_touch = now_;
     live_bytes_ += flow_[id].bytes;
     live_at_.back() = std::max(live_at_.back(), live_bytes_);
-    if (flow_[id].movable) {
-      s.slot = removable_.size();
-      removable_.push_back(id);
-    }
     s.dirty = true;
+    victims_.renew(id);
     changed(id);
   }
 
@@ -216,21 +245,18 @@ class Walk {
     live_bytes_ -= flow_[id].bytes;
     if (s.decision >= 0 && !s.used) void_[static_cast<std::size_t>(s.decision)] = true;
     s.decision = -1;
-    if (flow_[id].movable) {
-      removable_[s.slot] = removable_.back();
-      state(removable_[s.slot]).slot = s.slot;
-      removable_.pop_back();
-    }
+    victims_.drop(id);
     changed(id);
   }
 
   void touch(BufferId id) {
     state(id).last_touch = now_;
     state(id).used = true;
+    if (settings_.allow_offload) touched_.push_back(id);
   }
 
   void unpin(BufferId id) {
-    --state(id).pins;
+    if (--state(id).pins == 0) victims_.renew(id);
     refresh(id);
   }
 
@@ -246,12 +272,14 @@ class Walk {
     State& s = state(id);
     const auto& uses = flow_[id].uses;
     Position need = s.next_use < uses.size() ? uses[s.next_use] : k_never;
-    for (const BufferId dependent : dependents_[id.index()]) {
+    for (const BufferId dependent : dependents_[id]) {
       if (gone(dependent)) need = std::min(need, state(dependent).need);
     }
     const bool differs = std::exchange(s.need, need) != need;
     if (s.where == Where::here && need == k_never && s.pins == 0) leave(id, Where::absent);
-    if (differs && gone(id) && flow_[id].recomputable) refresh_inputs(id);
+    if (!differs) return;
+    if (s.where == Where::here) victims_.renew(id);
+    if (gone(id) && flow_[id].recomputable) refresh_inputs(id);
   }
 
   void refresh_inputs(BufferId id) {
@@ -262,22 +290,22 @@ class Walk {
 
   /// The value came or went: the costs of all that is made from it change, through absent ones.
   void changed(BufferId id) {
-    for (const BufferId dependent : dependents_[id.index()]) {
-      if (state(dependent).dirty) continue;
-      state(dependent).dirty = true;
+    for (const BufferId dependent : dependents_[id]) {
+      if (state(dependent).where == Where::here) victims_.renew(dependent);
+      if (std::exchange(state(dependent).dirty, true)) continue;
       if (gone(dependent)) changed(dependent);
     }
   }
 
-  void price(BufferId id) {
+  /// Stops when the cost reaches `enough_ns`; then it is not known, and stays to be computed.
+  void price(BufferId id, std::int64_t enough_ns) {
     State& s = state(id);
-    s.dirty = false;
     s.cost_ns = 0;
     s.valid_until = k_never;
     ++stamp_;
-    std::vector<BufferId> open{id};
-    seen_producers_.clear();
-    while (!open.empty() && s.cost_ns < k_impossible) {
+    std::vector<BufferId>& open = open_;
+    open.assign(1, id);
+    while (!open.empty() && s.cost_ns < enough_ns) {
       const BufferId next = open.back();
       open.pop_back();
       if (std::exchange(stamps_[next.index()], stamp_) == stamp_) continue;
@@ -286,23 +314,21 @@ class Walk {
       if (!value.recomputable) s.cost_ns = k_impossible;
       if (!value.recomputable) break;
       s.valid_until = std::min(s.valid_until, value.valid_until);
+      if (std::exchange(producer_stamps_[at(value.producer)], stamp_) == stamp_) continue;
       const BodyOp& producer = flow_.producer_of(next);
-      const bool counted = std::find(seen_producers_.begin(), seen_producers_.end(),
-                                     value.producer) != seen_producers_.end();
-      if (counted) continue;
-      seen_producers_.push_back(value.producer);
       s.cost_ns += producer.duration_ns;
       for (const BufferId input : producer.reads) {
         if (gone(input)) open.push_back(input);
       }
     }
+    s.dirty = s.cost_ns >= enough_ns && s.cost_ns < k_impossible;
     s.log_cost = std::log(static_cast<double>(s.cost_ns) + 1);
   }
 
   struct Choice {
     BufferId victim;
     bool offload = false;
-    double score = std::numeric_limits<double>::infinity();
+    double score = LazyQueue::k_out;
   };
 
   /// Time that offloading would add: the wait for the copy to the host, the part of the fetch that
@@ -325,21 +351,25 @@ class Walk {
     return at(position) + 1 < clock_at_.size() ? clock_at_[at(position) + 1] : clock_ns_;
   }
 
-  std::int64_t recompute_cost_ns(BufferId id) {
+  /// Exact below `enough_ns`, the cost of the other way out.
+  std::int64_t recompute_cost_ns(BufferId id, std::int64_t enough_ns) {
     State& s = state(id);
     if (!settings_.allow_recompute || !flow_[id].recomputable) return k_impossible;
-    if (s.dirty) price(id);
+    if (s.dirty) price(id, enough_ns);
     return s.need <= s.valid_until ? s.cost_ns : k_impossible;
   }
 
   Choice rate(BufferId id) {
-    const std::int64_t again = recompute_cost_ns(id);
+    Choice choice{.victim = id};
+    const State& s = state(id);
+    if (s.where != Where::here || s.pins > 0 || s.need == k_never) return choice;
+    if (!flow_[id].movable) return choice;
     const std::int64_t moved = offload_cost_ns(id);
-    Choice choice{.victim = id, .offload = moved < again};
+    const std::int64_t again = recompute_cost_ns(id, moved + 1);
+    choice.offload = moved < again;
     if (std::min(again, moved) >= k_impossible) return choice;
-    const double log_cost =
-        choice.offload ? std::log(static_cast<double>(moved) + 1) : state(id).log_cost;
-    const std::int64_t idle = flow_.begin_ns[at(state(id).need)] - flow_.begin_ns[at(now_)];
+    const double log_cost = choice.offload ? std::log(static_cast<double>(moved) + 1) : s.log_cost;
+    const std::int64_t idle = flow_.begin_ns[at(s.need)] - flow_.begin_ns[at(now_)];
     choice.score = settings_.cost_power * log_cost -
                    settings_.bytes_power * log_bytes_[id.index()] -
                    settings_.distance_power * std::log(static_cast<double>(idle) + 1);
@@ -351,19 +381,12 @@ class Walk {
 
   void make_room(std::int64_t bytes) {
     while (live_bytes_ + bytes > settings_.limit_bytes && !stuck_) {
-      Choice best;
-      for (const BufferId id : removable_) {
-        if (state(id).pins > 0) continue;
-        const Choice choice = rate(id);
-        const bool better =
-            choice.score < best.score || (choice.score == best.score && id < best.victim);
-        if (better && std::isfinite(choice.score)) best = choice;
-      }
-      if (!best.victim.valid()) {
+      const BufferId victim = victims_.least([this](BufferId id) { return rate(id).score; });
+      if (!victim.valid()) {
         stuck_ = true;
         return;
       }
-      remove(best);
+      remove(rate(victim));
     }
   }
 
@@ -386,15 +409,17 @@ class Walk {
   const Dataflow& flow_;
   const EvictionSettings& settings_;
   std::vector<State> states_;
-  std::vector<std::vector<BufferId>> dependents_;  // recomputable values made from each value
-  std::vector<std::int64_t> stamps_;
+  ValueLists dependents_;
+  std::vector<std::int64_t> stamps_;           // by value
+  std::vector<std::int64_t> producer_stamps_;  // by position
   std::vector<Position> wanted_for_;  // the op that last asked for the value to be made again
   std::int64_t stamp_ = 0;
   std::vector<double> log_bytes_;
-  std::vector<BufferId> removable_;  // movable values that are here
+  LazyQueue victims_;              // movable values that are here
+  std::vector<BufferId> touched_;  // since the last op began
   std::vector<BufferId> fetches_;
   std::vector<Position> agains_;
-  std::vector<Position> seen_producers_;
+  std::vector<BufferId> open_;
   std::vector<Decision> decisions_;
   std::vector<bool> void_;  // decisions that turned out to be of no use
   PositionSums queued_ns_;  // transfers to come, by the position that needs them

@@ -36,10 +36,15 @@ class FreeBlocks {
   void insert(const Entry& entry) {
     const std::size_t bin = bin_of(entry.size_bytes);
     std::vector<Entry>& entries = bins_[bin];
-    const std::size_t at = count_at_least(entries, entry.size_bytes, entry.address);
-    if (at == entries.size()) {
+    if (entries.size() <= k_short) {
       entries.push_back(entry);
+      std::size_t at = entries.size() - 1;
+      for (; at > 0 && !entries[at - 1].at_least(entry.size_bytes, entry.address); --at) {
+        entries[at] = entries[at - 1];
+      }
+      entries[at] = entry;
     } else {
+      const std::size_t at = count_at_least(entries, entry.size_bytes, entry.address);
       entries.insert(entries.begin() + static_cast<std::ptrdiff_t>(at), entry);
     }
     words_[bin / 64] |= std::uint64_t{1} << bin % 64;

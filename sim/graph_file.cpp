@@ -2,12 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <queue>
-#include <set>
 #include <sstream>
 
 #include "traces/error.h"
@@ -27,6 +28,18 @@ struct Node {
 struct Sketch {
   std::vector<Node> nodes;
   std::vector<std::pair<std::size_t, std::size_t>> edges;
+
+  /// `edges` are those of the forward pass, and reverse[i] is the backward node of forward node i.
+  /// It reads what i made, what i read, and the gradients made by the backward nodes of the readers
+  /// of i.
+  void connect_backward(const std::map<std::size_t, std::size_t>& reverse) {
+    const auto forward_edges = edges;
+    for (const auto& [i, backward] : reverse) edges.emplace_back(i, backward);
+    for (const auto& [from, to] : forward_edges) {
+      edges.emplace_back(from, reverse.at(to));
+      edges.emplace_back(reverse.at(to), reverse.at(from));
+    }
+  }
 };
 
 class Reader {
@@ -183,19 +196,16 @@ class PipeDream {
     const std::size_t count = sketch_.nodes.size();
     std::vector<bool> reads(count, false);
     for (const auto& edge : sketch_.edges) reads[edge.second] = true;
-    const auto forward_edges = sketch_.edges;
+    std::map<std::size_t, std::size_t> reverse;
     for (std::size_t i = 0; i < count; ++i) {
       Node node = sketch_.nodes[i];
       node.name += " backward";
       node.cost_ns = reads[i] ? backward_ns_[i] : 0;
       node.backward = true;
       sketch_.nodes.push_back(std::move(node));
-      sketch_.edges.emplace_back(i, count + i);
+      reverse.emplace(i, count + i);
     }
-    for (const auto& [from, to] : forward_edges) {
-      sketch_.edges.emplace_back(from, count + to);
-      sketch_.edges.emplace_back(count + to, count + from);
-    }
+    sketch_.connect_backward(reverse);
   }
 
   Reader reader_;
@@ -206,50 +216,99 @@ class PipeDream {
   std::vector<std::pair<std::pair<std::string, int>, std::string>> edge_names_;
 };
 
-GraphFile read_json(const std::string& text, const std::string& file) {
-  const Reader reader(file);
-  const Json json = Json::parse(text, nullptr, false);
-  const auto list = [&](const char* key) -> const Json& {
+class Partitioning {
+ public:
+  explicit Partitioning(const std::string& file) : reader_(file) {}
+
+  GraphFile read(const std::string& text) {
+    const Json json = Json::parse(text, nullptr, false);
+    for (const Json& entry : list(json, "nodes")) node(entry);
+    std::size_t edge = 0;
+    for (const Json& entry : list(json, "edges")) {
+      const std::string place = fmt::format("edges[{}]", edge++);
+      sketch_.edges.emplace_back(end(entry, place, "sourceId"), end(entry, place, "destId"));
+    }
+    if (halves_apart()) connect_halves();
+    return reader_.ordered(sketch_);
+  }
+
+ private:
+  const Json& list(const Json& json, const char* key) const {
     if (!json.is_object() || !json.contains(key) || !json[key].is_array()) {
-      reader.fail("file", fmt::format("an object with a list '{}'", key), "none");
+      reader_.fail("file", fmt::format("an object with a list '{}'", key), "none");
     }
     return json[key];
-  };
-  const auto number = [&](const Json& row, const std::string& place, const char* key) {
+  }
+
+  double number(const Json& row, const std::string& place, const char* key) const {
     if (!row.is_object() || !row.contains(key) || !row[key].is_number()) {
-      reader.fail(place, fmt::format("a number '{}'", key), "none");
+      reader_.fail(place, fmt::format("a number '{}'", key), "none");
     }
     return row[key].get<double>();
-  };
-  Sketch sketch;
-  std::map<double, std::size_t> rows;
-  for (const Json& entry : list("nodes")) {
-    const std::string place = fmt::format("nodes[{}]", sketch.nodes.size());
-    if (!rows.emplace(number(entry, place, "id"), sketch.nodes.size()).second) {
-      reader.fail(place, "each id once", "one again");
+  }
+
+  void node(const Json& entry) {
+    const std::string place = fmt::format("nodes[{}]", sketch_.nodes.size());
+    if (!rows_.emplace(number(entry, place, "id"), sketch_.nodes.size()).second) {
+      reader_.fail(place, "each id once", "one again");
     }
     Node node;
     node.name = entry.contains("name") && entry["name"].is_string()
                     ? entry["name"].get<std::string>()
                     : place;
-    node.cost_ns = reader.figure(place, number(entry, place, "fpgaLatency"), 1e6);
-    node.size_bytes = reader.figure(place, number(entry, place, "size"), 1);
+    node.cost_ns = reader_.figure(place, number(entry, place, "fpgaLatency"), 1e6);
+    node.size_bytes = reader_.figure(place, number(entry, place, "size"), 1);
     const Json flag = entry.value("isBackwardNode", Json(false));
     node.backward = (flag.is_boolean() && flag.get<bool>()) || (flag.is_number() && flag != 0);
-    sketch.nodes.push_back(std::move(node));
+    if (entry.contains("colorClass")) {
+      classes_[number(entry, place, "colorClass")][node.backward ? 1 : 0].push_back(
+          sketch_.nodes.size());
+    } else {
+      unclassed_ = true;
+    }
+    sketch_.nodes.push_back(std::move(node));
   }
-  std::size_t edge = 0;
-  for (const Json& entry : list("edges")) {
-    const std::string place = fmt::format("edges[{}]", edge++);
-    const auto row = [&](const char* key) {
-      const auto found = rows.find(number(entry, place, key));
-      if (found == rows.end()) reader.fail(place, fmt::format("a node as '{}'", key), "none");
-      return found->second;
-    };
-    sketch.edges.emplace_back(row("sourceId"), row("destId"));
+
+  std::size_t end(const Json& entry, const std::string& place, const char* key) const {
+    const auto found = rows_.find(number(entry, place, key));
+    if (found == rows_.end()) reader_.fail(place, fmt::format("a node as '{}'", key), "none");
+    return found->second;
   }
-  return reader.ordered(sketch);
-}
+
+  /// Layer graphs say nothing of what the backward pass reads: no edge leads into it, and those
+  /// within it repeat the edges of the forward pass, in the same direction.
+  bool halves_apart() const {
+    const auto backward = [this](std::size_t i) { return sketch_.nodes[i].backward; };
+    bool any = false;
+    for (const Node& node : sketch_.nodes) any = any || node.backward;
+    return any && std::none_of(sketch_.edges.begin(), sketch_.edges.end(), [&](const auto& edge) {
+             return backward(edge.first) != backward(edge.second);
+           });
+  }
+
+  /// A class of colour ties a layer to its backward node; the rest is as for PipeDream.
+  void connect_halves() {
+    std::map<std::size_t, std::size_t> reverse;
+    bool paired = !unclassed_;
+    for (const auto& [color, members] : classes_) {
+      paired = paired && members[0].size() == 1 && members[1].size() == 1;
+      if (paired) reverse.emplace(members[0][0], members[1][0]);
+    }
+    if (!paired) {
+      reader_.fail("edges", "one from a forward to a backward node, or a colorClass for each pair",
+                   "neither");
+    }
+    std::erase_if(sketch_.edges,
+                  [this](const auto& edge) { return sketch_.nodes[edge.first].backward; });
+    sketch_.connect_backward(reverse);
+  }
+
+  Reader reader_;
+  Sketch sketch_;
+  std::map<double, std::size_t> rows_;
+  std::map<double, std::array<std::vector<std::size_t>, 2>> classes_;  // forward, backward
+  bool unclassed_ = false;
+};
 
 }  // namespace
 
@@ -258,7 +317,7 @@ GraphFile graph_from_text(const std::string& text, const std::string& file) {
   if (first == std::string::npos) {
     Reader(file).fail("file", "a graph", "nothing");
   }
-  return text[first] == '{' ? read_json(text, file) : PipeDream(file).read(text);
+  return text[first] == '{' ? Partitioning(file).read(text) : PipeDream(file).read(text);
 }
 
 Dataflow dataflow_of(const GraphFile& file) {

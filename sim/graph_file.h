@@ -19,7 +19,8 @@ struct GraphFile {
 /// is added: the node of K reads K, what K reads, and the nodes of those that read K; its output is
 /// as large as that of K. The time of inputs is that of loading data and counts as 0.
 /// dnn-partitioning JSON: `nodes` with id, fpgaLatency (ms), size, isBackwardNode; `edges` with
-/// sourceId and destId.
+/// sourceId and destId. Where no edge leads from a forward to a backward node (layer graphs), the
+/// backward pass is added as for PipeDream; colorClass tells which node is the backward of which.
 /// Nodes are put into an order in which every node follows what it reads, forward ones first where
 /// the edges allow. Throws InputError: not one of these forms, unknown or repeated nodes, cycles,
 /// negative figures, sums that overflow.

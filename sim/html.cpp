@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "sim/breakdown.h"
 #include "sim/compare.h"
+#include "sim/run_state.h"
 #include "sim/units.h"
 #include "sim/version.h"
 
@@ -21,19 +23,14 @@ struct Band {
   const char* colour;  // Okabe and Ito 2008
 };
 // From the steadiest to the most varying, so that the lower bands do not wobble.
-constexpr Band k_bands[] = {{Category::weight, "#0072B2"},
-                            {Category::optimizer_state, "#009E73"},
-                            {Category::gradient, "#56B4E9"},
-                            {Category::activation, "#E69F00"},
-                            {Category::recomputed_activation, "#B87A00"},
-                            {Category::communication, "#CC79A7"},
-                            {Category::workspace, "#D55E00"},
-                            {Category::temporary, "#F0E442"},
-                            {Category::input, "#999999"},
-                            {Category::allocator_slack, "#BBBBBB"},
-                            {Category::framework, "#777777"},
-                            {Category::profiler, "#555555"},
-                            {Category::unknown, "#DDDDDD"}};
+constexpr Band k_bands[] = {
+    {Category::weight, "#0072B2"},          {Category::optimizer_state, "#009E73"},
+    {Category::kv_cache, "#A0522D"},        {Category::gradient, "#56B4E9"},
+    {Category::activation, "#E69F00"},      {Category::recomputed_activation, "#B87A00"},
+    {Category::communication, "#CC79A7"},   {Category::workspace, "#D55E00"},
+    {Category::temporary, "#F0E442"},       {Category::input, "#999999"},
+    {Category::allocator_slack, "#BBBBBB"}, {Category::framework, "#777777"},
+    {Category::profiler, "#555555"},        {Category::unknown, "#DDDDDD"}};
 
 std::string escaped(const std::string& text) {
   std::string out;
@@ -85,20 +82,73 @@ std::vector<CategoryBytes> columns_of(const Trace& trace, const Timeline& t, std
   return columns;
 }
 
-std::string path_of(const std::vector<CategoryBytes>& columns,
-                    const std::vector<std::int64_t>& floor, Category category, double px_per_byte) {
-  const auto row = static_cast<std::size_t>(category);
-  const auto y = [&](std::int64_t bytes) {
+/// Where the plot is in time and bytes.
+struct Frame {
+  std::int64_t begin_ns = 0;
+  std::int64_t end_ns = 0;
+  double px_per_byte = 0;
+
+  [[nodiscard]] double x(std::int64_t time_ns) const {
+    const auto span = static_cast<double>(std::max<std::int64_t>(end_ns - begin_ns, 1));
+    return std::clamp(static_cast<double>(time_ns - begin_ns) / span, 0.0, 1.0) * k_width_px;
+  }
+  [[nodiscard]] double y(std::int64_t bytes) const {
     return k_height_px - static_cast<double>(bytes) * px_per_byte;
-  };
+  }
+};
+
+std::string path_of(const std::vector<CategoryBytes>& columns,
+                    const std::vector<std::int64_t>& floor, Category category, const Frame& frame) {
+  const auto row = static_cast<std::size_t>(category);
   std::string top;
   std::string bottom;
   for (std::size_t x = 0; x < columns.size(); ++x) {
-    top += fmt::format("{}{} {:.1f}", x == 0 ? "M" : "L", x, y(floor[x] + columns[x][row]));
+    top += fmt::format("{}{} {:.1f}", x == 0 ? "M" : "L", x, frame.y(floor[x] + columns[x][row]));
     const std::size_t back = columns.size() - 1 - x;
-    bottom += fmt::format("L{} {:.1f}", back, y(floor[back]));
+    bottom += fmt::format("L{} {:.1f}", back, frame.y(floor[back]));
   }
   return top + bottom + "Z";
+}
+
+/// Labelled lines at round sizes (powers of two), at most five.
+std::string bytes_axis(const Frame& frame) {
+  const double top = k_height_px / frame.px_per_byte;
+  std::int64_t every = k_granule_bytes;
+  while (static_cast<double>(every) * 5 < top) every *= 2;
+  std::string svg;
+  for (std::int64_t at = every; static_cast<double>(at) < top * 0.97; at += every) {
+    svg += fmt::format(
+        "<line x1=\"0\" x2=\"{0}\" y1=\"{1:.1f}\" y2=\"{1:.1f}\" stroke=\"#000\" "
+        "stroke-opacity=\"0.15\"/><text x=\"4\" y=\"{2:.1f}\" class=\"y\">{3}</text>\n",
+        k_width_px, frame.y(at), frame.y(at) - 2, format_bytes(at));
+  }
+  return svg;
+}
+
+/// A name above each part of the step that is one phase; parts of less than 3 % stay unnamed.
+std::string phase_axis(const Trace& trace, const Timeline& t, const Frame& frame) {
+  std::string svg;
+  const auto part = [&](Phase phase, std::int64_t begin_ns, std::int64_t end_ns) {
+    const double left = frame.x(begin_ns);
+    const double right = frame.x(end_ns);
+    if (right - left < 0.03 * k_width_px) return;
+    svg += fmt::format(
+        "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"0\" y2=\"{1}\" stroke=\"#000\" "
+        "stroke-opacity=\"0.3\"/><text x=\"{2:.1f}\" y=\"12\" class=\"phase\">{3}</text>\n",
+        left, k_height_px, left + 4, to_string(phase));
+  };
+  std::optional<Phase> now;
+  std::int64_t since_ns = frame.begin_ns;
+  for (const OpSpan& span : t.spans) {
+    const Op& op = trace[span.op];
+    const bool shown = span.begin_ns >= frame.begin_ns && span.begin_ns < frame.end_ns;
+    if (!shown || op.stream.value > 0 || op.phase == Phase::other || now == op.phase) continue;
+    if (now) part(*now, since_ns, span.begin_ns);
+    now = op.phase;
+    since_ns = span.begin_ns;
+  }
+  if (now) part(*now, since_ns, frame.end_ns);
+  return svg;
 }
 
 std::string plot(const Trace& trace, const Timeline& t) {
@@ -108,7 +158,7 @@ std::string plot(const Trace& trace, const Timeline& t) {
   const std::vector<CategoryBytes> columns = columns_of(trace, t, begin_ns, end_ns);
   const std::int64_t budget = trace.plan.budget_bytes;
   const std::int64_t top = std::max({t.peak.bytes, budget, std::int64_t{1}});
-  const double px_per_byte = 0.95 * k_height_px / static_cast<double>(top);
+  const Frame frame{begin_ns, end_ns, 0.88 * k_height_px / static_cast<double>(top)};
   std::string svg = fmt::format(
       "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"bytes by category "
       "over one step\">\n",
@@ -121,17 +171,18 @@ std::string plot(const Trace& trace, const Timeline& t) {
     svg += fmt::format(
         "<path d=\"{}\" fill=\"{}\" stroke=\"#222\" "
         "stroke-width=\"0.4\"><title>{}</title></path>\n",
-        path_of(columns, floor, band.category, px_per_byte), band.colour, to_string(band.category));
+        path_of(columns, floor, band.category, frame), band.colour, to_string(band.category));
     for (std::size_t x = 0; x < columns.size(); ++x) floor[x] += columns[x][row];
   }
   const auto line = [&](std::int64_t bytes, const char* colour, const std::string& label) {
-    const double y = k_height_px - static_cast<double>(bytes) * px_per_byte;
+    const double y = frame.y(bytes);
     svg += fmt::format(
         "<line x1=\"0\" x2=\"{0}\" y1=\"{1:.1f}\" y2=\"{1:.1f}\" stroke=\"{2}\" "
         "stroke-dasharray=\"6 4\"/>"
         "<text x=\"{3}\" y=\"{4:.1f}\" text-anchor=\"end\">{5}</text>\n",
         k_width_px, y, colour, k_width_px - 4, y - 4, label);
   };
+  svg += bytes_axis(frame) + phase_axis(trace, t, frame);
   line(t.peak.bytes, "#222", "peak " + format_bytes(t.peak.bytes));
   if (budget > 0) line(budget, "#c00", "budget " + format_bytes(budget));
   return svg +
@@ -194,22 +245,34 @@ std::string plan_table(const Trace& trace) {
 
 std::string summary(const Trace& trace, const Timeline& t) {
   const RunFigures f = figures_of(trace);
-  std::string out = "<table>\n" + row("peak of one steady step", format_bytes(t.peak.bytes)) +
-                    row("peak of the run", format_bytes(t.run_peak.bytes));
+  std::string out =
+      "<table>\n" +
+      row("peak " + peak_scope(trace, t), f.has_peak ? format_bytes(t.peak.bytes) : "") +
+      row("peak of the run", format_bytes(t.run_peak.bytes));
   if (f.reserved_bytes > 0) out += row("reserved on the device", format_bytes(f.reserved_bytes));
   if (f.host_peak_bytes > 0) out += row("host memory", format_bytes(f.host_peak_bytes));
-  if (f.step_ns > 0) out += row("time of a step", format_ns(f.step_ns));
-  if (f.steps > 0)
+  if (f.step_ns > 0) out += row("time of a step, " + step_origin(f), format_ns(f.step_ns));
+  if (f.has_loss)
     out += row("loss, first and last step",
                fmt::format("{:.4f} &rarr; {:.4f}", f.first_loss, f.last_loss));
   return out + "</table>\n";
+}
+
+/// What casts doubt on the page, before anything else.
+std::string banner(const Trace& trace) {
+  std::string out;
+  for (const std::string& text : {warning_line(trace), load_warning(figures_of(trace))}) {
+    if (!text.empty()) out += fmt::format("<p class=\"warning\">{}</p>\n", escaped(text));
+  }
+  return out;
 }
 
 constexpr const char* k_style = R"(<style>
 body{font:15px/1.45 system-ui,sans-serif;max-width:920px;margin:2em auto;padding:0 1em;
      color:#222;background:#fff}
 svg{width:100%;height:auto;background:#fafafa;border:1px solid #ccc}
-svg text{font:12px sans-serif}
+svg text{font:12px sans-serif}svg text.y,svg text.phase{fill:#444;font-size:11px}
+.warning{background:#fde3e0;border-left:4px solid #c00;padding:.4em .8em}
 table{border-collapse:collapse;margin:.5em 0}
 td{padding:.15em .9em .15em 0;border-bottom:1px solid #eee}
 .n{text-align:right;font-variant-numeric:tabular-nums}
@@ -227,9 +290,8 @@ std::string html_page(const Trace& trace) {
   return fmt::format(
              "<!doctype html>\n<html lang=\"en\"><head><meta "
              "charset=\"utf-8\"><title>{0}</title>\n{1}</head>"
-             "<body>\n<h1>{0}</h1>\n<p>{2} trace, level {3}{4}.</p>\n",
-             escaped(title), k_style, to_string(trace.meta.kind), trace.meta.level,
-             trace.meta.backend.empty() ? "" : ", backend " + escaped(trace.meta.backend)) +
+             "<body>\n<h1>{0}</h1>\n<p>{2}.</p>\n{3}",
+             escaped(title), k_style, escaped(state_line(trace)), banner(trace)) +
          plot(trace, t) + summary(trace, t) + category_table(trace, t) + holder_table(trace, t) +
          plan_table(trace) + fmt::format("<p class=\"axis\">{}</p>\n</body></html>\n", k_tool);
 }

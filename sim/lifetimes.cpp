@@ -96,6 +96,7 @@ Program with_lifetimes(const Trace& trace, const Schedule& schedule) {
   program.init = walk.section(schedule.init);
   for (BufferId id : schedule.persistent) walk.begin(program.init, id);
   program.body = walk.section(schedule.body);
+  program.eval = walk.section(schedule.eval);
   program.final = walk.section(schedule.final);
   for (auto id = schedule.persistent.rbegin(); id != schedule.persistent.rend(); ++id) {
     program.final.push_back(line(InstructionKind::free, *id));
@@ -106,6 +107,7 @@ Program with_lifetimes(const Trace& trace, const Schedule& schedule) {
 void assign_versions(Trace& trace, const Schedule& schedule) {
   number_section(trace, schedule.init);
   number_section(trace, schedule.body);
+  number_section(trace, schedule.eval);
   number_section(trace, schedule.final);
 }
 

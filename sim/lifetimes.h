@@ -14,6 +14,7 @@ namespace tidemark {
 struct Schedule {
   std::vector<OpId> init;
   std::vector<OpId> body;
+  std::vector<OpId> eval{};
   std::vector<OpId> final;
   std::vector<BufferId> persistent;
 };

@@ -5,14 +5,18 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 
 #include "sim/exit_code.h"
 #include "sim/manual.h"
 #include "sim/verbs.h"
 #include "sim/version.h"
 #include "traces/error.h"
+#include "traces/file.h"
 
 namespace tidemark {
 
@@ -24,23 +28,29 @@ std::string output_name(const std::string& input, const std::string& what) {
   return stem + "." + what + ".tmk";
 }
 
-std::string state_line(const Trace& trace) {
-  static constexpr const char* k_levels[] = {"memory events", "dataflow and times", "executable"};
-  const int level = std::clamp(trace.meta.level, 0, 2);
-  std::string out =
-      fmt::format("{}, level {} ({})", to_string(trace.meta.kind), level, k_levels[level]);
-  if (!trace.meta.backend.empty()) out += ", backend " + trace.meta.backend;
-  if (!trace.meta.allocator.empty()) out += ", allocator " + trace.meta.allocator;
-  const Health& h = trace.health;
-  const bool whole = h.dropped_events + h.unmatched_frees + h.damaged_blocks + h.skipped_blocks +
-                         h.truncated_bytes ==
-                     0;
-  if (whole && h.complete) return out + ", complete";
-  return out + fmt::format(
-                   ", NOT COMPLETE: {} events dropped, {} frees unmatched, {} blocks damaged, "
-                   "{} unknown, {} bytes cut off",
-                   h.dropped_events, h.unmatched_frees, h.damaged_blocks, h.skipped_blocks,
-                   h.truncated_bytes);
+namespace {
+
+template <class T>
+CLI::Validator number_check(const std::string& expected) {
+  const auto check = [expected](const std::string& text) -> std::string {
+    T value{};
+    const char* end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, value);
+    const bool good =
+        error == std::errc{} && rest == end && value > 0 && value <= std::numeric_limits<T>::max();
+    return good ? "" : fmt::format("expected {}, found '{}'", expected, text);
+  };
+  return CLI::Validator(check, "");
+}
+
+}  // namespace
+
+CLI::Validator whole_number() {
+  return number_check<std::int64_t>("a whole number from 1");
+}
+
+CLI::Validator above_zero() {
+  return number_check<double>("a number above 0");
 }
 
 namespace {
@@ -59,6 +69,9 @@ constexpr const char* k_jobs =
 tidemark --help lists all verbs, tidemark VERB --help explains one.
 )";
 
+/// `tidemark help plan` is `tidemark plan --help`.
+int run_help(char** argv);
+
 /// Replaces this process by the program `name` that lies beside it.
 int start_neighbour(const std::string& name, char** argv) {
   std::error_code error;
@@ -70,12 +83,31 @@ int start_neighbour(const std::string& name, char** argv) {
   return k_exit_bad_input;
 }
 
+/// The first flag that neither `app` nor its verb knows; a user must hear of it before anything
+/// that is missing.
+std::optional<std::string> unknown_flag(const CLI::App& app, const CLI::App* verb, int argc,
+                                        char** argv) {
+  for (int i = 1; i < argc && std::strcmp(argv[i], "--") != 0; ++i) {
+    const std::string word = argv[i];
+    const bool is_long = word.starts_with("--");
+    if (!word.starts_with('-') || word.size() < 2 || (!is_long && std::isalpha(word[1]) == 0)) {
+      continue;
+    }
+    const std::string name = is_long ? word.substr(0, word.find('=')) : word.substr(0, 2);
+    const bool known = app.get_option_no_throw(name) != nullptr ||
+                       (verb != nullptr && verb->get_option_no_throw(name) != nullptr);
+    if (!known) return word;
+  }
+  return std::nullopt;
+}
+
 int run(int argc, char** argv) {
-  if (argc < 2) {
+  const std::string verb = argc < 2 ? "help" : argv[1];
+  if (verb == "help") {
+    if (argc > 2) return run_help(argv);
     fmt::print("{}", k_jobs);
     return k_exit_done;
   }
-  const std::string verb = argv[1];
   if (verb == "profile" || verb == "view") return start_neighbour("tidemark-" + verb, argv + 1);
   int exit_code = k_exit_done;
   CLI::App app("tidemark: where the memory of a training run goes, and what-if", "tidemark");
@@ -106,10 +138,24 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
+    const auto found = std::find_if(verbs.begin(), verbs.end(), named);
+    const CLI::App* known = found == verbs.end() ? nullptr : *found;
+    if (const std::optional<std::string> flag = unknown_flag(app, known, argc, argv)) {
+      fmt::print(stderr, "tidemark: unknown flag '{0}'; see tidemark{1} --help\n", *flag,
+                 known == nullptr ? "" : " " + verb);
+      return k_exit_bad_input;
+    }
     fmt::print(stderr, "tidemark: {}; see tidemark --help\n", e.what());
     return k_exit_bad_input;
   }
   return exit_code;
+}
+
+int run_help(char** argv) {
+  std::string verb = argv[2];
+  std::string flag = "--help";
+  char* words[] = {argv[0], verb.data(), flag.data(), nullptr};
+  return run(3, words);
 }
 
 }  // namespace
@@ -117,11 +163,17 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return tidemark::run(argc, argv);
+    const int exit_code = tidemark::run(argc, argv);
+    tidemark::flush_stdout();
+    return exit_code;
   } catch (const tidemark::InputError& e) {
     fmt::print(stderr, "tidemark: {}\n", e.what());
     return tidemark::k_exit_bad_input;
   } catch (const std::exception& e) {
+    if (std::ferror(stdout) != 0) {  // what print reports is no bug of ours
+      fmt::print(stderr, "tidemark: stdout: cannot be written: {}\n", e.what());
+      return tidemark::k_exit_bad_input;
+    }
     fmt::print(stderr, "tidemark: own bug: {}\n", e.what());
     return tidemark::k_exit_own_bug;
   }

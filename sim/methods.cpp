@@ -1,5 +1,8 @@
 #include "sim/methods.h"
 
+#include "sim/baselines.h"
+#include "sim/milp.h"
+
 namespace tidemark {
 EvictionSettings settings_of(const SearchRequest& request) {
   EvictionSettings settings;
@@ -33,6 +36,27 @@ std::vector<EvictionSettings> eviction_sweep(const EvictionSettings& start) {
     if (!start.allow_offload) break;
   }
   return sweep;
+}
+
+const std::vector<SearchMethod>& search_methods() {
+  static const std::vector<SearchMethod> methods = [] {
+    std::vector<SearchMethod> all{
+        {"auto", "the best of all, recompute and offload together"},
+        {"keep-all", "no decisions: only the placement"},
+        {"greedy", "recompute: offline eviction with exact next use, swept over its weights"},
+        {"offload", "the same eviction with copies to the host as the only way out"},
+        {"joint", "the same eviction with both ways out"},
+        {"anneal", "recompute: local search over schedules, started by greedy"},
+        {"exact",
+         milp_available()
+             ? "recompute: anneal, then a mixed-integer program for the proof; larger ones with "
+               "--time-limit"
+             : "off: this build has no solver (CBC)"},
+    };
+    for (const Baseline& baseline : baselines()) all.push_back({baseline.name, baseline.about});
+    return all;
+  }();
+  return methods;
 }
 
 }  // namespace tidemark

@@ -2,8 +2,11 @@
 // was built. All callers go on without it.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -31,6 +34,37 @@ struct Milp {
   }
 };
 
+/// Costs as the solver likes them, around 1, and back again without promising too much.
+class CostScale {
+ public:
+  /// Takes a cost into account that may be a part of the objective.
+  void add(std::int64_t cost_ns) {
+    scale_ns_ = std::max(scale_ns_, static_cast<double>(cost_ns));
+    unit_ns_ = std::gcd(unit_ns_, cost_ns);
+  }
+  [[nodiscard]] double scaled(std::int64_t cost_ns) const {
+    return static_cast<double>(cost_ns) / scale_ns_;
+  }
+  /// A bound on the objective as a bound on the cost: rounded up to what costs can add up to, but
+  /// for the solver's tolerance.
+  [[nodiscard]] std::int64_t cost_ns(double objective) const {
+    const double slack = 1e-7 * std::max(1.0, objective) * scale_ns_;
+    return static_cast<std::int64_t>(std::ceil((objective * scale_ns_ - slack) / unit_ns() - 1e-9) *
+                                     unit_ns());
+  }
+  /// Objective from which on a solution costs `cost_ns` or more.
+  [[nodiscard]] double cutoff(std::int64_t cost_ns) const {
+    return (static_cast<double>(cost_ns) - 0.5 * unit_ns()) / scale_ns_;
+  }
+
+ private:
+  [[nodiscard]] double unit_ns() const {
+    return static_cast<double>(std::max<std::int64_t>(unit_ns_, 1));
+  }
+  double scale_ns_ = 1;
+  std::int64_t unit_ns_ = 0;  // all costs are multiples of it
+};
+
 struct MilpLimits {
   double seconds = 0;      // 0 = none
   std::int64_t nodes = 0;  // of the solver's tree; 0 = none. The answer is a function of these.
@@ -38,11 +72,12 @@ struct MilpLimits {
 };
 
 struct MilpAnswer {
-  bool ran = false;                  // false: no solver
-  bool finished = false;             // the tree was searched to its end
-  bool infeasible = false;           // finished, and nothing below the cutoff exists
-  double bound = -Milp::k_infinity;  // no solution has less, as far as below the cutoff
-  std::vector<double> columns{};     // the best solution; empty = none was found
+  bool ran = false;                     // false: no solver
+  bool finished = false;                // the tree was searched to its end
+  bool infeasible = false;              // finished, and nothing below the cutoff exists
+  double bound = -Milp::k_infinity;     // no solution has less, as far as below the cutoff
+  std::vector<double> columns{};        // the best solution; empty = none was found
+  std::vector<double> reduced_costs{};  // of a problem without integer columns, when finished
 };
 
 [[nodiscard]] bool milp_available();

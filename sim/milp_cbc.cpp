@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
 
 #include "sim/milp.h"
 
@@ -49,6 +50,29 @@ void load(Cbc_Model* model, const Milp& problem) {
   }
 }
 
+void read_solved(Cbc_Model* model, const MilpLimits& limits, MilpAnswer& answer) {
+  const bool impossible = Cbc_isProvenInfeasible(model) != 0;
+  answer.finished = impossible || Cbc_isProvenOptimal(model) != 0;
+  answer.infeasible = impossible;
+  answer.bound = impossible ? limits.cutoff : Cbc_getBestPossibleObjValue(model);
+  const double* best = Cbc_bestSolution(model);
+  if (best == nullptr || impossible) return;
+  answer.columns.assign(best, best + Cbc_getNumCols(model));
+}
+
+/// Without integer columns CBC stops after its first linear program.
+void read_relaxed(Cbc_Model* model, MilpAnswer& answer) {
+  answer.infeasible = Cbc_isInitialSolveProvenPrimalInfeasible(model) != 0;
+  answer.finished = answer.infeasible || Cbc_isInitialSolveProvenOptimal(model) != 0;
+  if (answer.infeasible || !answer.finished) return;
+  answer.bound = Cbc_getObjValue(model);
+  const int count = Cbc_getNumCols(model);
+  const double* columns = Cbc_getColSolution(model);
+  const double* reduced = Cbc_getReducedCost(model);
+  answer.columns.assign(columns, columns + count);
+  answer.reduced_costs.assign(reduced, reduced + count);
+}
+
 }  // namespace
 
 bool milp_available() {
@@ -56,6 +80,8 @@ bool milp_available() {
 }
 
 MilpAnswer solve(const Milp& problem, const MilpLimits& limits) {
+  static std::mutex one_at_a_time;  // CBC's driver keeps state between calls
+  const std::lock_guard lock(one_at_a_time);
   MilpAnswer answer;
   answer.ran = true;
   if (problem.columns.empty()) return answer;
@@ -73,14 +99,9 @@ MilpAnswer solve(const Milp& problem, const MilpLimits& limits) {
   Cbc_setAllowableGap(model.get(), 0);
   if (limits.cutoff < Milp::k_infinity) Cbc_setCutoff(model.get(), limits.cutoff);
   Cbc_solve(model.get());
-  const bool impossible = Cbc_isProvenInfeasible(model.get()) != 0;
-  answer.finished = impossible || Cbc_isProvenOptimal(model.get()) != 0;
-  answer.infeasible = impossible;
-  answer.bound = impossible ? limits.cutoff : Cbc_getBestPossibleObjValue(model.get());
-  const double* best = Cbc_bestSolution(model.get());
-  if (best != nullptr && !impossible) {
-    answer.columns.assign(best, best + problem.columns.size());
-  }
+  const bool relaxed = std::none_of(problem.columns.begin(), problem.columns.end(),
+                                    [](const Milp::Column& column) { return column.integer; });
+  relaxed ? read_relaxed(model.get(), answer) : read_solved(model.get(), limits, answer);
   return answer;
 }
 

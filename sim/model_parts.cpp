@@ -1,5 +1,7 @@
 #include "sim/model_parts.h"
 
+#include "sim/op_table.h"
+
 namespace tidemark {
 
 BufferId add_loss(ProgramBuilder& p, const Loss& l) {
@@ -9,6 +11,7 @@ BufferId add_loss(ProgramBuilder& p, const Loss& l) {
   p.run(OpKind::softmax_cross_entropy_forward, "loss.forward",
         {{"logits", l.logits}, {"target", l.target}, {"loss", loss}, {"log_sum_exp", lse}});
   p.run(OpKind::report_loss, "loss.report", {{"loss", loss}});
+  if (!p.trains()) return l.logits;
   p.at(l.layer, Phase::backward);
   p.run(OpKind::softmax_cross_entropy_backward, "loss.backward",
         {{"logits", l.logits}, {"target", l.target}, {"log_sum_exp", lse}},
@@ -16,17 +19,15 @@ BufferId add_loss(ProgramBuilder& p, const Loss& l) {
   return l.logits;
 }
 
-Linear make_linear(ProgramBuilder& p, const std::string& name, const Shape& x_shape,
+Linear make_linear(ProgramBuilder& p, const std::string& name, std::int64_t inputs,
                    std::int64_t outputs, double deviation) {
   Linear l{.layer = p.layer(name, "linear"),
            .name = name,
            .w = {},
            .b = {},
-           .x_shape = x_shape,
-           .y_shape = x_shape,
+           .outputs = outputs,
            .x = {}};
-  l.y_shape.back() = outputs;
-  l.w = p.parameter(l.layer, name + ".w", {outputs, x_shape.back()}, deviation, 0);
+  l.w = p.parameter(l.layer, name + ".w", {outputs, inputs}, deviation, 0);
   l.b = p.parameter(l.layer, name + ".b", {outputs}, 0, 0);
   return l;
 }
@@ -45,54 +46,67 @@ ActivationOps ops_of(Activation activation) {
   return {OpKind::gelu_forward, OpKind::gelu_backward, "x"};
 }
 
+ActivationLayer make_activation(ProgramBuilder& p, const std::string& name, Activation activation) {
+  return {p.layer(name, std::string(to_string(activation))), name, ops_of(activation), {}, {}};
+}
+
 double gradient_scale(const RunConfig& config) {
   return 1.0 / static_cast<double>(config.accumulation);
 }
 
-Dropout make_dropout(ProgramBuilder& p, const std::string& name, double probability,
-                     const Shape& shape) {
+Dropout make_dropout(ProgramBuilder& p, const std::string& name, double probability) {
   Dropout d;
   if (probability > 0) d.layer = p.layer(name, "dropout");
   d.name = name;
   d.probability = probability;
-  d.shape = shape;
   return d;
 }
 
-std::vector<Attribute> Dropout::attributes(const ProgramBuilder& p) const {
+std::vector<Attribute> dropout_attributes(const ProgramBuilder& p, double probability,
+                                          std::int64_t key) {
   return {real("probability", probability), integer("seed", p.seed()), integer("key", key),
           per_step("step", 0, 1)};
 }
 
 BufferId Dropout::forward(ProgramBuilder& p, BufferId x) {
-  if (probability == 0) return x;
+  if (probability == 0 || !p.trains()) return x;
   key = p.random_key();
   p.at(layer, Phase::forward);
-  const BufferId y = p.value(name + ".y", Category::activation, shape);
-  p.run(OpKind::dropout_forward, name + ".forward", {{"x", x}, {"y", y}}, attributes(p));
+  const BufferId y = p.value(name + ".y", Category::activation, p.shape_of(x));
+  p.run(OpKind::dropout_forward, name + ".forward", {{"x", x}, {"y", y}},
+        dropout_attributes(p, probability, key));
   return y;
 }
 
 BufferId Dropout::backward(ProgramBuilder& p, BufferId dy) const {
   if (probability == 0) return dy;
   p.at(layer, Phase::backward);
-  const BufferId dx = p.value(name + ".dx", Category::temporary, shape);
-  p.run(OpKind::dropout_backward, name + ".backward", {{"dy", dy}, {"dx", dx}}, attributes(p));
+  const BufferId dx = p.value(name + ".dx", Category::temporary, p.shape_of(dy));
+  p.run(OpKind::dropout_backward, name + ".backward", {{"dy", dy}, {"dx", dx}},
+        dropout_attributes(p, probability, key));
   return dx;
 }
 
 Batch load_batch(ProgramBuilder& p, LayerId layer, const RunConfig& config,
                  std::int32_t micro_batch, const Shape& x_shape) {
-  const bool text = config.model.family == ModelFamily::gpt2;
-  const Shape target_shape = text ? x_shape : Shape{x_shape.front()};
+  const bool of_tokens = config.model.family == ModelFamily::gpt2;
+  const Shape target_shape = of_tokens ? x_shape : Shape{x_shape.front()};
   p.at(layer, Phase::forward);
   Batch b;
-  b.x = p.value(text ? "input.tokens" : "input.x", Category::input, x_shape,
-                text ? DType::i32 : config.dtype);
+  b.x = p.value(of_tokens ? "input.tokens" : "input.x", Category::input, x_shape,
+                of_tokens ? DType::i32 : config.dtype);
   b.target = p.value("input.target", Category::input, target_shape, DType::i32);
   p.run(OpKind::load_batch, "input.load", {{"x", b.x}, {"target", b.target}},
-        {per_step("cursor", micro_batch * x_shape.front(), config.batch)});
+        {per_step("cursor", micro_batch * x_shape.front(), p.trains() ? config.batch : 0),
+         text("part", p.trains() ? k_training_part : k_held_out_part)});
   return b;
+}
+
+void begin_eval(ProgramBuilder& p, std::int32_t micro_batch) {
+  p.begin({.section = Pass::Section::eval,
+           .forward = Phase::eval,
+           .micro_batch = micro_batch,
+           .ending = micro_batch > 0 ? "@eval" + std::to_string(micro_batch) : "@eval"});
 }
 
 }  // namespace tidemark

@@ -23,8 +23,8 @@ struct Loss {
   double scale = 1;  // of the gradients: 1 / micro-batches
 };
 
-/// Forward and backward of softmax cross entropy; returns the gradient of the logits, which takes
-/// the place of the logits.
+/// Forward and, in a pass that trains, backward of softmax cross entropy; returns the logits, whose
+/// place the gradient takes.
 BufferId add_loss(ProgramBuilder& p, const Loss& l);
 
 /// y = x w^T + b with w [outputs, inputs]; its two backward ops share the names and shapes.
@@ -32,12 +32,14 @@ struct Linear {
   LayerId layer;
   std::string name;
   Parameter w, b;
-  Shape x_shape, y_shape;
+  std::int64_t outputs = 0;
   BufferId x;
 
   BufferId forward(ProgramBuilder& p, BufferId input) {
     x = input;
     p.at(layer, Phase::forward);
+    Shape y_shape = p.shape_of(x);
+    y_shape.back() = outputs;
     const BufferId y = p.value(name + ".y", Category::activation, y_shape);
     p.run(OpKind::linear_forward, name + ".forward",
           {{"x", x}, {"w", w.weight}, {"b", b.weight}, {"y", y}});
@@ -52,7 +54,7 @@ struct Linear {
 
   BufferId backward_data(ProgramBuilder& p, BufferId dy) const {
     p.at(layer, Phase::backward);
-    const BufferId dx = p.value(name + ".dx", Category::temporary, x_shape);
+    const BufferId dx = p.value(name + ".dx", Category::temporary, p.shape_of(x));
     p.run(OpKind::linear_backward_data, name + ".backward_data",
           {{"dy", dy}, {"w", w.weight}, {"dx", dx}});
     return dx;
@@ -64,7 +66,7 @@ struct Linear {
   }
 };
 
-Linear make_linear(ProgramBuilder& p, const std::string& name, const Shape& x_shape,
+Linear make_linear(ProgramBuilder& p, const std::string& name, std::int64_t inputs,
                    std::int64_t outputs, double deviation);
 
 struct ActivationOps {
@@ -79,50 +81,81 @@ struct ActivationLayer {
   LayerId layer;
   std::string name;
   ActivationOps ops;
-  Shape shape;
   BufferId x, y;
 
   BufferId forward(ProgramBuilder& p, BufferId input) {
     x = input;
     p.at(layer, Phase::forward);
-    y = p.value(name + ".y", Category::activation, shape);
+    y = p.value(name + ".y", Category::activation, p.shape_of(x));
     p.run(ops.forward, name + ".forward", {{"x", x}, {"y", y}});
     return y;
   }
 
   BufferId backward(ProgramBuilder& p, BufferId dy) const {
     p.at(layer, Phase::backward);
-    const BufferId dx = p.value(name + ".dx", Category::temporary, shape);
+    const BufferId dx = p.value(name + ".dx", Category::temporary, p.shape_of(x));
     const BufferId saved = ops.saved[0] == 'x' ? x : y;
     p.run(ops.backward, name + ".backward", {{"dy", dy}, {ops.saved, saved}, {"dx", dx}});
     return dx;
   }
 };
 
-/// Nothing when the probability is 0.
+ActivationLayer make_activation(ProgramBuilder& p, const std::string& name, Activation activation);
+
+/// The mask of a dropout: a function of the run's seed, `key`, the step and the element.
+[[nodiscard]] std::vector<Attribute> dropout_attributes(const ProgramBuilder& p, double probability,
+                                                        std::int64_t key);
+
+/// Nothing when the probability is 0, and in a pass that does not train.
 struct Dropout {
   LayerId layer;
   std::string name;
   double probability = 0;
-  Shape shape;
   std::int64_t key = 0;
 
   BufferId forward(ProgramBuilder& p, BufferId x);
   BufferId backward(ProgramBuilder& p, BufferId dy) const;
-
- private:
-  [[nodiscard]] std::vector<Attribute> attributes(const ProgramBuilder& p) const;
 };
 
-Dropout make_dropout(ProgramBuilder& p, const std::string& name, double probability,
-                     const Shape& shape);
+Dropout make_dropout(ProgramBuilder& p, const std::string& name, double probability);
 
-/// The samples of one micro-batch.
+/// The samples of one micro-batch: of the part of the data that is trained on, or in a pass that
+/// does not train of what is held out.
 struct Batch {
   BufferId x;
   BufferId target;
 };
 Batch load_batch(ProgramBuilder& p, LayerId layer, const RunConfig& config,
                  std::int32_t micro_batch, const Shape& x_shape);
+
+/// Begins the evaluation of a micro-batch; names end in "@eval", "@eval1", ...
+void begin_eval(ProgramBuilder& p, std::int32_t micro_batch);
+
+/// The ends of a model. A micro-batch has `x_shape`, and as many `rows` of logits.
+struct Ends {
+  LayerId input;
+  LayerId loss;
+  Shape x_shape;
+  std::int64_t rows = 0;
+};
+
+/// All passes of a training run: of each micro-batch logits = forward(x), the loss and
+/// backward(gradient of the logits, x); and, in section eval, forward and loss alone.
+template <class Forward, class Backward>
+void write_passes(ProgramBuilder& p, const RunConfig& config, const Ends& ends, Forward forward,
+                  Backward backward) {
+  const auto micro_batches = static_cast<std::int32_t>(config.accumulation);
+  for (std::int32_t micro = 0; micro < micro_batches; ++micro) {
+    p.micro_batch(micro);
+    const Batch batch = load_batch(p, ends.input, config, micro, ends.x_shape);
+    const Loss loss{ends.loss, forward(batch.x), batch.target, ends.rows, gradient_scale(config)};
+    backward(add_loss(p, loss), batch.x);
+  }
+  for (std::int32_t micro = 0; config.eval_every > 0 && micro < micro_batches; ++micro) {
+    begin_eval(p, micro);
+    const Batch batch = load_batch(p, ends.input, config, micro, ends.x_shape);
+    add_loss(p, {ends.loss, forward(batch.x), batch.target, ends.rows, 1});
+  }
+}
 
 }  // namespace tidemark

@@ -1,5 +1,7 @@
 #include "sim/op_shapes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -60,14 +62,22 @@ Trouble same_elements(const Trace& trace, const Op& op, const std::array<const c
   return {};
 }
 
+/// Rows [position, position + rows) of step 0 are rows of `role`, whose last dimension is the
+/// channels and the one before it the rows.
+Trouble want_room(const Trace& trace, const Op& op, std::string_view role, std::int64_t rows) {
+  const std::vector<std::int64_t>& shape = buffer_of(trace, op, role).shape;
+  const std::int64_t room = shape.size() < 2 ? 1 : shape[shape.size() - 2];
+  const std::int64_t position = integer_at(op, "position", 0);
+  if (position < 0) return "attribute position must not be negative";
+  if (rows <= room && position <= room - rows) return {};
+  return trouble(trace, op, role, fmt::format("at least {} rows from {} on", rows, position));
+}
+
 Trouble embedding_shape(const Trace& trace, const Op& op, std::string_view grid,
                         std::string_view table, std::string_view positions) {
   const Buffer& tokens = buffer_of(trace, op, "tokens");
   const std::int64_t channels = column_count(buffer_of(trace, op, table));
-  if (column_count(tokens) > row_count(buffer_of(trace, op, positions))) {
-    return trouble(trace, op, positions,
-                   "at least " + std::to_string(column_count(tokens)) + " rows");
-  }
+  if (Trouble t = want_room(trace, op, positions, column_count(tokens)); !t.empty()) return t;
   return first_of(
       {want_matrix(trace, op, grid, element_count(tokens), channels),
        want_matrix(trace, op, positions, row_count(buffer_of(trace, op, positions)), channels)});
@@ -165,6 +175,12 @@ Trouble any(const Trace&, const Op&) {
   return {};
 }
 
+Trouble load_batch(const Trace&, const Op& op) {
+  const Attribute* part = find_attribute(op, "part");
+  if (part == nullptr || part->text == k_training_part || part->text == k_held_out_part) return {};
+  return fmt::format("attribute part is '{}', expected {} or {}", part->text, k_training_part,
+                     k_held_out_part);
+}
 Trouble unary(const Trace& trace, const Op& op) {
   return same_elements(trace, op, std::array{"x", "y"});
 }
@@ -229,13 +245,17 @@ Trouble layer_norm(const Trace& trace, const Op& op) {
   return first_of({want_elements(trace, op, "mean", row_count(x)),
                    want_elements(trace, op, "inverse_deviation", row_count(x))});
 }
-/// qkv [B, T, 3C], and heads divide C.
+/// qkv [B, T, 3C], heads divide C, and a probability of dropout is one.
 Trouble want_heads(const Trace& trace, const Op& op, const Buffer& qkv) {
   const std::int64_t heads = integer_at(op, "heads", 0);
   if (qkv.shape.size() != 3 || qkv.shape[2] % 3 != 0) {
     return trouble(trace, op, "qkv", "[B, T, 3C]");
   }
   if (heads <= 0 || qkv.shape[2] / 3 % heads != 0) return "attribute heads must divide C";
+  const double probability = real_of(op, "probability");
+  if (!(probability >= 0 && probability < 1)) {
+    return "attribute probability must be at least 0 and below 1";
+  }
   return {};
 }
 
@@ -250,10 +270,15 @@ Trouble attention(const Trace& trace, const Op& op) {
   if (p.shape != std::vector<std::int64_t>{qkv.shape[0], heads, tokens, tokens}) {
     return trouble(trace, op, "probabilities", "[B, H, T, T]");
   }
+  const bool backward = has(op, "dy");
+  if (!backward && has(op, "workspace") != (real_of(op, "probability") > 0)) {
+    return "expected operand 'workspace' with dropout, and none without";
+  }
+  const std::int64_t rows = backward ? tokens : std::min(k_flash_rows, tokens);
   return first_of({want_elements(trace, op, "y", qkv.shape[0] * tokens * channels),
                    want_elements(trace, op, "dy", qkv.shape[0] * tokens * channels),
                    want_elements(trace, op, "dqkv", element_count(qkv)),
-                   want_elements(trace, op, "workspace", tokens * tokens)});
+                   want_elements(trace, op, "workspace", rows * tokens)});
 }
 Trouble momentum(const Trace& trace, const Op& op) {
   return same_elements(trace, op, std::array{"w", "dw", "velocity"});
@@ -272,7 +297,7 @@ Trouble gradient_only(const Trace& trace, const Op& op) {
 }
 
 /// Input side x or dx [B, C, H, W], output side y or dy [B, O, H', W'], filters w or dw
-/// [O, C, K, K]; workspace is the C K K x H' W' matrix of one sample.
+/// [O, C, K, K]; workspace is the C K K x H' W' matrix of one sample, with or without the filters.
 Trouble conv2d(const Trace& trace, const Op& op) {
   const char* in = has(op, "x") ? "x" : "dx";
   const char* out = has(op, "y") ? "y" : "dy";
@@ -298,10 +323,14 @@ Trouble conv2d(const Trace& trace, const Op& op) {
   if (buffer_of(trace, op, out).shape != wanted) {
     return trouble(trace, op, out, "[B, O, H', W'] of this window");
   }
-  const std::int64_t positions = wanted[2] * wanted[3];
+  const std::int64_t depth = w.shape[1] * kernel * kernel;
+  const std::int64_t columns = depth * wanted[2] * wanted[3];
+  if (has(op, "workspace") && element_count(buffer_of(trace, op, "workspace")) != columns) {
+    const std::int64_t with_filters = columns + depth * w.shape[0];
+    if (Trouble t = want_elements(trace, op, "workspace", with_filters); !t.empty()) return t;
+  }
   return first_of(
-      {want_elements(trace, op, "b", w.shape[0]), want_elements(trace, op, "db", w.shape[0]),
-       want_elements(trace, op, "workspace", w.shape[1] * kernel * kernel * positions)});
+      {want_elements(trace, op, "b", w.shape[0]), want_elements(trace, op, "db", w.shape[0])});
 }
 
 /// Channels are the second dimension.
@@ -360,6 +389,37 @@ Trouble flash_attention(const Trace& trace, const Op& op) {
                    want_elements(trace, op, "dqkv", element_count(qkv)),
                    want_elements(trace, op, "log_sum_exp", qkv.shape[0] * heads * tokens),
                    want_elements(trace, op, "workspace", has(op, "dy") ? 2 * block : block)});
+}
+
+/// qkv [B, T, 3C]; keys and values [B, S, C] with room for T rows; workspace holds the scores of
+/// k_flash_rows rows.
+Trouble cached_attention(const Trace& trace, const Op& op) {
+  const Buffer& qkv = buffer_of(trace, op, "qkv");
+  const Buffer& keys = buffer_of(trace, op, "keys");
+  if (Trouble wrong = want_heads(trace, op, qkv); !wrong.empty()) return wrong;
+  const std::int64_t channels = qkv.shape[2] / 3;
+  if (keys.shape.size() != 3 || keys.shape[0] != qkv.shape[0] || keys.shape[2] != channels) {
+    return trouble(trace, op, "keys", "[B, S, C]");
+  }
+  if (buffer_of(trace, op, "values").shape != keys.shape) {
+    return trouble(trace, op, "values", "the shape of keys");
+  }
+  const std::int64_t tokens = qkv.shape[1];
+  return first_of(
+      {want_room(trace, op, "keys", tokens),
+       want_elements(trace, op, "y", qkv.shape[0] * tokens * channels),
+       want_elements(trace, op, "workspace", std::min(k_flash_rows, tokens) * keys.shape[1])});
+}
+/// x [B, T, C], y [B, 1, C]
+Trouble last_token(const Trace& trace, const Op& op) {
+  const Buffer& x = buffer_of(trace, op, "x");
+  if (x.shape.size() != 3 || x.shape[1] < 1) return trouble(trace, op, "x", "[B, T, C]");
+  return want_elements(trace, op, "y", x.shape[0] * x.shape[2]);
+}
+Trouble most_likely(const Trace& trace, const Op& op) {
+  const Buffer& logits = buffer_of(trace, op, "logits");
+  if (column_count(logits) < 1) return trouble(trace, op, "logits", "at least one class");
+  return want_elements(trace, op, "tokens", row_count(logits));
 }
 
 Trouble copy(const Trace& trace, const Op& op) {

@@ -14,6 +14,7 @@ namespace tidemark::op_shapes {
 std::string content(const Trace& trace, const Op& op);
 
 std::string any(const Trace& trace, const Op& op);
+std::string load_batch(const Trace& trace, const Op& op);
 std::string unary(const Trace& trace, const Op& op);
 std::string output_gradient(const Trace& trace, const Op& op);
 std::string input_gradient(const Trace& trace, const Op& op);
@@ -39,6 +40,9 @@ std::string batch_norm_update(const Trace& trace, const Op& op);
 std::string max_pool(const Trace& trace, const Op& op);
 std::string average_pool(const Trace& trace, const Op& op);
 std::string flash_attention(const Trace& trace, const Op& op);
+std::string cached_attention(const Trace& trace, const Op& op);
+std::string last_token(const Trace& trace, const Op& op);
+std::string most_likely(const Trace& trace, const Op& op);
 std::string copy(const Trace& trace, const Op& op);
 std::string all_gather(const Trace& trace, const Op& op);
 std::string reduce_scatter(const Trace& trace, const Op& op);

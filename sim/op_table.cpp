@@ -89,6 +89,24 @@ std::int64_t flash_forward_flops(const Trace& trace, const Op& op) {
 std::int64_t flash_backward_flops(const Trace& trace, const Op& op) {
   return product({5, flash_forward_flops(trace, op)}) / 2;
 }
+/// Keys that one row of queries sees in the mean: at the first position that `op` has and at the
+/// last one that the cache [B,S,C] has room for.
+std::int64_t mean_keys_seen(const Trace& trace, const Op& op) {
+  const std::int64_t rows = buffer_of(trace, op, "qkv").shape[1];
+  const std::int64_t first = integer_at(op, "position", 0);
+  const std::int64_t last =
+      integer_at(op, "position", 1) == first ? first : buffer_of(trace, op, "keys").shape[1] - rows;
+  return (first + last + rows + 1) / 2;
+}
+std::int64_t cached_attention_flops(const Trace& trace, const Op& op) {
+  const Buffer& qkv = buffer_of(trace, op, "qkv");
+  const std::int64_t heads = integer_at(op, "heads", 0, 1);
+  return product({qkv.shape[0], heads, qkv.shape[1], mean_keys_seen(trace, op),
+                  4 * (column_count(qkv) / 3 / heads) + 5});
+}
+std::int64_t most_likely_flops(const Trace& trace, const Op& op) {
+  return element_count(buffer_of(trace, op, "logits"));
+}
 std::int64_t cross_entropy_forward_flops(const Trace& trace, const Op& op) {
   return 4 * element_count(buffer_of(trace, op, "logits"));
 }
@@ -109,11 +127,16 @@ std::vector<OpRule> make_rules() {
   const std::vector<AttributeRule> event{{"event"}};
   const std::vector<AttributeRule> random{
       {"probability", A::real}, {"seed"}, {"key"}, {"step"}};
+  const std::vector<AttributeRule> attention{
+      {"heads"}, {"probability", A::real, true}, {"seed", A::integer, true},
+      {"key", A::integer, true}, {"step", A::integer, true}};
   const std::vector<AttributeRule> window{{"stride"}, {"padding"}};
   constexpr bool pure = true;  // may be executed again
   constexpr bool once = false;
   return {
-      {K::load_batch, {{"x", write}, {"target", write}}, {{"cursor"}}, once, no_flops, s::any},
+      {K::load_batch, {{"x", write}, {"target", write, true}},
+       {{"cursor"}, {"part", A::text, true}},
+       once, no_flops, s::load_batch},
       {K::fill, {{"y", write}}, {{"value", A::real}}, pure, no_flops, s::any},
       {K::random_normal, {{"y", write}},
        {{"deviation", A::real}, {"seed"}, {"key"}}, pure, per_output<20>, s::any},
@@ -144,7 +167,7 @@ std::vector<OpRule> make_rules() {
       {K::softmax_cross_entropy_backward, {{"logits", update}, {"target"}, {"log_sum_exp"}},
        {{"scale", A::real}}, once, per_output<4>, s::cross_entropy},
       {K::embedding_forward, {{"tokens"}, {"wte"}, {"wpe"}, {"y", write}},
-       none, pure, per_output<1>, s::embedding_forward},
+       {{"position", A::integer, true}}, pure, per_output<1>, s::embedding_forward},
       {K::embedding_backward,
        {{"dy"}, {"tokens"}, {"dwte", write_or_update}, {"dwpe", write_or_update}},
        none, pure, embedding_backward_flops, s::embedding_backward},
@@ -156,11 +179,12 @@ std::vector<OpRule> make_rules() {
         {"residual", read, true}, {"dx", write},
         {"dw", write_or_update}, {"db", write_or_update}},
        none, pure, per_output<14>, s::layer_norm},
-      {K::attention_forward, {{"qkv"}, {"probabilities", write}, {"y", write}}, {{"heads"}}, pure,
-       attention_forward_flops, s::attention},
+      {K::attention_forward,
+       {{"qkv"}, {"probabilities", write}, {"y", write}, {"workspace", write, true}},
+       attention, pure, attention_forward_flops, s::attention},
       {K::attention_backward,
        {{"dy"}, {"qkv"}, {"probabilities"}, {"dqkv", write}, {"workspace", write}},
-       {{"heads"}}, pure, attention_backward_flops, s::attention},
+       attention, pure, attention_backward_flops, s::attention},
       {K::add, {{"a"}, {"b"}, {"y", write}}, none, pure, per_output<1>, s::add},
       {K::sgd_update, {{"w", update}, {"dw"}},
        {{"learning_rate", A::real}, {"weight_decay", A::real}}, once,
@@ -218,11 +242,20 @@ std::vector<OpRule> make_rules() {
       {K::average_pool_backward, {{"dy"}, {"dx", write}}, none, pure, per_output<1>,
        s::average_pool},
       {K::flash_attention_forward,
-       {{"qkv"}, {"y", write}, {"log_sum_exp", write}, {"workspace", write}}, {{"heads"}}, pure,
+       {{"qkv"}, {"y", write}, {"log_sum_exp", write}, {"workspace", write}}, attention, pure,
        flash_forward_flops, s::flash_attention},
       {K::flash_attention_backward,
        {{"dy"}, {"qkv"}, {"y"}, {"log_sum_exp"}, {"dqkv", write}, {"workspace", write}},
-       {{"heads"}}, pure, flash_backward_flops, s::flash_attention},
+       attention, pure, flash_backward_flops, s::flash_attention},
+      {K::cached_attention_forward,
+       {{"qkv"}, {"keys", update}, {"values", update}, {"y", write}, {"workspace", write}},
+       {{"heads"}, {"position"}}, once, cached_attention_flops, s::cached_attention},
+      {K::last_token, {{"x"}, {"y", write}}, none, pure, no_flops, s::last_token},
+      {K::most_likely, {{"logits"}, {"tokens", write}}, none, pure, most_likely_flops,
+       s::most_likely},
+      {K::batch_norm_inference,
+       {{"x"}, {"w"}, {"b"}, {"mean"}, {"variance"}, {"y", write}}, {{"epsilon", A::real}}, pure,
+       per_output<2>, s::batch_norm},
   };
 }
 // clang-format on
@@ -254,6 +287,18 @@ std::string operands_error(const OpRule& rule, const Op& op) {
   return {};
 }
 
+/// Bytes of an operand that are read, or written: of a table and of a cache some rows only.
+std::int64_t touched_bytes(const Trace& trace, const Op& op, const Operand& operand, bool writes) {
+  const Buffer& b = trace[operand.buffer];
+  if (op.kind == OpKind::cached_attention_forward && operand.reads >= 0 && operand.writes >= 0) {
+    const std::int64_t rows = writes ? buffer_of(trace, op, "qkv").shape[1]
+                                     : std::min(mean_keys_seen(trace, op), b.shape[1]);
+    return b.size_bytes / b.shape[1] * rows;
+  }
+  if (op.kind == OpKind::last_token && !writes) return trace[op.operands[1].buffer].size_bytes;
+  return b.size_bytes;
+}
+
 }  // namespace
 
 const OpRule& op_rule(OpKind kind) {
@@ -264,9 +309,8 @@ const OpRule& op_rule(OpKind kind) {
 OpWork op_work(const Trace& trace, const Op& op) {
   OpWork work{.flops = op_rule(op.kind).flops(trace, op)};
   for (const Operand& operand : op.operands) {
-    const std::int64_t bytes = trace[operand.buffer].size_bytes;
-    if (operand.reads >= 0) work.bytes_read += bytes;
-    if (operand.writes >= 0) work.bytes_written += bytes;
+    if (operand.reads >= 0) work.bytes_read += touched_bytes(trace, op, operand, false);
+    if (operand.writes >= 0) work.bytes_written += touched_bytes(trace, op, operand, true);
   }
   return work;
 }
@@ -276,7 +320,7 @@ std::string op_error(const Trace& trace, const Op& op) {
   const OpRule& rule = op_rule(op.kind);
   if (std::string e = operands_error(rule, op); !e.empty()) return e;
   for (const AttributeRule& attribute : rule.attributes) {
-    if (find_attribute(op, attribute.name) == nullptr) {
+    if (!attribute.optional && find_attribute(op, attribute.name) == nullptr) {
       return "expected attribute '" + std::string(attribute.name) + "'";
     }
   }

@@ -19,6 +19,12 @@ namespace tidemark {
 /// Rows of the score matrix that flash attention holds at a time.
 inline constexpr std::int64_t k_flash_rows = 64;
 
+/// Which samples a load_batch takes (attribute `part`; without one all of them): the last tenth,
+/// rounded down, is held out from training. Fewer than ten are all trained on.
+inline constexpr std::string_view k_training_part = "training";
+inline constexpr std::string_view k_held_out_part = "held_out";
+inline constexpr std::int64_t k_held_out_share = 10;
+
 enum class Access : std::uint8_t {
   read,
   write,
@@ -37,9 +43,11 @@ enum class AttributeType : std::uint8_t { integer, real, text };
 struct AttributeRule {
   std::string_view name;
   AttributeType type = AttributeType::integer;
+  bool optional = false;
 };
 
-/// Work of one execution. Bytes are what the kernel must read and write at least once.
+/// Work of one execution. Bytes are what the kernel must read and write at least once. What grows
+/// with the step, attention over a cache, is the mean over the steps that fill the cache.
 struct OpWork {
   std::int64_t flops = 0;
   std::int64_t bytes_read = 0;

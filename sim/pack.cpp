@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "sim/pack_search.h"
+#include "traces/trace.h"
 
 namespace tidemark {
 namespace {
@@ -53,14 +54,16 @@ class Deadline {
   std::optional<std::chrono::steady_clock::time_point> end_;
 };
 
-/// The searches for one capacity: one per order, in rounds with a node limit that doubles. In a
+/// The searches for one capacity: one per order, in rounds with a growing node limit. In a
 /// round two threads take the searches in turn; the first search in the list that comes to an end
 /// decides, whichever thread is faster, so the result depends on node counts alone.
 class Race {
  public:
   Race(const PackSections& sections, std::int64_t capacity_bytes) : sections_(sections) {
-    // Decreasing (W)idth, (A)rea, (T)otal of the fullest section: as minimalloc's orders are named.
-    for (const char* keys : {"TWA", "TAW", "WAT", "ATW"}) {
+    // Keys as minimalloc names them, the first decides: decreasing (W)idth, (A)rea, (T)otal of the
+    // fullest section, si(Z)e; increasing (L)ower end and decreasing (U)pper end in time, which
+    // grow the packing from one side.
+    for (const char* keys : {"UTA", "LTA", "LTZ", "UTZ", "LUA", "ULA", "TWA", "TAW", "WAT"}) {
       searches_.emplace_back(sections, capacity_bytes, sorted(keys));
     }
   }
@@ -74,7 +77,7 @@ class Race {
       round(each, deadline);
       for (const PackSearch& s : searches_) nodes -= std::min(s.nodes(), each);
       if (winner_ < searches_.size()) return outcomes_[winner_];
-      limit *= 2;
+      limit *= 4;
     }
     return PackSearch::Outcome::stopped;
   }
@@ -84,7 +87,7 @@ class Race {
   }
 
  private:
-  static constexpr std::int64_t k_first_nodes = 2048;
+  static constexpr std::int64_t k_first_nodes = 1024;
   static constexpr std::int64_t k_nodes_worth_a_thread = 4096;
 
   std::vector<std::int32_t> sorted(std::string_view keys) const {
@@ -93,6 +96,9 @@ class Race {
       const auto length = static_cast<double>(b.length);
       if (letter == 'W') return length;
       if (letter == 'A') return length * static_cast<double>(b.size_bytes);
+      if (letter == 'Z') return static_cast<double>(b.size_bytes);
+      if (letter == 'L') return -static_cast<double>(b.begin);
+      if (letter == 'U') return static_cast<double>(b.end);
       return static_cast<double>(b.fullest_bytes);
     };
     std::vector<std::int32_t> order(sections_.blocks.size());
@@ -143,7 +149,8 @@ Packing packing_of(const PackProblem& problem, const PackSections& sections,
   for (std::size_t i = 0; i < offsets.size(); ++i) {
     const PackSections::Block& b = sections.blocks[i];
     packing.offset_bytes[b.source] = offsets[i];
-    packing.height_bytes = std::max(packing.height_bytes, offsets[i] + b.size_bytes);
+    packing.height_bytes =
+        std::max(packing.height_bytes, offsets[i] + b.size_bytes - b.slack_bytes);
   }
   return packing;
 }
@@ -153,12 +160,25 @@ constexpr std::size_t k_most_searched = 3000;
 
 }  // namespace
 
+std::int64_t pack_step(const PackProblem& problem) {
+  std::int64_t step = 0;
+  for (const PackBlock& b : problem) step = std::gcd(step, b.alignment_bytes);
+  return std::max<std::int64_t>(step, 1);
+}
+
 std::int64_t pack_bound(const PackProblem& problem) {
-  std::int64_t live = 0;
+  const std::int64_t step = pack_step(problem);
+  std::int64_t live = 0;  // in whole steps
   std::int64_t most = 0;
+  std::map<std::int64_t, std::int64_t> slacks;  // of the live blocks: how many have it
   for (const Change& c : changes_of(problem)) {
-    live += c.begins ? problem[c.block].size_bytes : -problem[c.block].size_bytes;
-    most = std::max(most, live);
+    const std::int64_t size = round_up(problem[c.block].size_bytes, step);
+    const std::int64_t slack = size - problem[c.block].size_bytes;
+    live += c.begins ? size : -size;
+    std::int64_t& count = slacks[slack];
+    count += c.begins ? 1 : -1;
+    if (count == 0) slacks.erase(slack);
+    if (!slacks.empty()) most = std::max(most, live - slacks.rbegin()->first);
   }
   return most;
 }

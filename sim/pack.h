@@ -29,7 +29,11 @@ struct Packing {
   bool operator==(const Packing&) const = default;
 };
 
-/// The most bytes that live at once: no packing is lower.
+/// The step of all offsets: the greatest common divisor of the alignments; 1 without blocks.
+[[nodiscard]] std::int64_t pack_step(const PackProblem& problem);
+
+/// No packing is lower: the most bytes that live at once, each size in whole steps but for the one
+/// that may lie on top.
 [[nodiscard]] std::int64_t pack_bound(const PackProblem& problem);
 
 /// The first time at which that many live.

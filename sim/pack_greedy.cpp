@@ -2,70 +2,121 @@
 #include <functional>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "sim/pack.h"
+#include "sim/pack_gap.h"
 #include "traces/trace.h"
 
 namespace tidemark {
 namespace {
 
-/// Placed blocks by time: the axis is cut into slices, a query looks only at slices that it meets.
-/// Blocks that live for more than half of the axis meet nearly everyone: they have a list of their
-/// own that stays sorted.
-class Placed {
+/// Some placed blocks by offset, in chunks so that one more costs little, each property in an array
+/// of its own so that a walk over all of them is a short loop without branches.
+class Pile {
  public:
-  Placed(const PackProblem& blocks, std::int64_t length)
-      : blocks_(blocks),
-        half_(length / 2),
-        slice_length_(std::max<std::int64_t>(1, length / k_slices)),
-        slices_(static_cast<std::size_t>(length / slice_length_ + 1)),
-        seen_(blocks.size(), -1) {}
-
-  void add(std::size_t block, const std::vector<std::int64_t>& offsets) {
-    if (blocks_[block].end - blocks_[block].begin > half_) {
-      const auto at = std::upper_bound(
-          long_.begin(), long_.end(), block,
-          [&offsets](std::size_t a, std::size_t b) { return offsets[a] < offsets[b]; });
-      long_.insert(at, block);
-      return;
-    }
-    const auto [first, last] = range(block);
-    for (std::size_t s = first; s <= last; ++s) slices_[s].push_back(block);
+  void add(std::int64_t offset, const PackBlock& block) {
+    auto at = std::upper_bound(chunks_.begin(), chunks_.end(), offset,
+                               [](std::int64_t o, const Chunk& c) { return o < c.offset.front(); });
+    if (at != chunks_.begin()) --at;
+    if (at == chunks_.end()) at = chunks_.emplace(at);
+    at->insert(offset, block);
+    if (at->offset.size() < k_chunk) return;
+    Chunk upper = at->split();
+    chunks_.insert(std::next(at), std::move(upper));
   }
 
-  /// Occupied [begin, end) offsets of blocks that live at some time with `block`, by begin.
-  const std::vector<std::pair<std::int64_t, std::int64_t>>& meeting(
-      std::size_t block, const std::vector<std::int64_t>& offsets) {
-    found_.clear();
-    const PackBlock& b = blocks_[block];
-    const auto [first, last] = range(block);
-    for (std::size_t s = first; s <= last; ++s) {
-      for (const std::size_t other : slices_[s]) {
-        const PackBlock& o = blocks_[other];
-        if (o.begin >= b.end || b.begin >= o.end) continue;
-        if (std::exchange(seen_[other], query_) == query_) continue;
-        found_.emplace_back(offsets[other], offsets[other] + o.size_bytes);
+  /// Calls f(offset, top) for the blocks that live at some time of `block`, by offset, until it
+  /// says true. Blocks that do not meet it are passed as (offset, 0).
+  template <class Function>
+  void each(const PackBlock& block, Function f) const {
+    for (const Chunk& c : chunks_) {
+      for (std::size_t i = 0; i < c.offset.size(); ++i) {
+        const bool meets = (c.begin[i] < block.end) & (block.begin < c.end[i]);
+        if (f(c.offset[i], meets ? c.top[i] : 0)) return;
       }
     }
-    ++query_;
-    std::sort(found_.begin(), found_.end());
-    if (long_.empty()) return found_;
-    merged_.clear();
-    auto next = found_.begin();
-    for (const std::size_t other : long_) {
-      const PackBlock& o = blocks_[other];
-      if (o.begin >= b.end || b.begin >= o.end) continue;
-      while (next != found_.end() && next->first < offsets[other]) merged_.push_back(*next++);
-      merged_.emplace_back(offsets[other], offsets[other] + o.size_bytes);
-    }
-    merged_.insert(merged_.end(), next, found_.end());
-    return merged_;
   }
 
  private:
-  static constexpr std::int64_t k_slices = 256;
+  static constexpr std::size_t k_chunk = 512;
+
+  struct Chunk {
+    std::vector<std::int64_t> offset;
+    std::vector<std::int64_t> top;
+    std::vector<std::int64_t> begin;
+    std::vector<std::int64_t> end;
+
+    void insert(std::int64_t at_offset, const PackBlock& block) {
+      const auto row = std::upper_bound(offset.begin(), offset.end(), at_offset) - offset.begin();
+      offset.insert(offset.begin() + row, at_offset);
+      top.insert(top.begin() + row, at_offset + block.size_bytes);
+      begin.insert(begin.begin() + row, block.begin);
+      end.insert(end.begin() + row, block.end);
+    }
+
+    Chunk split() {
+      Chunk upper;
+      for (const auto column : {&Chunk::offset, &Chunk::top, &Chunk::begin, &Chunk::end}) {
+        const auto half = (this->*column).begin() + k_chunk / 2;
+        (upper.*column).assign(half, (this->*column).end());
+        (this->*column).erase(half, (this->*column).end());
+      }
+      return upper;
+    }
+  };
+  std::vector<Chunk> chunks_;
+};
+
+/// Placed blocks by time. A problem of a training step is one pile; of a longer run the time axis
+/// is cut into slices with a pile each, and a block stands in all piles that it meets.
+class Placed {
+ public:
+  /// Times of the blocks are ranks, so that slices hold about alike many.
+  Placed(const PackProblem& blocks, std::int64_t length)
+      : blocks_(blocks),
+        slice_length_(std::max<std::int64_t>(1, length / slices_for(blocks.size()) + 1)),
+        slices_(static_cast<std::size_t>(length / slice_length_ + 1)) {}
+
+  void add(std::size_t block, std::int64_t offset) {
+    const auto [first, last] = range(block);
+    for (std::size_t s = first; s <= last; ++s) slices_[s].add(offset, blocks_[block]);
+    ++count_;
+  }
+  [[nodiscard]] std::int64_t count() const { return count_; }
+
+  [[nodiscard]] std::int64_t find_gap(std::size_t block, std::int64_t floor_bytes, Fit fit) {
+    GapSearch search(blocks_[block], floor_bytes, fit);
+    const auto pass = [&search](std::int64_t begin, std::int64_t end) {
+      return search.pass(begin, end);
+    };
+    const auto [first, last] = range(block);
+    if (first == last) {
+      slices_[first].each(blocks_[block], pass);
+      return search.offset();
+    }
+    found_.clear();
+    for (std::size_t s = first; s <= last; ++s) {
+      slices_[s].each(blocks_[block], [this](std::int64_t begin, std::int64_t end) {
+        if (end != 0) found_.emplace_back(begin, end);
+        return false;
+      });
+    }
+    std::sort(found_.begin(), found_.end());  // those of several slices stand there several times
+    for (const auto& [begin, end] : found_) {
+      if (pass(begin, end)) break;
+    }
+    return search.offset();
+  }
+
+ private:
+  static constexpr std::size_t k_most_in_a_slice = 16384;
+
+  static std::int64_t slices_for(std::size_t blocks) {
+    return static_cast<std::int64_t>((blocks + k_most_in_a_slice - 1) / k_most_in_a_slice);
+  }
 
   std::pair<std::size_t, std::size_t> range(std::size_t block) const {
     const PackBlock& b = blocks_[block];
@@ -74,39 +125,11 @@ class Placed {
   }
 
   const PackProblem& blocks_;
-  std::int64_t half_;
   std::int64_t slice_length_;
-  std::vector<std::vector<std::size_t>> slices_;
-  std::vector<std::int64_t> seen_;
-  std::int64_t query_ = 0;
+  std::vector<Pile> slices_;
+  std::int64_t count_ = 0;
   std::vector<std::pair<std::int64_t, std::int64_t>> found_;
-  std::vector<std::size_t> long_;  // by offset
-  std::vector<std::pair<std::int64_t, std::int64_t>> merged_;
 };
-
-enum class Fit : std::uint8_t { first, best };
-
-/// Lowest (first) or tightest (best) gap above `floor` that holds the block.
-std::int64_t find_gap(const std::vector<std::pair<std::int64_t, std::int64_t>>& occupied,
-                      const PackBlock& block, std::int64_t floor_bytes, Fit fit) {
-  std::int64_t at = round_up(floor_bytes, block.alignment_bytes);
-  std::int64_t best = -1;
-  std::int64_t best_gap = std::numeric_limits<std::int64_t>::max();
-  for (const auto& [begin, end] : occupied) {
-    const std::int64_t gap = begin - at;
-    if (gap >= block.size_bytes && gap < best_gap) {
-      best = at;
-      best_gap = gap;
-      if (fit == Fit::first) return best;
-    }
-    at = std::max(at, round_up(end, block.alignment_bytes));
-  }
-  return best >= 0 ? best : at;
-}
-
-double area(const PackBlock& b) {
-  return static_cast<double>(b.size_bytes) * static_cast<double>(b.end - b.begin);
-}
 
 class GreedyPacker {
  public:
@@ -125,16 +148,16 @@ class GreedyPacker {
 
   Packing run(std::int64_t enough_bytes, const std::function<bool()>& is_late) {
     const std::int64_t enough = std::max(bound_, enough_bytes);
-    Packing best{.offset_bytes = {}, .height_bytes = std::numeric_limits<std::int64_t>::max()};
+    Packing best{.offset_bytes = {}, .height_bytes = k_none};
     std::vector<std::size_t> best_order;
     bool best_sets_apart = true;
     const auto offer = [&](const std::vector<std::size_t>& order, Fit fit) {
       const bool tired =
           !best.offset_bytes.empty() && (work_ > k_most_work || (is_late && is_late()));
       if (best.height_bytes <= enough || tired) return;
-      Packing layout = pack(order, fit);
-      if (layout.height_bytes >= best.height_bytes) return;
-      best = std::move(layout);
+      std::optional<Packing> layout = pack(order, fit, best.height_bytes, is_late);
+      if (!layout) return;
+      best = *std::move(layout);
       best_order = order;
       best_sets_apart = sets_apart_;
     };
@@ -161,18 +184,9 @@ class GreedyPacker {
   }
 
  private:
-  using Key = std::pair<double, double>;  // larger first
   static constexpr int k_rounds = 12;
-  static constexpr std::int64_t k_most_work = 10'000'000;  // meetings of blocks, over all orders
-
-  static Key by_size(const PackBlock& b) { return {static_cast<double>(b.size_bytes), area(b)}; }
-  static Key by_area(const PackBlock& b) { return {area(b), static_cast<double>(b.size_bytes)}; }
-  static Key by_length(const PackBlock& b) {
-    return {static_cast<double>(b.end - b.begin), static_cast<double>(b.size_bytes)};
-  }
-  static Key by_begin(const PackBlock& b) {
-    return {-static_cast<double>(b.begin), static_cast<double>(b.size_bytes)};
-  }
+  static constexpr std::int64_t k_most_work = 100'000'000;  // pairs of blocks, over all orders
+  static constexpr std::int64_t k_none = std::numeric_limits<std::int64_t>::max();
 
   template <class KeyOf>
   std::vector<std::size_t> sorted(const std::vector<std::size_t>& blocks, KeyOf key) const {
@@ -183,7 +197,9 @@ class GreedyPacker {
     return order;
   }
 
-  Packing pack(const std::vector<std::size_t>& order, Fit fit) {
+  /// Nothing when it does not come below `best_bytes`, or not in time.
+  std::optional<Packing> pack(const std::vector<std::size_t>& order, Fit fit,
+                              std::int64_t best_bytes, const std::function<bool()>& is_late) {
     Packing layout{.offset_bytes = std::vector<std::int64_t>(blocks_.size(), 0), .height_bytes = 0};
     std::int64_t floor_bytes = 0;
     for (const std::size_t i : sets_apart_ ? long_ : std::vector<std::size_t>{}) {
@@ -194,12 +210,13 @@ class GreedyPacker {
     Placed placed(blocks_, length_);
     for (const std::size_t i : order) {
       if (blocks_[i].size_bytes == 0) continue;
-      const auto& occupied = placed.meeting(i, layout.offset_bytes);
-      work_ += static_cast<std::int64_t>(occupied.size()) + 1;
-      layout.offset_bytes[i] = find_gap(occupied, blocks_[i], floor_bytes, fit);
+      work_ += placed.count();
+      layout.offset_bytes[i] = placed.find_gap(i, floor_bytes, fit);
       layout.height_bytes =
           std::max(layout.height_bytes, layout.offset_bytes[i] + blocks_[i].size_bytes);
-      placed.add(i, layout.offset_bytes);
+      const bool late = placed.count() % 64 == 0 && is_late && is_late();
+      if (layout.height_bytes >= best_bytes || (best_bytes < k_none && late)) return std::nullopt;
+      placed.add(i, layout.offset_bytes[i]);
     }
     return layout;
   }

@@ -11,7 +11,7 @@
 
 namespace tidemark {
 
-PackSections::PackSections(const PackProblem& problem) {
+PackSections::PackSections(const PackProblem& problem) : step_bytes(pack_step(problem)) {
   struct Change {
     std::int64_t time;
     bool begins;  // ends come first: intervals are half-open
@@ -23,7 +23,9 @@ PackSections::PackSections(const PackProblem& problem) {
     if (b.size_bytes == 0 || b.begin >= b.end) continue;
     changes.push_back({b.begin, true, blocks.size()});
     changes.push_back({b.end, false, blocks.size()});
-    blocks.push_back({.size_bytes = b.size_bytes,
+    const std::int64_t size_bytes = round_up(b.size_bytes, step_bytes);
+    blocks.push_back({.size_bytes = size_bytes,
+                      .slack_bytes = size_bytes - b.size_bytes,
                       .alignment_bytes = std::max<std::int64_t>(b.alignment_bytes, 1),
                       .length = b.end - b.begin,
                       .source = i});
@@ -55,6 +57,7 @@ PackSearch::PackSearch(const PackSections& sections, std::int64_t capacity_bytes
                        const std::vector<std::int32_t>& order)
     : sections_(&sections),
       capacity_bytes_(capacity_bytes),
+      room_bytes_(round_up(capacity_bytes, sections.step_bytes)),
       words_((sections.total_bytes.size() + 63) / 64),
       rank_(order.size()),
       twin_(order.size(), -1),
@@ -70,7 +73,7 @@ PackSearch::PackSearch(const PackSections& sections, std::int64_t capacity_bytes
     const PackSections::Block& b = sections.blocks[static_cast<std::size_t>(block)];
     for (std::int32_t s = b.begin; s + 1 < b.end; ++s) ++across_[static_cast<std::size_t>(s)];
     const auto [entry, fresh] =
-        last.try_emplace({b.begin, b.end, b.size_bytes, b.alignment_bytes}, block);
+        last.try_emplace({b.begin, b.end, b.size_bytes - b.slack_bytes, b.alignment_bytes}, block);
     if (!fresh) twin_[static_cast<std::size_t>(block)] = std::exchange(entry->second, block);
   }
 }
@@ -84,11 +87,13 @@ PackSearch::Outcome PackSearch::run(std::int64_t most_nodes, const std::atomic<b
   nodes_ = 0;
   open_.clear();
   choices_.clear();
+  parts_.clear();
   give_back_to(0);
   for (std::size_t i = 0; i < rank_.size(); ++i) {
-    open_.push_back({0, static_cast<std::int32_t>(i)});
+    open_.push_back({0, 0, static_cast<std::int32_t>(i)});
   }
-  const bool found = has_room({0, open_.size()}) && solve({0, open_.size()});
+  const bool found = has_room({0, open_.size()}) &&
+                     solve_parts({0, open_.size()}, 0, static_cast<std::int32_t>(across_.size()));
   if (found) return Outcome::found;
   return stopped_ ? Outcome::stopped : Outcome::none;
 }
@@ -107,12 +112,14 @@ bool PackSearch::blocks_meet(std::int32_t a, std::int32_t b) const {
 /// Places all blocks of a list that no other open block meets.
 bool PackSearch::solve(Range open) {
   if (open.first == open.last) return true;
-  // Whoever would begin above the end of another leaves room for that one: it can wait.
+  // Whoever would begin above the end of another leaves room for that one: it can wait. And a block
+  // that hangs in the air waits for the one that will be below it.
   const std::size_t first_choice = choices_.size();
   std::int64_t lowest_end = std::numeric_limits<std::int64_t>::max();
   for (std::size_t i = open.first; i < open.last && open_[i].least < lowest_end; ++i) {
     const auto block = static_cast<std::size_t>(open_[i].block);
-    lowest_end = std::min(lowest_end, open_[i].least + sections_->blocks[block].size_bytes);
+    lowest_end = std::min(lowest_end, open_[i].support + sections_->blocks[block].size_bytes);
+    if (open_[i].support < open_[i].least) continue;
     const std::int32_t twin = twin_[block];
     if (twin >= 0 && is_placed_[static_cast<std::size_t>(twin)] == 0) continue;
     choices_.push_back(open_[i]);
@@ -137,13 +144,14 @@ bool PackSearch::solve(Range open) {
 bool PackSearch::try_block(Range open, Open choice) {
   stopped_ = ++nodes_ > most_nodes_ || (nodes_ % 1024 == 0 && must_stop());
   if (stopped_) return false;
+  const PackSections::Block& placed = sections_->blocks[static_cast<std::size_t>(choice.block)];
   const std::size_t before = placed_.size();
   const std::size_t top = open_.size();
   take(choice.block);
   offset_[static_cast<std::size_t>(choice.block)] = choice.least;
-  const bool found =
-      rests_below(choice) && raise_open(open, choice) && has_room({top, open_.size()}) &&
-      solve_parts({top, open_.size()}, sections_->blocks[static_cast<std::size_t>(choice.block)]);
+  const bool found = rests_below(choice) && raise_open(open, choice) &&
+                     has_room({top, open_.size()}) &&
+                     solve_parts({top, open_.size()}, placed.begin, placed.end);
   open_.resize(top);
   if (!found) give_back_to(before);
   return found;
@@ -152,7 +160,8 @@ bool PackSearch::try_block(Range open, Open choice) {
 /// Cheap first test: what is still open over the placed block fits above it.
 bool PackSearch::rests_below(Open choice) const {
   const PackSections::Block& b = sections_->blocks[static_cast<std::size_t>(choice.block)];
-  const std::int64_t room = capacity_bytes_ - choice.least - b.size_bytes;
+  if (choice.least + b.size_bytes - b.slack_bytes > capacity_bytes_) return false;
+  const std::int64_t room = room_bytes_ - choice.least - b.size_bytes;
   return std::all_of(total_.begin() + b.begin, total_.begin() + b.end,
                      [room](std::int64_t total) { return total <= room; });
 }
@@ -170,14 +179,15 @@ bool PackSearch::raise_open(Range open, Open choice) {
     if (o.block == choice.block) continue;
     const PackSections::Block& b = sections_->blocks[static_cast<std::size_t>(o.block)];
     if (b.begin < placed.end && placed.begin < b.end) {
-      if (o.least < end) {
-        raised_.push_back({round_up(end, b.alignment_bytes), o.block});
+      if (o.support < end) {
+        const std::int64_t support = round_up(end, b.alignment_bytes);
+        raised_.push_back({std::max(o.least, support), support, o.block});
         continue;
       }
     } else if (o.least < choice.least ||
                (o.least == choice.least && rank_[static_cast<std::size_t>(o.block)] < rank)) {
       skipped_.push_back(static_cast<std::int32_t>(raised_.size()));
-      raised_.push_back({choice.least, o.block});
+      raised_.push_back({choice.least, o.support, o.block});
       continue;
     }
     open_.push_back(o);
@@ -201,7 +211,7 @@ bool PackSearch::raise_open(Range open, Open choice) {
 
 /// Cheap test before raise_skipped(): nothing open lies below `least` any more.
 bool PackSearch::skipped_fit(std::int64_t least) const {
-  const std::int64_t room = capacity_bytes_ - least;
+  const std::int64_t room = room_bytes_ - least;
   return std::all_of(skipped_.begin(), skipped_.end(), [&](std::int32_t row) {
     const auto block = static_cast<std::size_t>(raised_[static_cast<std::size_t>(row)].block);
     const PackSections::Block& b = sections_->blocks[block];
@@ -211,25 +221,27 @@ bool PackSearch::skipped_fit(std::int64_t least) const {
 }
 
 /// A block that could lie lower than the choice, yet comes later, will rest on another block that
-/// is still open; so it is at least as high as the lowest end of an open block that it meets.
+/// is still open and keeps it from its present support; so it is at least as high as the lowest end
+/// of such a block.
 bool PackSearch::raise_skipped(std::size_t first) {
   for (const std::int32_t row : skipped_) {
     Open& skipped = raised_[static_cast<std::size_t>(row)];
+    const PackSections::Block& b = sections_->blocks[static_cast<std::size_t>(skipped.block)];
+    const std::int64_t top = skipped.support + b.size_bytes;
     std::int64_t rest = std::numeric_limits<std::int64_t>::max();
     const auto offer = [&](const Open& o) {
-      if (o.least >= rest || o.block == skipped.block) return;
+      if (o.least >= rest || o.least >= top || o.block == skipped.block) return;
       if (!blocks_meet(o.block, skipped.block)) return;
       const auto size = sections_->blocks[static_cast<std::size_t>(o.block)].size_bytes;
       rest = std::min(rest, o.least + size);
     };
     for (std::size_t i = first; i < open_.size(); ++i) {
-      if (open_[i].least >= rest) break;
+      if (open_[i].least >= rest || open_[i].least >= top) break;
       offer(open_[i]);
     }
     for (const Open& o : raised_) offer(o);
-    if (rest > capacity_bytes_) return false;
-    skipped.least =
-        round_up(rest, sections_->blocks[static_cast<std::size_t>(skipped.block)].alignment_bytes);
+    if (rest > room_bytes_) return false;
+    skipped.least = round_up(rest, b.alignment_bytes);
   }
   return true;
 }
@@ -238,7 +250,7 @@ bool PackSearch::raise_skipped(std::size_t first) {
 bool PackSearch::has_room(Range open) {
   std::fill(covered_.begin(), covered_.end(), 0);
   for (std::size_t i = open.first; i < open.last; ++i) {
-    const auto [least, block] = open_[i];
+    const auto [least, support, block] = open_[i];
     const PackSections::Block& b = sections_->blocks[static_cast<std::size_t>(block)];
     const auto begin = static_cast<std::size_t>(b.begin);
     const auto end = static_cast<std::size_t>(b.end);
@@ -249,40 +261,41 @@ bool PackSearch::has_room(Range open) {
       covered_[w] |= fresh;
       for (; fresh != 0; fresh &= fresh - 1) {
         const std::size_t s = w * 64 + static_cast<std::size_t>(__builtin_ctzll(fresh));
-        if (least + total_[s] > capacity_bytes_) return false;
+        if (least + total_[s] > room_bytes_) return false;
       }
     }
   }
   return true;
 }
 
-/// Where no open block reaches from one section into the next, the two sides are independent.
-bool PackSearch::solve_parts(Range open, const PackSections::Block& placed) {
-  std::vector<std::int32_t>::const_iterator cut;
-  const auto begin = across_.cbegin() + placed.begin;
-  const auto end = across_.cbegin() + std::max(placed.begin, placed.end - 1);
-  cut = std::find(begin, end, 0);
+/// Where no open block reaches from one section into the next, the two sides are independent: they
+/// are solved one by one, the smallest first, and the first that has no solution ends it.
+bool PackSearch::solve_parts(Range open, std::int32_t first_section, std::int32_t last_section) {
+  const auto end = across_.cbegin() + std::max(first_section, last_section - 1);
+  auto cut = std::find(across_.cbegin() + first_section, end, 0);
   if (cut == end) return solve(open);
-  // Part by part from the left; the first part that has no solution ends it.
-  std::int32_t left = -1;  // sections up to here are done
-  while (true) {
-    const bool is_last = cut == end;
-    const auto right = is_last ? std::numeric_limits<std::int32_t>::max()
-                               : static_cast<std::int32_t>(cut - across_.cbegin());
+  const std::size_t top = open_.size();
+  const std::size_t first_part = parts_.size();
+  for (std::int32_t left = -1, right = 0; cut != across_.cend(); left = right) {
+    right = cut == end ? std::numeric_limits<std::int32_t>::max()
+                       : static_cast<std::int32_t>(cut - across_.cbegin());
     const std::size_t first = open_.size();
     for (std::size_t i = open.first; i < open.last; ++i) {
       const Open o = open_[i];
       const std::int32_t at = sections_->blocks[static_cast<std::size_t>(o.block)].begin;
       if (at > left && at <= right) open_.push_back(o);
     }
-    const bool found = solve({first, open_.size()});
-    open_.resize(first);
-    if (!found) return false;
-    if (is_last) return true;
-    left = right;
-    // `across_` falls to 0 where the part is solved: look on behind it.
-    cut = std::find(cut + 1, end, 0);
+    if (first < open_.size()) parts_.push_back({first, open_.size()});
+    cut = cut == end ? across_.cend() : std::find(cut + 1, end, 0);
   }
+  const std::size_t last_part = parts_.size();
+  std::stable_sort(parts_.begin() + static_cast<std::ptrdiff_t>(first_part), parts_.end(),
+                   [](const Range& a, const Range& b) { return a.count() < b.count(); });
+  bool found = true;
+  for (std::size_t i = first_part; i < last_part && found; ++i) found = solve(parts_[i]);
+  parts_.resize(first_part);
+  open_.resize(top);
+  return found;
 }
 
 void PackSearch::take(std::int32_t block) {

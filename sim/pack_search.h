@@ -15,7 +15,8 @@ namespace tidemark {
 /// that take no bytes or no time are left out.
 struct PackSections {
   struct Block {
-    std::int64_t size_bytes = 0;
+    std::int64_t size_bytes = 0;   // in whole steps of the common alignment
+    std::int64_t slack_bytes = 0;  // what the step added
     std::int64_t alignment_bytes = 1;
     std::int32_t begin = 0;  // sections, half-open
     std::int32_t end = 0;
@@ -25,6 +26,7 @@ struct PackSections {
   };
   std::vector<Block> blocks;
   std::vector<std::int64_t> total_bytes;  // by section
+  std::int64_t step_bytes = 1;            // pack_step() of the problem
 
   explicit PackSections(const PackProblem& problem);
 };
@@ -53,20 +55,23 @@ class PackSearch {
   [[nodiscard]] const std::vector<std::int64_t>& offsets() const { return offset_; }
 
  private:
-  /// A block that is not placed yet and the lowest offset that it can have.
+  /// A block that is not placed yet and the lowest offset that it can have. Where that is above the
+  /// placed blocks under it (`support`), it hangs in the air: another open block comes below it.
   struct Open {
     std::int64_t least = 0;
+    std::int64_t support = 0;
     std::int32_t block = 0;
   };
   struct Range {
     std::size_t first = 0;
     std::size_t last = 0;
+    [[nodiscard]] std::size_t count() const { return last - first; }
   };
 
   [[nodiscard]] bool must_stop() const;
   bool solve(Range open);
   bool try_block(Range open, Open choice);
-  bool solve_parts(Range open, const PackSections::Block& placed);
+  bool solve_parts(Range open, std::int32_t first_section, std::int32_t last_section);
   [[nodiscard]] bool blocks_meet(std::int32_t a, std::int32_t b) const;
   [[nodiscard]] bool rests_below(Open choice) const;
   bool raise_open(Range open, Open choice);
@@ -78,6 +83,7 @@ class PackSearch {
 
   const PackSections* sections_;
   std::int64_t capacity_bytes_;
+  std::int64_t room_bytes_;           // the capacity in whole steps
   std::size_t words_;                 // of a set of sections
   std::vector<std::int32_t> rank_;    // by block
   std::vector<std::int32_t> twin_;    // by block: the alike block before it in the order, or -1
@@ -88,6 +94,7 @@ class PackSearch {
   std::vector<std::int32_t> placed_;
   std::vector<Open> open_;     // a stack of lists, each sorted by `least`
   std::vector<Open> choices_;  // a stack
+  std::vector<Range> parts_;   // a stack
   std::vector<Open> raised_;
   std::vector<std::int32_t> skipped_;
   std::vector<std::uint64_t> covered_;

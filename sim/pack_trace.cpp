@@ -10,7 +10,7 @@ namespace {
 template <class Visit>
 void each_instruction(const Program& program, Visit visit) {
   std::int64_t time = 0;
-  for (const auto* section : {&program.init, &program.body, &program.final}) {
+  for (const auto* section : sections_of(program)) {
     for (const Instruction& line : *section) visit(line, time++);
   }
 }
@@ -20,9 +20,9 @@ class ProblemBuilder {
   ProblemBuilder(const Trace& trace, Space space)
       : trace_(trace), space_(space), row_(trace.buffers.size(), -1) {}
 
-  /// `bytes` less than 0: as many as the buffer counts.
-  void add(BufferId id, bool frees, std::int64_t time, std::int64_t bytes = -1) {
-    length_ = time + 1;
+  void pass(std::int64_t time) { length_ = time + 1; }
+
+  void add(BufferId id, bool frees, std::int64_t time) {
     const Buffer& buffer = trace_[id];
     if (buffer.space != space_) return;
     std::int32_t& row = row_[id.index()];
@@ -30,14 +30,13 @@ class ProblemBuilder {
       row = static_cast<std::int32_t>(problem_.blocks.size());
       problem_.buffers.push_back(id);
       problem_.blocks.push_back(
-          {.size_bytes = 0,
+          {.size_bytes = counted_bytes(buffer),
            .begin = time,
            .end = k_never,
            .alignment_bytes =
                round_up(std::max(buffer.alignment_bytes, k_granule_bytes), k_granule_bytes)});
     }
     PackBlock& block = problem_.blocks[static_cast<std::size_t>(row)];
-    block.size_bytes = std::max(block.size_bytes, bytes < 0 ? counted_bytes(buffer) : bytes);
     block.end = frees ? time : k_never;
   }
 
@@ -58,19 +57,24 @@ class ProblemBuilder {
 
 }  // namespace
 
-SpaceProblem pack_problem_of(const Trace& trace, Space space) {
+SpaceProblem program_problem_of(const Trace& trace, Space space) {
   ProblemBuilder builder(trace, space);
   each_instruction(trace.program, [&builder](const Instruction& line, std::int64_t time) {
+    builder.pass(time);
     if (line.kind == InstructionKind::run) return;
     builder.add(line.buffer(), line.kind == InstructionKind::free, time);
   });
-  if (!trace.program.body.empty()) return builder.take();
+  return builder.take();
+}
+
+SpaceProblem pack_problem_of(const Trace& trace, Space space) {
+  if (!trace.program.body.empty() || trace.events.empty()) return program_problem_of(trace, space);
+  ProblemBuilder builder(trace, space);
   std::int64_t time = 0;
   for (const Event& e : trace.events) {
     if ((e.kind != EventKind::alloc && e.kind != EventKind::free) || e.index < 0) continue;
-    const bool frees = e.kind == EventKind::free;
-    builder.add(BufferId(static_cast<std::size_t>(e.index)), frees, time++,
-                frees ? 0 : e.size_bytes);
+    builder.pass(time);
+    builder.add(BufferId(static_cast<std::size_t>(e.index)), e.kind == EventKind::free, time++);
   }
   return builder.take();
 }

@@ -15,8 +15,12 @@ struct SpaceProblem {
 };
 
 /// Owning buffers of `space`; time is the instructions of the program, or, in a trace without one,
-/// its recorded events. A buffer that is allocated several times spans from its first allocation to
-/// its last free.
+/// its recorded events. Sizes are those of the peak (counted_bytes), not those that the allocator
+/// of the recording set aside. A buffer that is allocated several times spans from its first
+/// allocation to its last free.
 [[nodiscard]] SpaceProblem pack_problem_of(const Trace& trace, Space space);
+
+/// The same of the program alone: empty in a trace without one.
+[[nodiscard]] SpaceProblem program_problem_of(const Trace& trace, Space space);
 
 }  // namespace tidemark

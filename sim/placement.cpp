@@ -3,65 +3,20 @@
 #include <algorithm>
 #include <cassert>
 #include <limits>
-#include <map>
 #include <set>
 #include <utility>
 #include <vector>
 
+#include "sim/pack_gap.h"
+#include "sim/pack_trace.h"
+
 namespace tidemark {
 namespace {
-
-/// A buffer as a rectangle: memory up, instructions right. init, body and final are one axis; a
-/// buffer that is allocated several times spans from its first allocation to its last free.
-struct Block {
-  BufferId buffer;
-  std::int64_t bytes = 0;
-  std::int64_t alignment_bytes = k_granule_bytes;
-  std::int64_t begin = 0;
-  std::int64_t end = 0;
-
-  [[nodiscard]] double area() const {
-    return static_cast<double>(bytes) * static_cast<double>(end - begin);
-  }
-};
-
-template <class Visit>
-void each_instruction(const Program& program, Visit visit) {
-  std::int64_t time = 0;
-  for (const auto* section : {&program.init, &program.body, &program.final}) {
-    for (const Instruction& line : *section) visit(line, time++);
-  }
-}
-
-std::vector<Block> blocks_of(const Trace& trace, Space space) {
-  std::vector<std::int32_t> row(trace.buffers.size(), -1);
-  std::vector<Block> blocks;
-  each_instruction(trace.program, [&](const Instruction& line, std::int64_t time) {
-    if (line.kind == InstructionKind::run || trace[line.buffer()].space != space) return;
-    const Buffer& buffer = trace[line.buffer()];
-    std::int32_t& block = row[line.buffer().index()];
-    if (block < 0) {
-      block = static_cast<std::int32_t>(blocks.size());
-      blocks.push_back(
-          {line.buffer(), counted_bytes(buffer),
-           round_up(std::max(buffer.alignment_bytes, k_granule_bytes), k_granule_bytes), time,
-           std::numeric_limits<std::int64_t>::max()});
-    }
-    const bool frees = line.kind == InstructionKind::free;
-    blocks[static_cast<std::size_t>(block)].end =
-        frees ? time : std::numeric_limits<std::int64_t>::max();
-  });
-  std::int64_t length = 0;
-  each_instruction(trace.program,
-                   [&](const Instruction&, std::int64_t time) { length = time + 1; });
-  for (Block& block : blocks) block.end = std::min(block.end, length);
-  return blocks;
-}
 
 /// Placed blocks by time: the axis is cut into slices, a query looks only at slices that it meets.
 class Placed {
  public:
-  Placed(const std::vector<Block>& blocks, std::int64_t length, std::int64_t slices)
+  Placed(const PackProblem& blocks, std::int64_t length, std::int64_t slices)
       : blocks_(blocks),
         slice_length_(std::max<std::int64_t>(1, length / slices)),
         slices_(static_cast<std::size_t>(length / slice_length_ + 1)),
@@ -76,14 +31,14 @@ class Placed {
   const std::vector<std::pair<std::int64_t, std::int64_t>>& meeting(
       std::size_t block, const std::vector<std::int64_t>& offsets) {
     found_.clear();
-    const Block& b = blocks_[block];
+    const PackBlock& b = blocks_[block];
     const auto [first, last] = range(block);
     for (std::size_t s = first; s <= last; ++s) {
       for (const std::size_t other : slices_[s]) {
-        const Block& o = blocks_[other];
+        const PackBlock& o = blocks_[other];
         if (o.begin >= b.end || b.begin >= o.end) continue;
         if (std::exchange(seen_[other], query_) == query_) continue;
-        found_.emplace_back(offsets[other], offsets[other] + o.bytes);
+        found_.emplace_back(offsets[other], offsets[other] + o.size_bytes);
       }
     }
     ++query_;
@@ -93,12 +48,12 @@ class Placed {
 
  private:
   std::pair<std::size_t, std::size_t> range(std::size_t block) const {
-    const Block& b = blocks_[block];
+    const PackBlock& b = blocks_[block];
     return {static_cast<std::size_t>(b.begin / slice_length_),
             static_cast<std::size_t>(std::max(b.begin, b.end - 1) / slice_length_)};
   }
 
-  const std::vector<Block>& blocks_;
+  const PackProblem& blocks_;
   std::int64_t slice_length_;
   std::vector<std::vector<std::size_t>> slices_;
   std::vector<std::int64_t> seen_;
@@ -157,35 +112,10 @@ class Skyline {
   std::vector<std::int64_t> all_;  // the height of the whole range when it is one; else -1
 };
 
-enum class Fit : std::uint8_t { first, best };
-
-/// Lowest (first) or tightest (best) gap above `floor` that holds the block.
-std::int64_t find_gap(const std::vector<std::pair<std::int64_t, std::int64_t>>& occupied,
-                      const Block& block, std::int64_t floor_bytes, Fit fit) {
-  std::int64_t at = round_up(floor_bytes, block.alignment_bytes);
-  std::int64_t best = -1;
-  std::int64_t best_gap = std::numeric_limits<std::int64_t>::max();
-  for (const auto& [begin, end] : occupied) {
-    const std::int64_t gap = begin - at;
-    if (gap >= block.bytes && gap < best_gap) {
-      best = at;
-      best_gap = gap;
-      if (fit == Fit::first) return best;
-    }
-    at = std::max(at, round_up(end, block.alignment_bytes));
-  }
-  return best >= 0 ? best : at;
-}
-
-struct Layout {
-  std::vector<std::int64_t> offsets;  // by block
-  std::int64_t height = 0;
-};
-
 class Packer {
  public:
-  explicit Packer(std::vector<Block> blocks) : blocks_(std::move(blocks)) {
-    for (const Block& b : blocks_) length_ = std::max(length_, b.end);
+  explicit Packer(PackProblem blocks) : blocks_(std::move(blocks)) {
+    for (const PackBlock& b : blocks_) length_ = std::max(length_, b.end);
     bound_ = max_live();
     // What lives nearly always would be in everyone's way: it goes to the bottom, once and for all.
     for (std::size_t i = 0; i < blocks_.size(); ++i) {
@@ -199,35 +129,35 @@ class Packer {
 
   [[nodiscard]] std::int64_t bound() const { return bound_; }
 
-  Layout run(std::int64_t enough_bytes) {
+  Packing run(std::int64_t enough_bytes) {
     const std::int64_t enough = std::max(bound_, enough_bytes);
-    Layout best{.offsets = {}, .height = std::numeric_limits<std::int64_t>::max()};
+    Packing best{.offset_bytes = {}, .height_bytes = std::numeric_limits<std::int64_t>::max()};
     std::vector<std::size_t> best_order;
     const auto offer = [&](const std::vector<std::size_t>& order, Fit fit) {
       const std::int64_t most = enough_bytes > 0 ? k_most_work / 8 : k_most_work;
-      const bool tired = work_ > most && !best.offsets.empty();
-      if (best.height <= enough || tired) return;
-      Layout layout = pack(order, fit);
-      if (layout.height >= best.height) return;
+      const bool tired = work_ > most && !best.offset_bytes.empty();
+      if (best.height_bytes <= enough || tired) return;
+      Packing layout = pack(order, fit);
+      if (layout.height_bytes >= best.height_bytes) return;
       best = std::move(layout);
       best_order = order;
     };
     // A search asks for many placements of large programs: 2 to 4 % too high, but at once.
     if (enough_bytes > 0 && short_.size() > k_many) {
       for (const std::int64_t lasting : {128, 256, 512, 64}) {
-        Layout layout = stack(lasting);
-        if (layout.height < best.height) best = std::move(layout);
-        if (best.height <= enough) break;
+        Packing layout = stack(lasting);
+        if (layout.height_bytes < best.height_bytes) best = std::move(layout);
+        if (best.height_bytes <= enough) break;
       }
       return legal(best) ? best : stacked();
     }
-    const auto hopeless = [&] { return enough_bytes > 0 && best.height / 17 > enough / 16; };
+    const auto hopeless = [&] { return enough_bytes > 0 && best.height_bytes / 17 > enough / 16; };
     for (const Fit fit : {Fit::first, Fit::best}) {
       for (const auto key : {by_size, by_area, by_length, by_begin}) offer(sorted(key), fit);
       if (hopeless()) break;
     }
     // Whoever stands out at the top goes earlier: a few rounds often reach the bound.
-    for (int round = 0; round < k_rounds && best.height > enough && !hopeless(); ++round) {
+    for (int round = 0; round < k_rounds && best.height_bytes > enough && !hopeless(); ++round) {
       std::vector<std::size_t> order = best_order;
       lift_top(order, best, round);
       offer(order, round % 2 == 0 ? Fit::first : Fit::best);
@@ -237,20 +167,10 @@ class Packer {
   }
 
  private:
-  using Key = std::pair<double, double>;  // larger first
   static constexpr int k_rounds = 12;
   static constexpr std::int64_t k_slices = 256;
   static constexpr std::size_t k_many = 2500;
   static constexpr std::int64_t k_most_work = 10'000'000;  // meetings of blocks, over all orders
-
-  static Key by_size(const Block& b) { return {static_cast<double>(b.bytes), b.area()}; }
-  static Key by_area(const Block& b) { return {b.area(), static_cast<double>(b.bytes)}; }
-  static Key by_length(const Block& b) {
-    return {static_cast<double>(b.end - b.begin), static_cast<double>(b.bytes)};
-  }
-  static Key by_begin(const Block& b) {
-    return {-static_cast<double>(b.begin), static_cast<double>(b.bytes)};
-  }
 
   template <class KeyOf>
   std::vector<std::size_t> sorted(KeyOf key) const {
@@ -263,9 +183,9 @@ class Packer {
 
   std::int64_t max_live() const {
     std::vector<std::int64_t> change(static_cast<std::size_t>(length_) + 1, 0);
-    for (const Block& b : blocks_) {
-      change[static_cast<std::size_t>(b.begin)] += b.bytes;
-      change[static_cast<std::size_t>(b.end)] -= b.bytes;
+    for (const PackBlock& b : blocks_) {
+      change[static_cast<std::size_t>(b.begin)] += b.size_bytes;
+      change[static_cast<std::size_t>(b.end)] -= b.size_bytes;
     }
     std::int64_t live = 0;
     std::int64_t most = 0;
@@ -273,21 +193,22 @@ class Packer {
     return most;
   }
 
-  Layout pack(const std::vector<std::size_t>& order, Fit fit) {
-    Layout layout{.offsets = std::vector<std::int64_t>(blocks_.size(), 0), .height = 0};
+  Packing pack(const std::vector<std::size_t>& order, Fit fit) {
+    Packing layout{.offset_bytes = std::vector<std::int64_t>(blocks_.size(), 0)};
     std::int64_t floor_bytes = 0;
     for (const std::size_t i : long_) {
-      layout.offsets[i] = round_up(floor_bytes, blocks_[i].alignment_bytes);
-      floor_bytes = layout.offsets[i] + blocks_[i].bytes;
+      layout.offset_bytes[i] = round_up(floor_bytes, blocks_[i].alignment_bytes);
+      floor_bytes = layout.offset_bytes[i] + blocks_[i].size_bytes;
     }
-    layout.height = floor_bytes;
+    layout.height_bytes = floor_bytes;
     Placed placed(blocks_, length_, k_slices);
     for (const std::size_t i : order) {
-      if (blocks_[i].bytes == 0) continue;
-      const auto& occupied = placed.meeting(i, layout.offsets);
+      if (blocks_[i].size_bytes == 0) continue;
+      const auto& occupied = placed.meeting(i, layout.offset_bytes);
       work_ += static_cast<std::int64_t>(occupied.size()) + 1;
-      layout.offsets[i] = find_gap(occupied, blocks_[i], floor_bytes, fit);
-      layout.height = std::max(layout.height, layout.offsets[i] + blocks_[i].bytes);
+      layout.offset_bytes[i] = find_gap(occupied, blocks_[i], floor_bytes, fit);
+      layout.height_bytes =
+          std::max(layout.height_bytes, layout.offset_bytes[i] + blocks_[i].size_bytes);
       placed.add(i);
     }
     return layout;
@@ -295,37 +216,39 @@ class Packer {
 
   /// What lives for more than `lasting` lines is stacked, each on the highest of those before it
   /// that it meets; that is the floor for the others, which fill the gaps among themselves.
-  Layout stack(std::int64_t lasting) const {
+  Packing stack(std::int64_t lasting) const {
     const std::vector<std::size_t> large = sorted(by_area);
     const std::vector<std::size_t> brief = sorted(by_length);
-    Layout layout{.offsets = std::vector<std::int64_t>(blocks_.size(), 0), .height = 0};
+    Packing layout{.offset_bytes = std::vector<std::int64_t>(blocks_.size(), 0)};
     Skyline skyline(length_ + 1);
     const auto put = [&](std::size_t i, std::int64_t at) {
-      layout.offsets[i] = at;
-      layout.height = std::max(layout.height, at + blocks_[i].bytes);
+      layout.offset_bytes[i] = at;
+      layout.height_bytes = std::max(layout.height_bytes, at + blocks_[i].size_bytes);
     };
     const auto lasts = [&](std::size_t i) { return blocks_[i].end - blocks_[i].begin > lasting; };
     for (const auto* list : {&long_, &large}) {
       for (const std::size_t i : *list) {
         if (!lasts(i)) continue;
-        const Block& b = blocks_[i];
+        const PackBlock& b = blocks_[i];
         put(i, round_up(skyline.highest(b.begin, b.end), b.alignment_bytes));
-        skyline.raise(b.begin, b.end, layout.offsets[i] + b.bytes);
+        skyline.raise(b.begin, b.end, layout.offset_bytes[i] + b.size_bytes);
       }
     }
     Placed placed(blocks_, length_, std::max<std::int64_t>(length_ / lasting, k_slices));
     for (const std::size_t i : brief) {
-      if (lasts(i) || blocks_[i].bytes == 0) continue;
+      if (lasts(i) || blocks_[i].size_bytes == 0) continue;
       const std::int64_t floor_bytes = skyline.highest(blocks_[i].begin, blocks_[i].end);
-      put(i, find_gap(placed.meeting(i, layout.offsets), blocks_[i], floor_bytes, Fit::best));
+      put(i, find_gap(placed.meeting(i, layout.offset_bytes), blocks_[i], floor_bytes, Fit::best));
       placed.add(i);
     }
     return layout;
   }
 
   /// Moves the blocks that end highest to the front, one more in every round.
-  void lift_top(std::vector<std::size_t>& order, const Layout& layout, int round) const {
-    const auto end_of = [&](std::size_t i) { return layout.offsets[i] + blocks_[i].bytes; };
+  void lift_top(std::vector<std::size_t>& order, const Packing& layout, int round) const {
+    const auto end_of = [&](std::size_t i) {
+      return layout.offset_bytes[i] + blocks_[i].size_bytes;
+    };
     std::vector<std::size_t> top = short_;
     std::stable_sort(top.begin(), top.end(),
                      [&](std::size_t a, std::size_t b) { return end_of(a) > end_of(b); });
@@ -335,50 +258,19 @@ class Packer {
     });
   }
 
-  /// Own judge of the result: walks through time with the occupied offsets.
-  bool legal(const Layout& layout) const {
-    struct Change {
-      std::int64_t time;
-      bool begins;
-      std::size_t block;
-    };
-    std::vector<Change> changes;
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      if (blocks_[i].bytes == 0 || blocks_[i].begin == blocks_[i].end) continue;
-      changes.push_back({blocks_[i].begin, true, i});
-      changes.push_back({blocks_[i].end, false, i});
-    }
-    std::stable_sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) {
-      return std::pair(a.time, a.begins) < std::pair(b.time, b.begins);
-    });
-    std::map<std::int64_t, std::int64_t> live;  // begin -> end
-    for (const Change& c : changes) {
-      const std::int64_t begin = layout.offsets[c.block];
-      const std::int64_t end = begin + blocks_[c.block].bytes;
-      if (!c.begins) {
-        live.erase(begin);
-        continue;
-      }
-      const auto next = live.lower_bound(begin);
-      if (next != live.end() && next->first < end) return false;
-      if (next != live.begin() && std::prev(next)->second > begin) return false;
-      if (begin % blocks_[c.block].alignment_bytes != 0 || end > layout.height) return false;
-      live.emplace(begin, end);
-    }
-    return true;
-  }
+  bool legal(const Packing& layout) const { return packing_error(blocks_, layout).empty(); }
 
   /// One above the other: always legal. Only reached if packing were wrong.
-  Layout stacked() const {
-    Layout layout{.offsets = std::vector<std::int64_t>(blocks_.size(), 0), .height = 0};
+  Packing stacked() const {
+    Packing layout{.offset_bytes = std::vector<std::int64_t>(blocks_.size(), 0)};
     for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      layout.offsets[i] = round_up(layout.height, blocks_[i].alignment_bytes);
-      layout.height = layout.offsets[i] + blocks_[i].bytes;
+      layout.offset_bytes[i] = round_up(layout.height_bytes, blocks_[i].alignment_bytes);
+      layout.height_bytes = layout.offset_bytes[i] + blocks_[i].size_bytes;
     }
     return layout;
   }
 
-  std::vector<Block> blocks_;
+  PackProblem blocks_;
   std::int64_t length_ = 0;
   std::int64_t bound_ = 0;
   std::int64_t work_ = 0;
@@ -389,13 +281,13 @@ class Packer {
 }  // namespace
 
 std::int64_t place(Trace& trace, Space space, std::int64_t enough_bytes) {
-  const std::vector<Block> blocks = blocks_of(trace, space);
-  if (blocks.empty()) return 0;
-  const Layout layout = Packer(blocks).run(enough_bytes);
-  for (std::size_t i = 0; i < blocks.size(); ++i) {
-    trace.buffers[blocks[i].buffer.index()].offset_bytes = layout.offsets[i];
+  const SpaceProblem problem = program_problem_of(trace, space);
+  if (problem.blocks.empty()) return 0;
+  const Packing layout = Packer(problem.blocks).run(enough_bytes);
+  for (std::size_t i = 0; i < problem.buffers.size(); ++i) {
+    trace.buffers[problem.buffers[i].index()].offset_bytes = layout.offset_bytes[i];
   }
-  return layout.height;
+  return layout.height_bytes;
 }
 
 std::int64_t place_all(Trace& trace, std::int64_t enough_bytes) {
@@ -421,7 +313,7 @@ std::int64_t placement_height(const Trace& trace, Space space) {
 }
 
 std::int64_t placement_bound(const Trace& trace, Space space) {
-  return Packer(blocks_of(trace, space)).bound();
+  return Packer(program_problem_of(trace, space).blocks).bound();
 }
 
 }  // namespace tidemark

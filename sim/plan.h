@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/graph.h"
 #include "traces/trace.h"
 
 namespace tidemark {
@@ -31,5 +32,9 @@ namespace tidemark {
 /// be made again before o although nobody needs it there: it is kept from there on.
 /// Throws InputError when a decision cannot apply (unknown rows, not recomputable, no such gap).
 [[nodiscard]] Trace apply_plan(const Trace& source, const std::vector<Decision>& decisions);
+
+/// The same when the dataflow of the source is at hand.
+[[nodiscard]] Trace apply_plan(const Trace& source, const Dataflow& flow,
+                               const std::vector<Decision>& decisions);
 
 }  // namespace tidemark

@@ -24,6 +24,13 @@ Attribute real(std::string name, double value) {
   return a;
 }
 
+Attribute text(std::string name, std::string_view value) {
+  Attribute a;
+  a.name = std::move(name);
+  a.text = value;
+  return a;
+}
+
 LayerId ProgramBuilder::layer(const std::string& name, const std::string& kind) {
   trace_.layers.push_back({name, kind, group_});
   return LayerId{trace_.layers.size() - 1};
@@ -37,20 +44,24 @@ void ProgramBuilder::end_group() {
   group_ = trace_[group_].parent;
 }
 
+void ProgramBuilder::micro_batch(std::int32_t index) {
+  begin({.micro_batch = index, .ending = index > 0 ? "@" + std::to_string(index) : ""});
+}
+
 void ProgramBuilder::at(LayerId layer, Phase phase) {
   layer_ = layer;
-  phase_ = phase;
+  phase_ = phase == Phase::forward ? pass_.forward : phase;
 }
 
 BufferId ProgramBuilder::value(const std::string& name, Category category,
                                std::vector<std::int64_t> shape) {
-  return value(name, category, std::move(shape), dtype_);
+  return value(name, category, std::move(shape), options_.dtype);
 }
 
 BufferId ProgramBuilder::value(const std::string& name, Category category,
                                std::vector<std::int64_t> shape, DType dtype) {
   Buffer b;
-  b.name = micro_batch_ > 0 ? name + "@" + std::to_string(micro_batch_) : name;
+  b.name = name + pass_.ending;
   b.layer = layer_;
   b.category = category;
   b.dtype = dtype;
@@ -62,10 +73,18 @@ BufferId ProgramBuilder::value(const std::string& name, Category category,
 }
 
 BufferId ProgramBuilder::persistent(LayerId layer, const std::string& name, Category category,
-                                    std::vector<std::int64_t> shape) {
+                                    std::vector<std::int64_t> shape, DType dtype) {
   layer_ = layer;
-  const BufferId id = value(name, category, std::move(shape));
+  const BufferId id = value(name, category, std::move(shape), dtype);
   schedule_.persistent.push_back(id);
+  return id;
+}
+
+BufferId ProgramBuilder::persistent(LayerId layer, const std::string& name, Category category,
+                                    std::vector<std::int64_t> shape, double fill) {
+  const BufferId id = persistent(layer, name, category, std::move(shape), options_.dtype);
+  phase_ = Phase::init;
+  run(OpKind::fill, name + ".init", {{"y", id}}, {real("value", fill)});
   return id;
 }
 
@@ -73,12 +92,17 @@ Parameter ProgramBuilder::parameter(LayerId layer, const std::string& name,
                                     std::vector<std::int64_t> shape, double deviation,
                                     double fill) {
   Parameter p;
-  p.weight = persistent(layer, name, Category::weight, shape);
-  p.gradient = value(name + ".gradient", Category::gradient, std::move(shape));
+  p.weight = persistent(layer, name, Category::weight, shape, options_.dtype);
+  if (options_.gradients) {
+    p.gradient = value(name + ".gradient", Category::gradient, std::move(shape));
+  }
   phase_ = Phase::init;
+  // The row that the weight has with gradients: without them a seed gives the same weights.
+  const std::int64_t without = options_.gradients ? 0 : std::ssize(parameters_);
+  const std::int64_t key = p.weight.value + without;
   if (deviation > 0) {
     run(OpKind::random_normal, name + ".init", {{"y", p.weight}},
-        {real("deviation", deviation), integer("seed", seed_), integer("key", p.weight.value)});
+        {real("deviation", deviation), integer("seed", seed()), integer("key", key)});
   } else {
     run(OpKind::fill, name + ".init", {{"y", p.weight}}, {real("value", fill)});
   }
@@ -86,22 +110,11 @@ Parameter ProgramBuilder::parameter(LayerId layer, const std::string& name,
   return p;
 }
 
-BufferId ProgramBuilder::statistic(LayerId layer, const std::string& name,
-                                   std::vector<std::int64_t> shape, double fill) {
-  const BufferId id = persistent(layer, name, Category::weight, std::move(shape));
-  phase_ = Phase::init;
-  run(OpKind::fill, name + ".init", {{"y", id}}, {real("value", fill)});
-  return id;
-}
-
 BufferId ProgramBuilder::state(BufferId weight, const std::string& suffix) {
   const LayerId layer = layer_;
   const Phase phase = phase_;
-  const std::string name = name_of(weight) + "." + suffix;
-  const BufferId id =
-      persistent(layer_of(weight), name, Category::optimizer_state, trace_[weight].shape);
-  phase_ = Phase::init;
-  run(OpKind::fill, name + ".init", {{"y", id}}, {real("value", 0)});
+  const BufferId id = persistent(layer_of(weight), name_of(weight) + "." + suffix,
+                                 Category::optimizer_state, trace_[weight].shape, 0.0);
   at(layer, phase);
   return id;
 }
@@ -115,23 +128,29 @@ std::vector<Use> ProgramBuilder::with_bf16_factors(const std::string& name, std:
   return uses;
 }
 
+std::vector<OpId>& ProgramBuilder::section() {
+  if (phase_ == Phase::init || pass_.section == Pass::Section::init) return schedule_.init;
+  return pass_.section == Pass::Section::eval ? schedule_.eval : schedule_.body;
+}
+
 OpId ProgramBuilder::run(OpKind kind, const std::string& name, const std::vector<Use>& uses,
                          std::vector<Attribute> attributes) {
   const bool linear = kind == OpKind::linear_forward || kind == OpKind::linear_backward_data ||
                       kind == OpKind::linear_backward_weight;
   Op op;
-  op.name = micro_batch_ > 0 ? name + "@" + std::to_string(micro_batch_) : name;
-  op.micro_batch = micro_batch_;
+  op.name = name + pass_.ending;
+  op.micro_batch = pass_.micro_batch;
   op.kind = kind;
   op.layer = layer_;
   op.phase = phase_;
-  const std::vector<Use> all = linear && bf16_products_ ? with_bf16_factors(name, uses) : uses;
+  const std::vector<Use> all =
+      linear && options_.bf16_products ? with_bf16_factors(name, uses) : uses;
   for (const auto& [role, buffer] : all) op.operands.push_back({role, buffer, -1, -1});
   op.attributes = std::move(attributes);
   const OpId id{trace_.ops.size()};
   op.origin = id;
   trace_.ops.push_back(std::move(op));
-  (phase_ == Phase::init ? schedule_.init : schedule_.body).push_back(id);
+  section().push_back(id);
   return id;
 }
 

@@ -22,13 +22,28 @@ struct Parameter {
 [[nodiscard]] Attribute integer(std::string name, std::int64_t value);
 [[nodiscard]] Attribute per_step(std::string name, std::int64_t first, std::int64_t step);
 [[nodiscard]] Attribute real(std::string name, double value);
+[[nodiscard]] Attribute text(std::string name, std::string_view value);
+
+struct BuilderOptions {
+  std::int64_t seed = 1;
+  DType dtype = DType::f32;    // of weights, values and states unless said otherwise
+  bool bf16_products = false;  // every linear op gets the buffer for its rounded factors
+  bool gradients = true;       // every weight has one
+};
+
+/// One way through the model: the section that its ops go to, the phase that forward is in it, and
+/// how the names of its ops and values end.
+struct Pass {
+  enum class Section : std::uint8_t { init, body, eval };
+  Section section = Section::body;
+  Phase forward = Phase::forward;
+  std::int32_t micro_batch = 0;
+  std::string ending{};
+};
 
 class ProgramBuilder {
  public:
-  /// `dtype` of weights, values and states unless said otherwise.
-  /// With `bf16_products` every linear op gets the buffer for its rounded factors.
-  ProgramBuilder(std::int64_t seed, DType dtype, bool bf16_products = false)
-      : seed_(seed), dtype_(dtype), bf16_products_(bf16_products) {
+  explicit ProgramBuilder(const BuilderOptions& options) : options_(options) {
     trace_.streams.push_back({.name = "compute"});
   }
 
@@ -38,29 +53,36 @@ class ProgramBuilder {
   void group(const std::string& name, const std::string& kind);
   void end_group();
 
-  /// Layer and phase of what is added next.
-  void at(LayerId layer, Phase phase);
+  /// What is added from now on belongs to this pass.
+  void begin(Pass pass) { pass_ = std::move(pass); }
+  /// The training pass of a micro-batch; names of all but the first end in "@1", "@2", ...
+  void micro_batch(std::int32_t index);
+  /// False where nothing is learnt: no dropout, no statistics.
+  [[nodiscard]] bool trains() const { return pass_.forward == Phase::forward; }
 
-  /// What is added to the body from now on belongs to this micro-batch; names of all but the first
-  /// end in "@1", "@2", ...
-  void micro_batch(std::int32_t index) { micro_batch_ = index; }
+  /// Layer and phase of what is added next; `forward` is what the pass says.
+  void at(LayerId layer, Phase phase);
 
   /// A buffer of the step, in the layer of at().
   BufferId value(const std::string& name, Category category, std::vector<std::int64_t> shape);
   BufferId value(const std::string& name, Category category, std::vector<std::int64_t> shape,
                  DType dtype);
 
+  /// A buffer that lives from step to step. The caller writes it in init.
+  BufferId persistent(LayerId layer, const std::string& name, Category category,
+                      std::vector<std::int64_t> shape, DType dtype);
+  /// The same of the usual type, with this value at the begin.
+  BufferId persistent(LayerId layer, const std::string& name, Category category,
+                      std::vector<std::int64_t> shape, double fill);
+
   /// A weight with its gradient. Initial values: normal with this deviation, or the constant
   /// `fill` when the deviation is 0.
   Parameter parameter(LayerId layer, const std::string& name, std::vector<std::int64_t> shape,
                       double deviation, double fill);
-  /// What forward keeps from step to step beside the weights, with this value at the begin.
-  BufferId statistic(LayerId layer, const std::string& name, std::vector<std::int64_t> shape,
-                     double fill);
   /// Optimizer state "NAME.suffix" of a weight, zero at the begin.
   BufferId state(BufferId weight, const std::string& suffix);
 
-  /// Appends an op to the body (to init when the phase is init).
+  /// Appends an op to the section of the pass (to init when the phase is init).
   OpId run(OpKind kind, const std::string& name, const std::vector<Use>& uses,
            std::vector<Attribute> attributes = {});
 
@@ -69,7 +91,10 @@ class ProgramBuilder {
   [[nodiscard]] std::int64_t random_key() const {
     return static_cast<std::int64_t>(trace_.ops.size());
   }
-  [[nodiscard]] std::int64_t seed() const { return seed_; }
+  [[nodiscard]] std::int64_t seed() const { return options_.seed; }
+  [[nodiscard]] const std::vector<std::int64_t>& shape_of(BufferId id) const {
+    return trace_[id].shape;
+  }
   [[nodiscard]] const std::string& name_of(BufferId id) const { return trace_[id].name; }
   [[nodiscard]] const std::string& name_of(LayerId id) const { return trace_[id].name; }
   [[nodiscard]] LayerId layer_of(BufferId id) const { return trace_[id].layer; }
@@ -81,8 +106,8 @@ class ProgramBuilder {
   /// The uses of a linear op and the buffer for its rounded factors.
   std::vector<Use> with_bf16_factors(const std::string& name, std::vector<Use> uses);
 
-  BufferId persistent(LayerId layer, const std::string& name, Category category,
-                      std::vector<std::int64_t> shape);
+  /// Where the next op goes.
+  std::vector<OpId>& section();
 
   Trace trace_;
   Schedule schedule_;
@@ -90,10 +115,8 @@ class ProgramBuilder {
   LayerId group_;
   LayerId layer_;
   Phase phase_ = Phase::forward;
-  std::int32_t micro_batch_ = 0;
-  std::int64_t seed_;
-  DType dtype_;
-  bool bf16_products_;
+  BuilderOptions options_;
+  Pass pass_;
 };
 
 }  // namespace tidemark

@@ -390,14 +390,16 @@ bool PyTorchAllocator::release_oversize(std::int32_t cache_row, std::int64_t siz
     return true;
   }
   std::int64_t released = 0;
-  place = free.previous(place);
-  while (!place.at_end() && released < key && free[place].size_bytes >= conf_.max_split_bytes) {
+  std::vector<std::int32_t> rows;  // a release moves the places of others
+  for (place = free.previous(place);
+       !place.at_end() && released < key && free[place].size_bytes >= conf_.max_split_bytes;
+       place = free.previous(place)) {
     const std::int32_t row = free[place].block;
-    place = free.previous(place);
     if (at(row).is_expandable) continue;
     released += at(row).size_bytes;
-    release(row);
+    rows.push_back(row);
   }
+  for (const std::int32_t row : rows) release(row);
   return released >= key;
 }
 

@@ -40,7 +40,7 @@ class PyTorchAllocator final : public AllocatorModel {
   [[nodiscard]] static std::int64_t round_size(const AllocatorConf& conf, std::int64_t size_bytes);
 
  private:
-  struct Block {
+  struct alignas(64) Block {  // a cache line
     std::int64_t address = 0;
     std::int64_t size_bytes = 0;
     std::int64_t requested_bytes = 0;

@@ -133,6 +133,7 @@ void ScheduleState::set_live(std::int64_t& live, std::int64_t bytes) {
 /// Adds to all executions strictly between two moments.
 void ScheduleState::change(Moment after, Moment before, std::int64_t bytes) {
   if (after >= before || bytes == 0) return;
+  if (log_ != nullptr) log_->push_back({after, before, bytes});
   const Position first = stage_of(after) + (op_of(after) >= stage_of(after) ? 1 : 0);
   const Position end = stage_of(before) + (op_of(before) > stage_of(before) ? 1 : 0);
   std::int64_t excess_change = 0;

@@ -49,6 +49,14 @@ inline constexpr Position op_of(Moment m) {
   return static_cast<Position>(m & 0x7fffffff);
 }
 
+/// `bytes` more are live at every execution strictly between two moments.
+struct ByteChange {
+  Moment after = 0;
+  Moment before = 0;
+  std::int64_t bytes = 0;
+  bool operator==(const ByteChange&) const = default;
+};
+
 /// The task must outlive the state. Copyable.
 class ScheduleState {
  public:
@@ -95,6 +103,10 @@ class ScheduleState {
   [[nodiscard]] Schedule schedule() const;
   void load(const Schedule& schedule);
 
+  /// From now on what every insert() and erase() does to the values' lifetimes is appended to
+  /// `log`; what an added execution takes for itself is not. nullptr = no longer.
+  void record(std::vector<ByteChange>* log) { log_ = log; }
+
  private:
   [[nodiscard]] Moment last_read(const ScheduleTask::Value& value, Position from,
                                  Position before) const;
@@ -112,6 +124,7 @@ class ScheduleState {
   std::vector<std::int64_t> live_;             // while the original of each op runs
   std::vector<Moment> added_;                  // ascending
   std::vector<std::int64_t> added_live_;       // while each added execution runs
+  std::vector<ByteChange>* log_ = nullptr;
 };
 
 }  // namespace tidemark

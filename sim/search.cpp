@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <numeric>
 #include <optional>
 
 #include "sim/baselines.h"
@@ -12,6 +14,7 @@
 #include "sim/candidates.h"
 #include "sim/engine.h"
 #include "sim/methods.h"
+#include "sim/milp.h"
 #include "sim/random.h"
 #include "traces/error.h"
 
@@ -24,10 +27,22 @@ struct Draft {
   Eviction eviction;
 };
 
+/// What one way of searching learned at one budget of a large body, for the next budget.
+struct Lesson {
+  double slack = 1;                // height of the placement per byte of the limit on live bytes
+  std::vector<std::size_t> order;  // of the settings of the sweep, the most promising first
+};
+using Lessons = std::map<std::string, Lesson>;  // by method
+
 class Search {
  public:
-  Search(Candidates& candidates, const SearchRequest& request, const SearchResult* smaller)
-      : candidates_(candidates), request_(request), random_(request.seed) {
+  Search(Candidates& candidates, const SearchRequest& request, const SearchResult* smaller,
+         Lessons& lessons)
+      : candidates_(candidates),
+        request_(request),
+        random_(request.seed),
+        lessons_(lessons),
+        large_(candidates.large()) {
     for (std::size_t row = 0; row < candidates.flow().values.size(); ++row) {
       if (candidates.flow().values[row].movable) movable_.emplace_back(row);
     }
@@ -47,8 +62,9 @@ class Search {
     const bool all = method == "auto";
     const bool offload = settings_of(request_).allow_offload;
     if (all || method == "greedy") evict_by("greedy", request_.allow_recompute, false);
-    if (method == "anneal") evict_by("greedy", request_.allow_recompute, false);
-    if (all || method == "anneal") anneal_schedules();
+    const bool exact = method == "exact";
+    if (method == "anneal" || exact) evict_by("greedy", request_.allow_recompute, false);
+    if (method == "anneal" || exact || (all && !large_)) anneal_schedules(exact);
     if (all || method == "offload") evict_by("offload", false, offload);
     if (all || method == "joint") evict_by("joint", request_.allow_recompute, offload);
     const std::size_t ops = candidates_.flow().body.size();
@@ -58,18 +74,27 @@ class Search {
     return best_;
   }
 
+  /// Not below step_bound_ns(); of the ops of the body, back to back.
+  [[nodiscard]] std::int64_t proven_cost_ns() const { return proven_cost_ns_; }
+
  private:
   /// The plan for a smaller budget fits in this one.
   void adopt_smaller() {
     if (smaller_ == nullptr) return;
-    method_ = smaller_->plan.method;
-    offer(candidates_.evaluate(smaller_->decisions));
+    const PlanRecord& plan = smaller_->plan;
+    Candidate candidate{.decisions = smaller_->decisions,
+                        .step_ns = plan.step_ns,
+                        .height_bytes = plan.height_bytes};
+    for (const Buffer& buffer : smaller_->buffers) candidate.offsets.push_back(buffer.offset_bytes);
+    method_ = plan.method;
+    offer(candidate);
   }
 
   /// One way of searching, with its own share of nodes and its own random numbers: so auto does
   /// exactly what each method alone does, and is never worse.
   void evict_by(const char* method, bool recompute, bool offload) {
     if (!recompute && !offload) return;
+    if (best_ && best_extra_ns() == 0) return;  // nothing is faster than keep-all
     if (std::string_view(method) == "joint" && !(recompute && offload)) {
       if (request_.method == "auto") return;  // done already under the other name
     }
@@ -82,26 +107,28 @@ class Search {
     start.limit_bytes = candidates_.budget_bytes();
     start.allow_recompute = recompute;
     start.allow_offload = offload;
-    portfolio(start);
+    large_ ? quick_portfolio(start) : portfolio(start);
     if (!best_ && !others_ && !smaller_) minimize(start);
-    improve();
+    if (!large_ || request_.nodes > 0) improve();
     if (others_ && (!best_ || !best_->better_than(*others_))) best_ = others_;
     others_.reset();
   }
 
   /// Local search over schedules (sim/engine.h), from the best plan on when that only recomputes.
-  /// It limits live bytes; the limit moves down until the placement fits too.
-  void anneal_schedules() {
+  /// It limits live bytes; the limit moves down until the placement fits too. `exact`: with a proof
+  /// for the budget itself.
+  void anneal_schedules(bool exact) {
     if (!request_.allow_recompute || stopped() || best_extra_ns() == 0) return;
-    method_ = "anneal";
+    method_ = exact ? "exact" : "anneal";
     const Dataflow& flow = candidates_.flow();
     const auto ops = static_cast<std::int64_t>(flow.body.size());
     EngineRequest wish;
     wish.limit_bytes = candidates_.budget_bytes();
     wish.nodes = candidates_.nodes() * std::clamp<std::int64_t>(k_move_work / (ops + 1), 20, 1000);
     wish.seed = request_.seed;
-    wish.bound_cost_ns = 0;
-    wish.time_limit_s = request_.time_limit_s / 4;
+    wish.exact = exact;
+    wish.bound_cost_ns = exact ? -1 : 0;
+    wish.time_limit_s = exact ? request_.time_limit_s : request_.time_limit_s / 4;
     wish.progress = [this](const EngineProgress&) { return !stopped(); };
     const auto recomputes = [](const Decision& d) { return d.kind == DecisionKind::recompute; };
     if (best_ && std::all_of(best_->decisions.begin(), best_->decisions.end(), recomputes)) {
@@ -109,6 +136,9 @@ class Search {
     }
     for (int round = 0; round < k_fit_rounds && !stopped(); ++round) {
       const EngineResult result = run_engine(flow, wish);
+      if (wish.exact) note_proof(result);
+      wish.exact = false;
+      wish.bound_cost_ns = 0;
       if (!result.fits || (best_ && result.cost_ns >= best_->step_ns)) return;
       const Candidate candidate = candidates_.evaluate(decisions_of(flow, result.schedule));
       offer(candidate);
@@ -117,6 +147,17 @@ class Search {
       wish.start = result.schedule;
       wish.nodes /= 2;
     }
+  }
+
+  /// A bound on recomputation alone; offload may do better.
+  void note_proof(const EngineResult& result) {
+    if (!result.refused.empty() && !result.proven_optimal()) {
+      throw InputError(InputError::Parts{.file = {},
+                                         .place = "--method exact",
+                                         .expected = "a body small enough to be solved",
+                                         .found = result.refused});
+    }
+    if (!settings_of(request_).allow_offload) proven_cost_ns_ = result.bound_cost_ns;
   }
 
   void try_baseline(const Baseline& baseline) {
@@ -174,6 +215,65 @@ class Search {
     }
   }
 
+  /// Large bodies: few plans are carried out. The walks limit live bytes, the placement is higher
+  /// by a factor that is much the same for all plans of one kind: it is learned, and the limit
+  /// moves down by it.
+  void quick_portfolio(const EvictionSettings& start) {
+    constexpr int k_rounds = 6;
+    const std::vector<EvictionSettings> sweep = eviction_sweep(start);
+    Lesson& lesson = lessons_[method_];
+    if (lesson.order.empty()) {
+      lesson.order.resize(std::min<std::size_t>(
+          sweep.size(),
+          static_cast<std::size_t>(std::max<std::int64_t>(1, candidates_.nodes() / 2))));
+      std::iota(lesson.order.begin(), lesson.order.end(), std::size_t{0});
+    } else {
+      lesson.order.resize(std::min(lesson.order.size(), k_kept));
+    }
+    const auto budget = static_cast<double>(candidates_.budget_bytes());
+    double limit = 1 / lesson.slack;  // in budgets, as the two ends of the search
+    double low = 0;
+    double high = 1.02;
+    for (int round = 0; round < k_rounds && high - low > 0.004 && may_go_on(); ++round) {
+      const Draft draft = best_walk(sweep, static_cast<std::int64_t>(budget * limit), lesson.order);
+      double next = 0;
+      if (draft.eviction.fits) {
+        if (draft.eviction.extra_ns >= best_extra_ns()) return;
+        const Candidate candidate = candidates_.evaluate(draft.eviction.decisions);
+        if (offer(candidate)) best_settings_ = draft.settings;
+        const double height = static_cast<double>(candidate.height_bytes) / budget;
+        (height <= 1 ? low : high) = limit;
+        if (height <= 1) lesson.slack = 1 / limit;
+        if (height <= 1 && height > 0.985) return;
+        next = 0.998 * limit / height;
+      } else {
+        low = limit;  // not for want of room for the placement
+      }
+      limit = next > low && next < high ? next : (low + high) / 2;
+    }
+  }
+
+  /// The walk that promises the least time; `order` is cut down to the most promising settings.
+  Draft best_walk(const std::vector<EvictionSettings>& sweep, std::int64_t limit_bytes,
+                  std::vector<std::size_t>& order) {
+    std::vector<std::pair<std::size_t, Draft>> drafts;
+    for (const std::size_t i : order) {
+      Draft draft{sweep[i], {}};
+      draft.settings.limit_bytes = limit_bytes;
+      draft.eviction = candidates_.try_eviction(draft.settings);
+      drafts.emplace_back(i, std::move(draft));
+    }
+    std::stable_sort(drafts.begin(), drafts.end(), [](const auto& a, const auto& b) {
+      return std::pair(!a.second.eviction.fits, a.second.eviction.extra_ns) <
+             std::pair(!b.second.eviction.fits, b.second.eviction.extra_ns);
+    });
+    order.clear();
+    for (std::size_t i = 0; i < std::min(k_kept, drafts.size()); ++i) {
+      order.push_back(drafts[i].first);
+    }
+    return std::move(drafts.front().second);
+  }
+
   /// The first plan is searched for beyond the share of nodes.
   bool may_go_on() { return !stopped() && (candidates_.nodes_left() || !best_); }
 
@@ -200,25 +300,52 @@ class Search {
     }
   }
 
-  /// Bisection of the limit for a few settings, whatever the budget is: so a budget that was named
-  /// as the smallest is found again when it is asked for.
+  /// The lowest plans, whatever the budget is: so a budget that was named as the smallest is found
+  /// again when it is asked for. Which limit gives the lowest placement is not known, only that it
+  /// is near the lowest limit that a walk can keep.
   void minimize(const EvictionSettings& start) {
     candidates_.be_exact();
+    std::vector<std::pair<std::int64_t, EvictionSettings>> lowest;  // height, settings
     const std::vector<EvictionSettings> sweep = eviction_sweep(start);
-    const std::int64_t bound = budget_bound(candidates_.source(), request_).bound_bytes;
-    for (std::size_t i = 0; i < sweep.size() && i < k_minimized && !stopped(); ++i) {
+    const std::size_t most = large_ ? k_minimized_large : k_minimized;
+    for (std::size_t i = 0; i < sweep.size() && i < most && !stopped(); ++i) {
       EvictionSettings settings = sweep[i];
-      std::int64_t low = bound - 1;
-      std::int64_t high = candidates_.keep_all().height_bytes;
-      for (int round = 0; round < k_minimize_rounds && high - low > k_granule_bytes; ++round) {
-        settings.limit_bytes = low + (high - low) / 2;
-        const Eviction eviction = candidates_.try_eviction(settings);
-        (eviction.fits ? high : low) = settings.limit_bytes;
-        if (!eviction.fits) continue;
-        if (offer(candidates_.evaluate(eviction.decisions))) best_settings_ = settings;
+      settings.limit_bytes = lowest_limit(settings);
+      const std::int64_t height = offer_walk(settings);
+      if (height > 0) lowest.emplace_back(height, settings);
+    }
+    std::stable_sort(lowest.begin(), lowest.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (std::size_t i = 0; i < lowest.size() && i < 2 && !large_; ++i) {
+      for (const std::int64_t part : {200, 100, 50, 25}) {
+        if (stopped()) return;
+        EvictionSettings settings = lowest[i].second;
+        settings.limit_bytes += settings.limit_bytes / part;
+        offer_walk(settings);
       }
     }
     offer(candidates_.lowest());
+  }
+
+  /// By bisection, as if every limit above one that can be kept could be kept.
+  std::int64_t lowest_limit(EvictionSettings settings) {
+    std::int64_t low =
+        budget_bound(candidates_.source(), candidates_.flow(), request_).bound_bytes - 1;
+    std::int64_t high = candidates_.keep_all().height_bytes;
+    for (int round = 0; round < k_minimize_rounds && high - low > k_granule_bytes; ++round) {
+      settings.limit_bytes = low + (high - low) / 2;
+      (candidates_.try_eviction(settings).fits ? high : low) = settings.limit_bytes;
+    }
+    return high;
+  }
+
+  /// Height of the plan of these settings; 0 when the walk does not fit.
+  std::int64_t offer_walk(const EvictionSettings& settings) {
+    const Eviction eviction = candidates_.try_eviction(settings);
+    if (!eviction.fits) return 0;
+    const Candidate candidate = candidates_.evaluate(eviction.decisions);
+    if (offer(candidate)) best_settings_ = settings;
+    return candidate.height_bytes;
   }
 
   /// Hill climbing on the weights of values (large: keep, small: remove) around the best settings.
@@ -264,19 +391,32 @@ class Search {
   static constexpr std::int64_t k_move_work = 400000;  // moves per node = this / ops
   static constexpr std::size_t k_carried_out = 10;
   static constexpr int k_fit_rounds = 6;
-  static constexpr std::size_t k_minimized = 4;
+  static constexpr std::size_t k_kept = 3;
+  static constexpr std::size_t k_minimized = 20;
+  static constexpr std::size_t k_minimized_large = 2;
   static constexpr int k_minimize_rounds = 14;
 
   Candidates& candidates_;
   const SearchRequest& request_;
   Random random_;
+  Lessons& lessons_;
+  bool large_ = false;
   std::vector<BufferId> movable_;
   std::string method_;               // that is at work
   std::optional<Candidate> best_;    // of this method
   std::optional<Candidate> others_;  // of those before
   const Trace* smaller_ = nullptr;   // the plan for the next smaller budget of a sweep
   std::optional<EvictionSettings> best_settings_;
+  std::int64_t proven_cost_ns_ = 0;  // no schedule of recomputations within the budget costs less
 };
+
+void require_solver(const SearchRequest& request) {
+  if (request.method != "exact" || milp_available()) return;
+  throw InputError(InputError::Parts{.file = {},
+                                     .place = "--method exact",
+                                     .expected = "a build with CBC (coinor-libcbc-dev)",
+                                     .found = "a build without a solver"});
+}
 
 void require_plannable(const Trace& source, const SearchRequest& request) {
   if (source.meta.level < 2 || source.program.body.empty()) {
@@ -287,7 +427,7 @@ void require_plannable(const Trace& source, const SearchRequest& request) {
   }
   std::string names;
   for (const SearchMethod& method : search_methods()) {
-    if (method.name == request.method) return;
+    if (method.name == request.method) return require_solver(request);
     names += (names.empty() ? "" : ", ") + std::string(method.name);
   }
   throw InputError(InputError::Parts{.file = {},
@@ -296,36 +436,15 @@ void require_plannable(const Trace& source, const SearchRequest& request) {
                                      .found = "'" + request.method + "'"});
 }
 
-}  // namespace
-
-const std::vector<SearchMethod>& search_methods() {
-  static const std::vector<SearchMethod> methods = [] {
-    std::vector<SearchMethod> all{
-        {"auto", "the best of all, recompute and offload together"},
-        {"keep-all", "no decisions: only the placement"},
-        {"greedy", "recompute: offline eviction with exact next use, swept over its weights"},
-        {"offload", "the same eviction with copies to the host as the only way out"},
-        {"joint", "the same eviction with both ways out"},
-        {"anneal", "recompute: local search over schedules, started by greedy"},
-    };
-    for (const Baseline& baseline : baselines()) all.push_back({baseline.name, baseline.about});
-    return all;
-  }();
-  return methods;
-}
-
-namespace {
-
 SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
-                           const SearchRequest& request, std::int64_t budget_bytes,
-                           const SearchResult* smaller) {
-  SearchRequest point = request;
-  point.budget_bytes = budget_bytes;
-  const std::int64_t bound_step_ns = step_bound_ns(candidates.source(), point);
+                           const SearchRequest& request, const SearchResult* smaller,
+                           Lessons& lessons) {
+  const std::int64_t budget_bytes = request.budget_bytes;
+  const std::int64_t bound_step_ns = step_bound_ns(candidates.source(), candidates.flow(), request);
   candidates.set_budget(budget_bytes, bound_step_ns);
   const std::int64_t tried_before = candidates.tried();
-  const std::optional<Candidate> best = Search(candidates, point, smaller).run(point.method);
-
+  Search attempt(candidates, request, smaller, lessons);
+  const std::optional<Candidate> best = attempt.run(request.method);
   SearchResult result;
   result.method = best ? best->method : request.method;
   result.feasible = best.has_value();
@@ -338,6 +457,9 @@ SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
   if (!best) return result;
   result.planned = candidates.planned(*best);
   result.planned.plan.bound_step_ns = bound_step_ns;
+  if (candidates.keep_all().step_ns == candidates.flow().compute_ns()) {
+    result.planned.plan.bound_step_ns = std::max(bound_step_ns, attempt.proven_cost_ns());
+  }
   result.planned.plan.bound_budget_bytes = bound.bound_bytes;
   return result;
 }
@@ -347,21 +469,30 @@ SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
 SearchResult search(const Trace& source, const SearchRequest& request) {
   require_plannable(source, request);
   Candidates candidates(source, request);
-  return search_budget(candidates, budget_bound(source, request), request, request.budget_bytes,
-                       nullptr);
+  Lessons lessons;
+  return search_budget(candidates, budget_bound(source, candidates.flow(), request), request,
+                       nullptr, lessons);
 }
 
 std::vector<SearchResult> sweep(const Trace& source, const SearchRequest& request,
                                 std::int64_t from_bytes, std::int64_t to_bytes, int count) {
   require_plannable(source, request);
   Candidates candidates(source, request);
-  const Infeasible bound = budget_bound(source, request);
+  const Infeasible bound = budget_bound(source, candidates.flow(), request);
   std::vector<SearchResult> results;
+  Lessons lessons;
   for (int i = 0; i < count; ++i) {
-    const std::int64_t budget_bytes =
+    SearchRequest point = request;
+    point.budget_bytes =
         count == 1 ? to_bytes : from_bytes + (to_bytes - from_bytes) * i / (count - 1);
     const SearchResult* smaller = results.empty() ? nullptr : &results.back();
-    results.push_back(search_budget(candidates, bound, request, budget_bytes, smaller));
+    // On a large body most budgets are left to the way of searching that was the best one nearby.
+    constexpr int k_all_methods_each = 10;
+    if (candidates.large() && request.method == "auto" && i % k_all_methods_each != 0 &&
+        lessons.contains(smaller->method)) {
+      point.method = smaller->method;
+    }
+    results.push_back(search_budget(candidates, bound, point, smaller, lessons));
   }
   return results;
 }

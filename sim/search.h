@@ -63,7 +63,8 @@ struct SearchMethod {
 [[nodiscard]] SearchResult search(const Trace& source, const SearchRequest& request);
 
 /// Plans for `count` budgets from the smallest to the largest, never slower at a larger budget
-/// (invariant 6): a plan of a smaller budget is passed upward when nothing better is found.
+/// (invariant 6): a plan of a smaller budget is passed upward when nothing better is found. On a
+/// large body most budgets are searched by the way that was the best at the one before.
 [[nodiscard]] std::vector<SearchResult> sweep(const Trace& source, const SearchRequest& request,
                                               std::int64_t from_bytes, std::int64_t to_bytes,
                                               int count);

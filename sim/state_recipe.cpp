@@ -31,6 +31,7 @@ std::vector<StateRecipe> distinct_recipes() {
   const std::string megatron = "Megatron-LM docs, distributed optimizer: 18, or 6 + 12/N bytes";
   const std::string fsdp = "torchtitan docs: f32 shards, bf16 compute";
   const std::string deepspeed = "DeepSpeed docs, memory.rst and its estimators";
+  // clang-format off: a table
   return {
       {.name = "ddp", .source = zero},
       {.name = "zero1", .master = {f32, data}, .moments = {f32, data}, .source = zero},
@@ -99,6 +100,7 @@ std::vector<StateRecipe> distinct_recipes() {
        .source = "the base of an adapter; the adapters themselves are not counted"},
   };
 }
+// clang-format on
 
 std::vector<StateRecipe> make_recipes() {
   std::vector<StateRecipe> recipes = distinct_recipes();

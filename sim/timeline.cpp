@@ -57,6 +57,7 @@ class Tide {
     std::stable_sort(timeline_.spans.begin(), timeline_.spans.end(),
                      [](const OpSpan& a, const OpSpan& b) { return a.begin_ns < b.begin_ns; });
     timeline_.run_peak = peak_at(run_);
+    timeline_.eval_peak = peak_at(highest_in_eval());
     timeline_.peak = steady_.seen ? peak_at(steady_) : timeline_.run_peak;
     return std::move(timeline_);
   }
@@ -71,6 +72,19 @@ class Tide {
   void note(High& high) const {
     if (high.seen && total_bytes_ <= high.bytes) return;
     high = {true, total_bytes_, static_cast<std::int64_t>(timeline_.changes.size()) - 1};
+  }
+
+  /// Between steps; a section eval begins with an allocation.
+  [[nodiscard]] High highest_in_eval() const {
+    High high;
+    std::int64_t bytes = 0;
+    for (std::size_t i = 0; i < timeline_.changes.size(); ++i) {
+      const MemoryChange& c = timeline_.changes[i];
+      bytes += c.delta_bytes;
+      if (c.step >= 0 || !c.op.valid() || trace_[c.op].phase != Phase::eval) continue;
+      if (!high.seen || bytes > high.bytes) high = {true, bytes, static_cast<std::int64_t>(i)};
+    }
+    return high;
   }
 
   Peak peak_at(const High& high) const {
@@ -99,7 +113,7 @@ class Tide {
 class Clocks {
  public:
   explicit Clocks(const Trace& trace)
-      : trace_(trace), ready_ns_(std::max<std::size_t>(trace.streams.size(), 1), 0) {}
+      : ready_ns_(std::max<std::size_t>(trace.streams.size(), 1), 0) {}
 
   [[nodiscard]] std::int64_t now_ns() const { return ready_ns_[0]; }
   [[nodiscard]] std::int64_t end_ns() const { return *std::ranges::max_element(ready_ns_); }
@@ -122,7 +136,6 @@ class Clocks {
   }
 
  private:
-  const Trace& trace_;
   std::vector<std::int64_t> ready_ns_;
   std::unordered_map<std::int64_t, std::int64_t> event_ns_;
 };
@@ -150,10 +163,14 @@ Timeline replay(const Trace& trace, Space space, int steps) {
   Tide tide(trace, space);
   Clocks clocks(trace);
   play(trace, trace.program.init, clocks, tide);
+  bool evaluated = false;
   for (int step = 0; step < steps; ++step) {
     tide.begin_step(step, clocks.now_ns());
     play(trace, trace.program.body, clocks, tide);
     tide.end_step(clocks.now_ns());
+    const bool due = evaluates_after(trace, step) || (!evaluated && step + 1 == steps);
+    if (due) play(trace, trace.program.eval, clocks, tide);
+    evaluated = evaluated || due;
   }
   play(trace, trace.program.final, clocks, tide);
   return tide.finish(clocks.end_ns());

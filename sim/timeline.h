@@ -49,11 +49,13 @@ struct Timeline {
   std::int64_t end_ns = 0;
   std::int64_t step_ns = 0;  // time of one steady step (the last step of several)
   Peak peak;                 // of one steady step: the `peak_bytes` of every report
-  Peak run_peak;             // with init and final
+  Peak run_peak;             // with init, eval and final
+  Peak eval_peak;            // of an evaluation; change -1 when there was none
   bool operator==(const Timeline&) const = default;
 };
 
-/// Replays the program of `trace` (levels 1 and 2) in `space`: init, `steps` times the body, final.
+/// Replays the program of `trace` (levels 1 and 2) in `space`: init, `steps` times the body, eval
+/// after the steps where it is due and once at least, final.
 /// Streams run in order; an op starts when its stream is free and the events it waits for are
 /// recorded. Ops without a duration take 0 ns. init and final take their durations too.
 /// The trace must have passed check().

@@ -87,6 +87,10 @@ class Walk {
     keep_own(id, "q, k, v", value_bytes(op, "qkv"));
     keep(id, op, "probabilities");
     keep_own(id, "mask", tokens * tokens);
+    if (real_of(op, "probability") > 0) {  // the mask of the dropout (bool), and its output
+      keep_own(id, "dropout mask", elements(op, "probabilities"));
+      keep_own(id, "dropped probabilities", value_bytes(op, "probabilities"));
+    }
     keep_own(id, "scale", 8);  // a Python number as an f64 tensor
   }
 

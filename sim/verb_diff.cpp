@@ -7,6 +7,7 @@
 
 #include "sim/compare.h"
 #include "sim/exit_code.h"
+#include "sim/run_state.h"
 #include "sim/table.h"
 #include "sim/units.h"
 #include "sim/verbs.h"
@@ -37,14 +38,17 @@ double gate_ratio(const std::string& gate) {
 }
 
 Json figures_json(const RunFigures& f) {
-  Json j{{"peak_bytes", f.peak_bytes},
+  Json j{{"peak_bytes", nullptr},
+         {"is_final", f.is_final},
          {"run_peak_bytes", f.run_peak_bytes},
          {"reserved_bytes", f.reserved_bytes},
          {"host_peak_bytes", f.host_peak_bytes},
          {"step_ns", f.step_ns},
+         {"time_source", to_string(f.step_source)},
          {"compute_ns", f.compute_ns},
          {"recomputed_ops", f.recomputed_ops},
          {"copied_bytes", f.copied_bytes}};
+  if (f.has_peak) j["peak_bytes"] = f.peak_bytes;
   for (std::size_t i = 0; i < k_category_count; ++i) {
     j["by_category"][std::string(to_string(static_cast<Category>(i)))] = f.by_category[i];
   }
@@ -76,28 +80,50 @@ void add_bytes(Table& table, const std::string& what, std::int64_t a, std::int64
              a == b ? "" : format_change(static_cast<double>(b), static_cast<double>(a))});
 }
 
+/// Where 0 means that nobody knows.
+void add_known_bytes(Table& table, const std::string& what, std::int64_t a, std::int64_t b) {
+  if ((a == 0) == (b == 0)) return add_bytes(table, what, a, b);
+  const auto text = [](std::int64_t bytes) {
+    return bytes == 0 ? std::string("not known") : format_bytes(bytes);
+  };
+  table.add({what, text(a), text(b), "", ""});
+}
+
 void add_time(Table& table, const std::string& what, std::int64_t a_ns, std::int64_t b_ns) {
+  if ((a_ns == 0) != (b_ns == 0)) {
+    const auto text = [](std::int64_t ns) { return ns == 0 ? "not known" : format_ns(ns); };
+    return table.add({what, text(a_ns), text(b_ns), "", ""});
+  }
   table.add({what, format_ns(a_ns), format_ns(b_ns), format_ns(b_ns - a_ns),
              format_change(static_cast<double>(b_ns), static_cast<double>(a_ns))});
 }
 
 void print_figures(const Comparison& c, const std::string& a, const std::string& b) {
   Table table({"", ">" + a, ">" + b, ">difference", ">"});
-  add_bytes(table, "peak", c.a.peak_bytes, c.b.peak_bytes);
-  add_bytes(table, "run peak", c.a.run_peak_bytes, c.b.run_peak_bytes);
-  add_bytes(table, "reserved", c.a.reserved_bytes, c.b.reserved_bytes);
+  add_known_bytes(table, "peak", c.a.peak_bytes, c.b.peak_bytes);
+  add_known_bytes(table, "run peak", c.a.run_peak_bytes, c.b.run_peak_bytes);
+  add_known_bytes(table, "reserved", c.a.reserved_bytes, c.b.reserved_bytes);
   add_bytes(table, "host peak", c.a.host_peak_bytes, c.b.host_peak_bytes);
-  for (std::size_t i = 0; i < k_category_count; ++i) {
+  for (std::size_t i = 0; i < k_category_count && c.a.has_peak && c.b.has_peak; ++i) {
     add_bytes(table, "  " + std::string(to_string(static_cast<Category>(i))), c.a.by_category[i],
               c.b.by_category[i]);
   }
   add_time(table, "step", c.a.step_ns, c.b.step_ns);
   add_time(table, "  compute thread", c.a.compute_ns, c.b.compute_ns);
   fmt::print("{}", table.text());
+  const std::string from = step_origin(c.a);
+  const std::string to = step_origin(c.b);
+  if (c.a.step_ns > 0 || c.b.step_ns > 0) {
+    fmt::print("  step times: {}\n", from == to ? from : from + " against " + to);
+  }
+  for (const auto& [figures, file] : {std::pair{c.a, a}, std::pair{c.b, b}}) {
+    const std::string load = load_warning(figures);
+    if (!load.empty()) fmt::print("  note: {}: {}\n", file, load);
+  }
 }
 
 void print_layers(const Comparison& c) {
-  if (c.layers.empty()) return;
+  if (c.layers.empty() || !c.a.has_peak || !c.b.has_peak) return;
   Table table({"layer at the peak", ">a", ">b", ">difference"});
   for (std::size_t i = 0; i < std::min<std::size_t>(c.layers.size(), 8); ++i) {
     const LayerDifference& l = c.layers[i];
@@ -119,13 +145,36 @@ void print_results(const Comparison& c) {
   }
 }
 
+void warn(const Trace& trace, const std::string& file) {
+  const std::string warning = warning_line(trace);
+  if (!warning.empty()) fmt::print(stderr, "tidemark: {}: {}\n", file, warning);
+}
+
+/// Why the second run does not pass; empty when it does. What is not known does not pass.
+std::string gate_refusal(const Comparison& c, double gate) {
+  for (const RunFigures* f : {&c.a, &c.b}) {
+    const char* which = f == &c.a ? "of the first trace " : "";
+    if (!f->has_peak)
+      return fmt::format("the peak {}is not known: it does not pass the gate", which);
+    if (!f->is_final) {
+      return fmt::format("the run {}is not whole: its peak does not pass the gate", which);
+    }
+  }
+  const bool grown =
+      static_cast<double>(c.b.peak_bytes) > gate * static_cast<double>(c.a.peak_bytes);
+  return grown ? "the peak exceeds the gate" : "";
+}
+
 int diff(const DiffOptions& options) {
   const double gate = options.gate.empty() ? 0 : gate_ratio(options.gate);
-  const Trace a = read_trace(options.files[0]);
+  const Trace a = read_single(options.files[0]);
+  warn(a, options.files[0]);
   int exit_code = k_exit_done;
   Json all = Json::array();
   for (std::size_t i = 1; i < options.files.size(); ++i) {
-    const Comparison c = compare(a, read_trace(options.files[i]));
+    const Trace b = read_single(options.files[i]);
+    warn(b, options.files[i]);
+    const Comparison c = compare(a, b);
     if (options.json) {
       all.push_back(diff_json(c));
     } else {
@@ -133,11 +182,9 @@ int diff(const DiffOptions& options) {
       print_layers(c);
       print_results(c);
     }
-    const bool grown =
-        static_cast<double>(c.b.peak_bytes) > gate * static_cast<double>(c.a.peak_bytes);
-    if (gate > 0 && grown) {
-      fmt::print(stderr, "tidemark: {}: the peak exceeds the gate {}\n", options.files[i],
-                 options.gate);
+    const std::string refusal = gate > 0 ? gate_refusal(c, gate) : "";
+    if (!refusal.empty()) {
+      fmt::print(stderr, "tidemark: {}: {} {}\n", options.files[i], refusal, options.gate);
       exit_code = k_exit_not_possible;
     }
   }

@@ -35,8 +35,27 @@ struct EstimateOptions {
   std::string accounting;
   std::int64_t batch = 0;
   std::int64_t sequence = 0;
+  std::string phase = "training";
+  std::int64_t prompt = 0;
+  std::int64_t generate = 0;
   bool json = false;
 };
+
+void apply_phase(const EstimateOptions& options, RunConfig& config) {
+  const auto phase = parse_enum<RunPhase>(options.phase);
+  const bool infers = phase == RunPhase::inference;
+  const bool has_tokens = options.prompt != 0 || options.generate != 0;
+  const bool trains =
+      options.sequence != 0 || !options.optimizer.empty() || !options.accounting.empty();
+  if (!phase || (infers ? trains : has_tokens)) {
+    throw InputError(InputError::Parts{
+        .place = "--phase",
+        .expected = "training, or inference with --prompt and --generate and none of --seq, "
+                    "--optimizer and --accounting",
+        .found = "'" + options.phase + "'" + (phase ? " with other options" : "")});
+  }
+  if (infers) set_inference(config, options.prompt, options.generate);
+}
 
 RunConfig config_of(const EstimateOptions& options) {
   RunConfig config = default_run(options.model);
@@ -51,6 +70,7 @@ RunConfig config_of(const EstimateOptions& options) {
     }
     config.optimizer.kind = *kind;
   }
+  apply_phase(options, config);
   return config;
 }
 
@@ -80,6 +100,11 @@ Json estimate_json(const Estimate& e, const Trace& trace, const Device& device) 
          {"step_ns", e.timeline.step_ns},
          {"step_flops", e.flops},
          {"time_source", "modelled"}};
+  if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
+    j["run_peak_bytes"] = e.timeline.run_peak.bytes;
+    j["cache_bytes"] = cache.bytes;
+    j["cache_bytes_per_token"] = cache.bytes_per_token;
+  }
   for (std::size_t i = 0; i < k_category_count; ++i) {
     j["by_category"][std::string(to_string(static_cast<Category>(i)))] =
         e.timeline.peak.by_category[i];
@@ -94,8 +119,15 @@ void estimate_text(const Estimate& e, const Trace& trace, const Device& device,
   fmt::print("  {}  the arena needs {} of {}\n", fits ? "FITS     " : "TOO LARGE",
              format_bytes(e.height_bytes), format_bytes(device.memory_bytes));
   fmt::print("  peak       {}\n", format_bytes(e.timeline.peak.bytes));
+  if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
+    fmt::print("  run peak   {}  with the prompt\n", format_bytes(e.timeline.run_peak.bytes));
+    fmt::print("  cache      {}, {} per token of a sequence\n", format_bytes(cache.bytes),
+               format_bytes(cache.bytes_per_token));
+  }
   const double step_s = static_cast<double>(e.timeline.step_ns) / 1e9;
-  const auto items = static_cast<double>(config.batch * std::max<std::int64_t>(config.sequence, 1));
+  const bool infers = config.phase == RunPhase::inference;
+  const auto items = static_cast<double>(
+      infers ? config.batch : config.batch * std::max<std::int64_t>(config.sequence, 1));
   fmt::print("  step       {} (modelled: roofline of the device table)\n",
              format_ns(e.timeline.step_ns));
   fmt::print("  speed      {:.0f} {}/s, {:.1f} TFLOP/s\n\n", items / step_s,
@@ -125,9 +157,11 @@ int report_saved(const EstimateOptions& options, const Trace& trace) {
                            .dump(2));
     return k_exit_done;
   }
-  Table table({"saved for backward", ">bytes"});
-  for (const auto& [kind, bytes] : by_kind) table.add({kind, std::to_string(bytes)});
-  table.add({"total", std::to_string(total_bytes(saved))});
+  Table table({"saved for backward", ">size", ">bytes"});
+  for (const auto& [kind, bytes] : by_kind) {
+    table.add({kind, format_bytes(bytes), std::to_string(bytes)});
+  }
+  table.add({"total", format_bytes(total_bytes(saved)), std::to_string(total_bytes(saved))});
   fmt::print("{}, as PyTorch's autograd saves it\n\n{}", trace.meta.title, table.text());
   return k_exit_done;
 }
@@ -161,6 +195,7 @@ int estimate(const EstimateOptions& options) {
   trace.meta.device = device.name;
   trace.meta.device_memory_bytes = device.memory_bytes;
   fill_modelled_times(device, trace);
+  require_other_file(options.output, {options.model});
   const Estimate e = estimate_of(trace);
   if (!options.output.empty()) write_trace(trace, options.output);
   if (options.json) {
@@ -242,10 +277,15 @@ void add_estimate(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand(
       "estimate", "memory and step time of a model on a device, without running it");
   verb->add_option("model", options->model, "a built-in model or a JSON file")->required();
-  verb->add_option("--device", options->device, "see `tidemark devices`");
-  verb->add_option("--batch", options->batch, "samples per step")->check(CLI::PositiveNumber);
-  verb->add_option("--seq", options->sequence, "tokens per sample")->check(CLI::PositiveNumber);
+  verb->add_option("--device", options->device, "see `tidemark devices`")->capture_default_str();
+  verb->add_option("--batch", options->batch, "samples per step; default of the model")
+      ->check(whole_number());
+  verb->add_option("--seq", options->sequence, "tokens per sample; default of the model")
+      ->check(whole_number());
   verb->add_option("--optimizer", options->optimizer, "sgd, momentum, adam or adamw");
+  verb->add_option("--phase", options->phase, "training, or inference with a key-value cache");
+  verb->add_option("--prompt", options->prompt, "inference: tokens that are given");
+  verb->add_option("--generate", options->generate, "inference: tokens to make, one per step");
   verb->add_option("--accounting", options->accounting,
                    "torch-eager: the bytes that PyTorch saves for backward, instead");
   verb->add_option("-o,--output", options->output, "also write the dry trace");

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "sim/exit_code.h"
+#include "sim/timeline.h"
 #include "sim/units.h"
 #include "sim/verbs.h"
 #include "sim/version.h"
@@ -15,9 +18,12 @@
 namespace tidemark {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 struct ImportOptions {
   std::string file;
   std::string output;
+  bool json = false;
   bool quiet = false;
 };
 
@@ -30,14 +36,40 @@ std::string stem_of(const std::string& file) {
   return stem == "-" ? "snapshot" : stem;
 }
 
+Peak peak_of(const Trace& trace) {
+  return timeline_of(trace, {SpaceKind::device, trace.meta.rank}).peak;
+}
+
+Json summary_json(const ImportedDevice& d, const std::string& file) {
+  const Peak peak = peak_of(d.trace);
+  return {{"file", file},
+          {"title", d.trace.meta.title},
+          {"buffers", d.trace.buffers.size()},
+          {"events", d.trace.events.size()},
+          {"start_bytes", d.start_bytes},
+          {"all_bytes", d.all_bytes},
+          {"unknown_bytes", d.unknown_bytes},
+          {"peak_bytes", peak.bytes},
+          {"peak_unknown_bytes", peak.by_category[static_cast<std::size_t>(Category::unknown)]},
+          {"unmatched_frees", d.trace.health.unmatched_frees}};
+}
+
 void print_summary(const ImportedDevice& d, const std::string& file) {
-  fmt::print("{}: {}\n  {} buffers, {} events, {} in {} when the recording began\n", file,
+  fmt::print("{}: {}\n  {} buffers, {} events, {} when the recording began\n", file,
              d.trace.meta.title, d.trace.buffers.size(), d.trace.events.size(),
-             format_bytes(d.start_bytes), d.start_bytes > 0 ? "blocks" : "no block");
+             d.start_bytes > 0 ? format_bytes(d.start_bytes) + " live" : "nothing live");
   const double share = d.all_bytes == 0 ? 0
                                         : 100.0 * static_cast<double>(d.unknown_bytes) /
                                               static_cast<double>(d.all_bytes);
-  fmt::print("  call stacks do not tell the category of {:.1f} % of the bytes allocated\n", share);
+  const Peak peak = peak_of(d.trace);
+  const std::int64_t untold = peak.by_category[static_cast<std::size_t>(Category::unknown)];
+  fmt::print(
+      "  category not told by the call stacks: {:.1f} % of all bytes ever allocated, {:.1f} % of "
+      "the peak {}\n",
+      share,
+      100.0 * static_cast<double>(untold) /
+          static_cast<double>(std::max<std::int64_t>(peak.bytes, 1)),
+      format_bytes(peak.bytes));
   if (d.trace.health.unmatched_frees > 0) {
     fmt::print("  {} events contradict the final state and were left out\n",
                d.trace.health.unmatched_frees);
@@ -65,19 +97,32 @@ void import_file(const ImportOptions& options) {
     throw InputError(InputError::Parts{
         .place = "-o", .expected = "a file: the snapshot has several devices", .found = "'-'"});
   }
+  if (options.json && output == "-") {
+    throw InputError(InputError::Parts{
+        .place = "-o", .expected = "a file: --json takes stdout", .found = "'-'"});
+  }
+  const bool talks = !options.quiet && !options.json && output != "-";
+  Json rows = Json::array();
   Trace index;
   index.meta = devices.front().trace.meta;
   for (std::size_t i = 0; i < devices.size(); ++i) {
     devices[i].trace.meta.tool = k_tool;
     const std::string file = devices.size() == 1 ? output : rank_name(output, i);
+    require_other_file(file, {options.file});
     write_trace(devices[i].trace, file);
     index.ranks.push_back(
         {static_cast<std::int32_t>(i), std::filesystem::path(file).filename().string()});
-    if (!options.quiet && output != "-") print_summary(devices[i], file);
+    rows.push_back(summary_json(devices[i], file));
+    if (talks) print_summary(devices[i], file);
   }
-  if (devices.size() > 1) write_trace(index, output);
-  if (!options.quiet && output != "-") {
-    fmt::print("next: tidemark show {0} --by layer; tidemark allocator {0}\n", output);
+  if (devices.size() > 1) {
+    require_other_file(output, {options.file});
+    write_trace(index, output);
+  }
+  if (options.json) fmt::print("{}\n", Json{{"output", output}, {"traces", rows}}.dump(2));
+  if (talks) {
+    fmt::print("next: tidemark show {0} --by layer; tidemark allocator {0}\n",
+               devices.size() == 1 ? output : rank_name(output, 0));
   }
 }
 
@@ -88,6 +133,7 @@ void add_import(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("import", "turn a memory snapshot of PyTorch into a trace");
   verb->add_option("file", options->file, "snapshot.pickle, also .gz, .xz, .zst")->required();
   verb->add_option("-o,--output", options->output, "trace to write; one for each device");
+  verb->add_flag("--json", options->json, "figures as one JSON object");
   verb->add_flag("--quiet", options->quiet, "print nothing");
   verb->footer("Example: tidemark import snapshot.pickle -o snapshot.tmk");
   verb->callback([options, &exit_code] {

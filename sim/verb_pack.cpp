@@ -9,6 +9,7 @@
 #include "sim/exit_code.h"
 #include "sim/pack_csv.h"
 #include "sim/pack_trace.h"
+#include "sim/run_state.h"
 #include "sim/table.h"
 #include "sim/units.h"
 #include "sim/verbs.h"
@@ -61,7 +62,7 @@ Source read_source(const std::string& path) {
     source.problem = pack_problem_from_csv(read_file(path), path);
     return source;
   }
-  source.trace = read_trace(path);
+  source.trace = read_single(path);
   SpaceProblem problem =
       pack_problem_of(source.trace, Space{SpaceKind::device, source.trace.meta.rank});
   if (problem.blocks.empty()) {
@@ -168,6 +169,10 @@ int pack_file(PackOptions& options) {
         static_cast<double>(parse_time_ns(options.time_limit, "--time-limit")) * 1e-9;
   }
   Source source = read_source(options.file);
+  require_other_file(options.output, {options.file});
+  if (const std::string warning = warning_line(source.trace); !warning.empty()) {
+    fmt::print(stderr, "tidemark: {}: {}\n", options.file, warning);
+  }
   const PackResult result = pack(source.problem.blocks, options.limits);
   const std::int64_t capacity_bytes = options.limits.capacity_bytes;
   const bool fits = capacity_bytes == 0 || result.packing.height_bytes <= capacity_bytes;
@@ -177,7 +182,8 @@ int pack_file(PackOptions& options) {
   } else if (options.output != "-") {
     print(source, result, capacity_bytes);
   }
-  if (!fits) fmt::print(stderr, "tidemark: {}\n", verdict(result, capacity_bytes));
+  const bool told = !options.json && options.output != "-";
+  if (!fits && !told) fmt::print(stderr, "tidemark: {}\n", verdict(result, capacity_bytes));
   return fits ? k_exit_done : k_exit_not_possible;
 }
 

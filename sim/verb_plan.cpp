@@ -12,6 +12,7 @@
 #include "sim/exit_code.h"
 #include "sim/placement.h"
 #include "sim/plan.h"
+#include "sim/run_state.h"
 #include "sim/search.h"
 #include "sim/table.h"
 #include "sim/units.h"
@@ -38,22 +39,30 @@ struct PlanOptions {
   std::string link;
   std::string output;
   SearchRequest request;
+  std::string link_source;  // of request.link_bytes_per_s, in words
   bool print_plan = false;
   bool json = false;
   bool quiet = false;
 };
 
-/// A size, a share of the recorded peak ("60%") or a device of the table.
+/// Of one steady step of the program: what was recorded, also when the recording was cut short.
+std::int64_t peak_of(const Trace& source) {
+  return replay(source, {SpaceKind::device, source.meta.rank}).peak.bytes;
+}
+
+/// A size, a share of the peak ("60%") or a device of the table.
 std::int64_t budget_of(const std::string& text, const Trace& source) {
   if (text.ends_with('%')) {
     double percent = 0;
     char rest = 0;
-    const bool number = std::sscanf(text.c_str(), "%lf%c", &percent, &rest) == 2;
-    if (!number || rest != '%' || !(percent > 0 && percent <= 1000)) {
+    int length = 0;
+    const bool number = std::sscanf(text.c_str(), "%lf%c%n", &percent, &rest, &length) == 2;
+    const bool all = static_cast<std::size_t>(length) == text.size();
+    if (!number || !all || rest != '%' || !(percent > 0 && percent <= 1000)) {
       throw InputError(InputError::Parts{
           .place = "--budget", .expected = "a share such as 60%", .found = "'" + text + "'"});
     }
-    const auto peak = static_cast<double>(figures_of(source).peak_bytes);
+    const auto peak = static_cast<double>(peak_of(source));
     return static_cast<std::int64_t>(peak * percent / 100) / k_granule_bytes * k_granule_bytes;
   }
   for (const Device& device : devices()) {
@@ -82,13 +91,17 @@ void set_allowed(const std::string& allow, SearchRequest& request) {
 }
 
 /// The host link of the device that the trace was made on; of one CPU core when it is not known.
-void set_link(const PlanOptions& options, const Trace& source, SearchRequest& request) {
+void set_link(PlanOptions& options, const Trace& source) {
+  SearchRequest& request = options.request;
   const bool known = std::ranges::any_of(
       devices(), [&source](const Device& d) { return d.name == source.meta.device; });
   const Device& device = find_device(known ? source.meta.device : "laptop-core");
   request.link_bytes_per_s = options.link.empty()
                                  ? device.host_link_bytes_per_s
                                  : static_cast<double>(parse_size(options.link, "--link"));
+  options.link_source = !options.link.empty()
+                            ? "--link"
+                            : fmt::format("assumed: {}; --link to change it", device.name);
   // The copy thread of the cpu backend sleeps until there is work: waking it up takes this long.
   constexpr std::int64_t k_thread_wake_ns = 60'000;
   const bool on_cpu = source.meta.backend == "cpu";
@@ -96,12 +109,15 @@ void set_link(const PlanOptions& options, const Trace& source, SearchRequest& re
 }
 
 Trace read_source(const std::string& file) {
-  Trace source = read_trace(file);
+  Trace source = read_single(file);
   if (source.meta.level < 2 || source.program.body.empty()) {
     throw InputError(InputError::Parts{
         .file = file,
         .expected = "an executable trace (level 2), which recompute and offload need",
         .found = fmt::format("level {}", source.meta.level)});
+  }
+  if (const std::string warning = warning_line(source); !warning.empty()) {
+    fmt::print(stderr, "tidemark: {}: {}\n", file, warning);
   }
   fill_modelled_times(find_device("laptop-core"), source);
   return source;
@@ -159,15 +175,23 @@ void print_decisions(const Trace& planned) {
   }
 }
 
-void print_found(const Trace& planned, const Trace& source) {
+void print_found(const Trace& planned, const Trace& source, const PlanOptions& options) {
   const PlanRecord& p = planned.plan;
-  const std::int64_t peak = figures_of(source).peak_bytes;
-  fmt::print("  fits      {} of {} ({} of the recorded peak {})\n", format_bytes(p.height_bytes),
-             format_bytes(p.budget_bytes), share(p.height_bytes, peak), format_bytes(peak));
+  const std::int64_t peak = peak_of(source);
+  fmt::print("  fits      {} of {} ({} of the peak {} when all is kept)\n",
+             format_bytes(p.height_bytes), format_bytes(p.budget_bytes),
+             share(p.height_bytes, peak), format_bytes(peak));
   fmt::print(
       "  step      {} against {} when all is kept ({})\n", format_ns(p.step_ns),
       format_ns(p.keep_all_step_ns),
       format_change(static_cast<double>(p.step_ns), static_cast<double>(p.keep_all_step_ns)));
+  fmt::print("            {}\n", step_origin(figures_of(planned)));
+  const std::string load = load_warning(figures_of(source));
+  if (!load.empty()) fmt::print("            note: while recording, {}\n", load);
+  if (options.request.allow_offload) {
+    fmt::print("  link      {:g} GB/s each way ({})\n", options.request.link_bytes_per_s / 1e9,
+               options.link_source);
+  }
   fmt::print(
       "  bound     no plan in this budget is faster than {}: this one is at most {} above the "
       "optimum\n",
@@ -197,7 +221,7 @@ void print_infeasible(const SearchResult& result, const PlanOptions& options, co
     fmt::print("  None was found; none is possible below {}.\n", format_bytes(why.bound_bytes));
   }
   if (why.smallest_found_bytes > 0) {
-    fmt::print("  Smallest budget with a plan: {}\n\n  Next: tidemark plan {} --budget {}\n",
+    fmt::print("  Smallest budget found so far: {}\n\n  Next: tidemark plan {} --budget {}\n",
                format_bytes(why.smallest_found_bytes), options.file, why.smallest_found_bytes);
   }
 }
@@ -213,12 +237,17 @@ int sweep_budgets(const PlanOptions& options, const Trace& source) {
                                        .expected = "FROM..TO:COUNT, as in 4GiB..12GiB:20",
                                        .found = "'" + options.sweep + "'"});
   }
-  const std::int64_t from = budget_of(options.sweep.substr(0, dots), source);
-  const std::int64_t to = budget_of(options.sweep.substr(dots + 2, colon - dots - 2), source);
+  std::int64_t from = budget_of(options.sweep.substr(0, dots), source);
+  std::int64_t to = budget_of(options.sweep.substr(dots + 2, colon - dots - 2), source);
   Json rows = Json::array();
   Table table({">budget", ">height", ">step", ">overhead", ">bound", "method"});
   bool any = false;
-  for (const SearchResult& r : sweep(source, options.request, from, to, count)) {
+  // Always from the smallest: each plan helps the next, so the way must not matter.
+  const bool falls = count > 1 && from > to;
+  if (falls) std::swap(from, to);
+  std::vector<SearchResult> results = sweep(source, options.request, from, to, count);
+  if (falls) std::ranges::reverse(results);
+  for (const SearchResult& r : results) {
     SearchRequest request = options.request;
     request.budget_bytes = r.feasible ? r.planned.plan.budget_bytes : 0;
     rows.push_back(result_json(r, request));
@@ -278,13 +307,14 @@ void watch(SearchRequest& request, bool quiet) {
 int plan(PlanOptions& options) {
   const Trace source = read_source(options.file);
   if (options.output.empty()) options.output = output_name(options.file, "plan");
+  require_other_file(options.output, {options.file, options.apply});
   if (options.print_plan && options.budget.empty() && options.apply.empty()) {
     fmt::print("{}", print_plan(source, source.decisions));
     return k_exit_done;
   }
   if (!options.apply.empty()) return apply_file(options, source);
   set_allowed(options.allow, options.request);
-  set_link(options, source, options.request);
+  set_link(options, source);
   watch(options.request, options.quiet);
   if (!options.sweep.empty()) return sweep_budgets(options, source);
   if (options.budget.empty()) {
@@ -301,11 +331,13 @@ int plan(PlanOptions& options) {
     write_trace(result.planned, options.output);
   }
   if (options.json) {
-    fmt::print("{}\n", result_json(result, options.request).dump(2));
+    Json j = result_json(result, options.request);
+    j["link_bytes_per_s"] = options.request.link_bytes_per_s;
+    fmt::print("{}\n", j.dump(2));
   } else if (options.print_plan && result.feasible) {
     fmt::print("{}", print_plan(source, result.planned.decisions));
   } else if (result.feasible) {
-    print_found(result.planned, source);
+    print_found(result.planned, source, options);
     fmt::print("\n  written to {}\n  Next: tidemark profile --schedule {} --device-memory {}\n",
                options.output, options.output, result.planned.plan.height_bytes);
   } else {
@@ -324,21 +356,30 @@ void add_plan(CLI::App& app, int& exit_code) {
     methods += (methods.empty() ? "" : ", ") + std::string(m.name);
   CLI::App* verb = app.add_subcommand("plan", "the cheapest plan that fits a budget");
   verb->add_option("trace", options->file, "an executable trace (.tmk)")->required();
-  verb->add_option("--budget", options->budget,
-                   "device memory: 6GiB, 60% of the peak, or a device");
-  verb->add_option("--allow", options->allow, "recompute, offload or both");
-  verb->add_option("--method", request.method, "one of " + methods);
-  verb->add_option("--nodes", request.nodes, "plans tried at most")
+  CLI::Option* budget = verb->add_option("--budget", options->budget,
+                                         "device memory: 6GiB, 60% of the peak, or a device");
+  verb->add_option("--allow", options->allow, "recompute, offload or both")->capture_default_str();
+  verb->add_option("--method", request.method, "one of " + methods)->capture_default_str();
+  verb->add_option("--nodes", request.nodes, "plans tried at most; default by the size of the step")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
   verb->add_option("--seed", request.seed, "of the search");
   verb->add_option("--time-limit", request.time_limit_s,
                    "seconds; makes the result not reproducible")
-      ->check(CLI::PositiveNumber);
-  verb->add_option("--link", options->link, "host link in bytes per second and direction: 12GiB");
-  verb->add_option("--sweep", options->sweep, "many budgets: 4GiB..12GiB:20");
-  verb->add_option("--apply", options->apply, "carry out the decisions of a plan in text form");
-  verb->add_option("-o,--output", options->output, "the planned trace");
-  verb->add_flag("--print-plan", options->print_plan, "print the decisions in text form");
+      ->check(above_zero());
+  verb->add_option("--link", options->link,
+                   "host link in bytes per second and direction: 12GiB; default that of the "
+                   "trace's device, else of laptop-core");
+  CLI::Option* many =
+      verb->add_option("--sweep", options->sweep, "many budgets: 4GiB..12GiB:20; writes no trace");
+  CLI::Option* apply =
+      verb->add_option("--apply", options->apply, "carry out the decisions of a plan in text form");
+  CLI::Option* output =
+      verb->add_option("-o,--output", options->output,
+                       "the planned trace; default beside the input: run.tmk gives run.plan.tmk");
+  CLI::Option* print =
+      verb->add_flag("--print-plan", options->print_plan, "print the decisions in text form");
+  many->excludes(budget)->excludes(apply)->excludes(output)->excludes(print);
+  apply->excludes(budget);
   verb->add_flag("--json", options->json, "figures as one JSON object");
   verb->add_flag("--quiet", options->quiet, "no progress");
   verb->footer("Example: tidemark plan run.tmk --budget 60% -o planned.tmk");

@@ -9,6 +9,7 @@
 #include "sim/compare.h"
 #include "sim/exit_code.h"
 #include "sim/html.h"
+#include "sim/run_state.h"
 #include "sim/table.h"
 #include "sim/units.h"
 #include "sim/verbs.h"
@@ -64,18 +65,33 @@ Json show_json(const Trace& trace, const Timeline& timeline, const ShowOptions& 
          {"kind", to_string(trace.meta.kind)},
          {"level", trace.meta.level},
          {"backend", trace.meta.backend},
-         {"peak_bytes", timeline.peak.bytes},
+         {"peak_bytes", nullptr},
          {"peak_ns", timeline.peak.time_ns},
          {"run_peak_bytes", timeline.run_peak.bytes},
          {"reserved_bytes", f.reserved_bytes},
          {"host_peak_bytes", f.host_peak_bytes},
          {"step_ns", f.step_ns},
+         {"time_source", to_string(f.step_source)},
          {"leaf_layer_bytes", leaf_bytes(trace, timeline.peak)},
          {"by_category", categories_json(timeline.peak.by_category)},
          {"events", trace.events.size()},
-         {"complete", trace.health.complete}};
-  if (f.steps > 0) {
-    j["steps"] = f.steps;
+         {"complete", is_whole(trace.health)},
+         {"out_of_memory", ending_shortage(trace) != nullptr}};
+  if (timeline.eval_peak.change >= 0) {
+    j["eval_peak_bytes"] = timeline.eval_peak.bytes;
+    j["eval_every"] = trace.meta.eval_every;
+    j["eval_losses"] = Json::array();
+    for (const StepRecord& s : trace.steps) {
+      if (s.has_eval_loss) j["eval_losses"].push_back({{"step", s.step}, {"loss", s.eval_loss}});
+    }
+  }
+  if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
+    j["cache_bytes"] = cache.bytes;
+    j["cache_bytes_per_token"] = cache.bytes_per_token;
+  }
+  if (f.has_peak) j["peak_bytes"] = timeline.peak.bytes;
+  if (f.steps > 0) j["steps"] = f.steps;
+  if (f.has_loss) {
     j["first_loss"] = f.first_loss;
     j["last_loss"] = f.last_loss;
   }
@@ -87,24 +103,51 @@ Json show_json(const Trace& trace, const Timeline& timeline, const ShowOptions& 
 }
 
 std::string op_at(const Trace& trace, const Timeline& timeline, std::int64_t change) {
-  if (change < 0) return "nothing";
   const OpId op = timeline.changes[static_cast<std::size_t>(change)].op;
-  return op.valid() ? "'" + trace[op].name + "'" : "no op";
+  return op.valid() ? ", for '" + trace[op].name + "'" : "";
+}
+
+void print_eval_loss(const Trace& trace) {
+  const StepRecord* last = nullptr;
+  std::size_t count = 0;
+  for (const StepRecord& s : trace.steps) {
+    if (!s.has_eval_loss) continue;
+    last = &s;
+    ++count;
+  }
+  if (last == nullptr) return;
+  fmt::print("  eval loss {:.4f} after step {}, {} evaluations\n", last->eval_loss, last->step,
+             count);
 }
 
 void print_figures(const Trace& trace, const Timeline& timeline) {
   const RunFigures f = figures_of(trace);
-  fmt::print("\n  peak      {}  of one steady step, at {}, for {}\n",
-             format_bytes(timeline.peak.bytes), format_ns(timeline.peak.time_ns),
-             op_at(trace, timeline, timeline.peak.change));
-  fmt::print("  run peak  {}  with init\n", format_bytes(timeline.run_peak.bytes));
+  const std::string scope = peak_scope(trace, timeline);
+  if (f.has_peak) {
+    fmt::print("\n  peak      {}  {}\n", format_bytes(timeline.peak.bytes), scope);
+    fmt::print("            at {}{}\n", format_ns(timeline.peak.time_ns),
+               op_at(trace, timeline, timeline.peak.change));
+    fmt::print("  run peak  {}  with init\n", format_bytes(timeline.run_peak.bytes));
+  } else {
+    fmt::print("\n  peak      {}: no allocation is left of the recording\n", scope);
+  }
+  if (timeline.eval_peak.change >= 0) {
+    fmt::print("  eval peak {}  of an evaluation, after every {} steps\n",
+               format_bytes(timeline.eval_peak.bytes), trace.meta.eval_every);
+  }
+  if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
+    fmt::print("  cache     {}, {} per token of a sequence\n", format_bytes(cache.bytes),
+               format_bytes(cache.bytes_per_token));
+  }
   if (f.reserved_bytes > 0)
     fmt::print("  reserved  {}  of the device\n", format_bytes(f.reserved_bytes));
   if (f.host_peak_bytes > 0) fmt::print("  host      {}\n", format_bytes(f.host_peak_bytes));
-  if (f.step_ns > 0) fmt::print("  step      {}\n", format_ns(f.step_ns));
-  if (f.steps > 0) {
+  if (f.step_ns > 0) fmt::print("  step      {}  {}\n", format_ns(f.step_ns), step_origin(f));
+  if (const std::string load = load_warning(f); !load.empty()) fmt::print("  note      {}\n", load);
+  if (f.has_loss) {
     fmt::print("  loss      {:.4f} -> {:.4f} in {} steps{}\n", f.first_loss, f.last_loss, f.steps,
                trace.meta.kind == TraceKind::planned ? " (expected)" : "");
+    print_eval_loss(trace);
   }
 }
 
@@ -154,6 +197,7 @@ void show_text(const Trace& trace, const Timeline& timeline, const ShowOptions& 
              state_line(trace));
   print_figures(trace, timeline);
   print_plan_record(trace);
+  if (timeline.changes.empty()) return;
   fmt::print("\n  Live {}:\n", options.at == "peak" ? "at the peak" : "at " + options.at);
   print_groups(groups, options.by, options.rows);
   if (options.at != "peak") return;
@@ -168,7 +212,7 @@ void show_rows(const ShowOptions& options) {
   Table table({"run", ">weight", ">gradient", ">activation", ">optimizer", ">peak",
                ">activation : weight", ">from"});
   for (const std::string& file : options.files) {
-    const Trace trace = read_trace(file);
+    const Trace trace = read_single(file);
     const Timeline t = timeline_of(trace);
     const auto bytes = [&t](Category c) { return t.peak.by_category[static_cast<std::size_t>(c)]; };
     // Gradients and activations are largest at different instants: take each at its own maximum.
@@ -189,7 +233,14 @@ void show_rows(const ShowOptions& options) {
 
 std::int64_t change_of(const Timeline& timeline, const std::string& at) {
   if (at == "peak") return timeline.peak.change;
-  return change_at(timeline, parse_time_ns(at, "--at"));
+  const std::int64_t time_ns = parse_time_ns(at, "--at");
+  if (time_ns > timeline.end_ns) {
+    throw InputError(InputError::Parts{
+        .place = "--at",
+        .expected = "an instant of the run, which ends at " + format_ns(timeline.end_ns),
+        .found = at});
+  }
+  return change_at(timeline, time_ns);
 }
 
 void show(const ShowOptions& options) {
@@ -199,16 +250,28 @@ void show(const ShowOptions& options) {
                                        .expected = "one trace, or --table for several",
                                        .found = fmt::format("{}", options.files.size())});
   }
-  for (const Trace& trace : read_ranks(options.files[0])) {
+  const std::vector<Trace> ranks = read_ranks(options.files[0]);
+  if (!options.html.empty()) {
+    require_other_file(options.html, options.files);
+    if (ranks.size() > 1) {
+      throw InputError(InputError::Parts{
+          .place = "--html", .expected = "the trace of one rank", .found = "an index of several"});
+    }
+  }
+  Json all = Json::array();
+  for (const Trace& trace : ranks) {
     const Timeline timeline = timeline_of(trace, {SpaceKind::device, trace.meta.rank});
     const std::int64_t change = change_of(timeline, options.at);
     if (!options.html.empty()) write_file(options.html, html_page(trace));
     if (options.json) {
-      fmt::print("{}\n", show_json(trace, timeline, options, change).dump(2));
+      all.push_back(show_json(trace, timeline, options, change));
     } else {
+      if (trace.meta.rank > 0) fmt::print("\n");
       show_text(trace, timeline, options, change);
     }
   }
+  if (!options.json) return;
+  fmt::print("{}\n", (all.size() == 1 ? all[0] : Json{{"ranks", all}}).dump(2));
 }
 
 }  // namespace
@@ -217,14 +280,20 @@ void add_show(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<ShowOptions>();
   CLI::App* verb = app.add_subcommand("show", "where the memory goes; who holds the peak");
   verb->add_option("trace", options->files, "trace files (.tmk)")->required();
-  verb->add_option("--by", options->by,
-                   "group by layer, category, phase, buffer (comma-separated)");
-  verb->add_option("--at", options->at, "instant: peak, or a time such as 12.5ms");
-  verb->add_option("--rows", options->rows, "most rows per table")->check(CLI::Range(1, 1000000));
-  verb->add_option("--html", options->html, "also write a self-contained page of the run");
-  verb->add_flag("--table", options->table,
-                 "one row per run: weights, gradients, activations, optimizer state");
-  verb->add_flag("--json", options->json, "figures as one JSON object");
+  verb->add_option("--by", options->by, "group by layer, category, phase, buffer (comma-separated)")
+      ->capture_default_str();
+  verb->add_option("--at", options->at, "instant: peak, or a time such as 12.5ms")
+      ->capture_default_str();
+  verb->add_option("--rows", options->rows, "most rows per table")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  CLI::Option* html =
+      verb->add_option("--html", options->html, "also write a self-contained page of the run");
+  CLI::Option* table =
+      verb->add_flag("--table", options->table,
+                     "one row per run: weights, gradients, activations, optimizer state");
+  CLI::Option* json = verb->add_flag("--json", options->json, "figures as one JSON object");
+  table->excludes(json)->excludes(html);
   verb->footer("Example: tidemark show run.tmk --by layer,category");
   verb->callback([options, &exit_code] {
     show(*options);

@@ -18,10 +18,11 @@ void add_import(CLI::App& app, int& exit_code);
 void add_allocator(CLI::App& app, int& exit_code);
 void add_lists(CLI::App& app, int& exit_code);  // models, devices, methods
 
+/// What a flag may be, with a refusal that says it: "expected a whole number from 1, found 'abc'".
+[[nodiscard]] CLI::Validator whole_number();  // from 1
+[[nodiscard]] CLI::Validator above_zero();    // a finite number
+
 /// "run.tmk" with "plan" gives "run.plan.tmk".
 [[nodiscard]] std::string output_name(const std::string& input, const std::string& what);
-
-/// One line: kind, level, where it ran, and what was lost ("complete" or the counts).
-[[nodiscard]] std::string state_line(const Trace& trace);
 
 }  // namespace tidemark

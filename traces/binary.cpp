@@ -1,7 +1,11 @@
 #include "traces/binary.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdint>
 #include <limits>
+#include <new>
 #include <set>
 #include <span>
 
@@ -44,6 +48,7 @@ class Reader {
 
   Trace read() {
     require_file_header(bytes_);
+    reserve_events();
     Block block;
     std::size_t at = k_file_header_size;
     while (at < bytes_.size() && !ended_) {
@@ -59,6 +64,29 @@ class Reader {
   }
 
  private:
+  /// Room for all events at once: what grows to hundreds of megabytes is moved again and again, and
+  /// most of the time of a large file would be page faults. Headers may lie: what is not
+  /// trusted is more than an event per byte of the file.
+  void reserve_events() {
+    std::size_t count = 0;
+    Block block;
+    for (std::size_t at = k_file_header_size; find_block(bytes_, at, block); at = block.end()) {
+      if (block.type == "events") count += std::min<std::size_t>(block.rows, bytes_.size());
+    }
+    std::vector<Event>& events = trace_.events;
+    try {
+      events.reserve(std::min(count, bytes_.size()));
+    } catch (const std::bad_alloc&) {
+      return;  // it may be a lie, and a smaller truth may fit
+    }
+    constexpr std::uintptr_t k_huge_page = std::uintptr_t{1} << 21;
+    const auto begin = reinterpret_cast<std::uintptr_t>(events.data());
+    const std::uintptr_t first = (begin + k_huge_page - 1) / k_huge_page * k_huge_page;
+    const std::uintptr_t end = begin + events.capacity() * sizeof(Event);
+    // Advice only: where it is not taken, pages are small.
+    if (end > first) ::madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+  }
+
   void take(const Block& block) {
     const bool intact = is_intact(bytes_, block);
     if (block.type == k_end && intact) {

@@ -11,7 +11,7 @@ namespace tidemark {
 /// First bytes of every binary trace.
 inline constexpr std::string_view k_magic{"\x89TMK\r\n\x1a\n", 8};
 inline constexpr std::uint16_t k_major_version = 1;  // readers refuse another
-inline constexpr std::uint16_t k_minor_version = 1;  // readers accept any
+inline constexpr std::uint16_t k_minor_version = 2;  // readers accept any
 inline constexpr std::size_t k_events_per_block = 16384;
 
 [[nodiscard]] std::string to_binary(const Trace& trace);

@@ -6,6 +6,7 @@
 namespace tidemark {
 
 void BlockWriter::events(std::span<const Event> rows) {
+  if (use_ == Use::stream) return block("events", rows.size(), encoded(rows), 0, 0);
   const std::int64_t before = live_.event_count();
   if (before - last_snapshot_ >= static_cast<std::int64_t>(rows_per_block_)) {
     last_snapshot_ = before;
@@ -20,6 +21,7 @@ void BlockWriter::events(std::span<const Event> rows) {
 
 void BlockWriter::block(std::string_view type, std::size_t rows, const std::string& payload,
                         std::int64_t begin_ns, std::int64_t end_ns) {
+  if (use_ == Use::stream) return put_block(bytes_, type, rows, payload, k_level_of_streams);
   std::int64_t first_row = 0;
   const auto before = std::find_if(index_.rbegin(), index_.rend(),
                                    [&](const IndexRow& row) { return row.type == type; });

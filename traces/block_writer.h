@@ -15,8 +15,13 @@ namespace tidemark {
 
 class BlockWriter {
  public:
+  /// What the blocks are for: a file that is kept, or a stream that is there until its run ends:
+  /// that is compressed fast and has no blocks for seeking.
+  enum class Use { file, stream };
+
   /// `rows_per_block`: 1 to 16384; small ones are for tests.
-  explicit BlockWriter(std::size_t rows_per_block) : rows_per_block_(rows_per_block) {}
+  explicit BlockWriter(std::size_t rows_per_block, Use use = Use::file)
+      : rows_per_block_(rows_per_block), use_(use) {}
 
   template <RowType Row>
   void table(std::string_view type, const Row& row) {
@@ -42,7 +47,7 @@ class BlockWriter {
     table(type, std::span<const Row>(rows));
   }
 
-  /// The footer: index and end. Nothing may follow.
+  /// The footer of a file: index and end. Nothing may follow.
   void finish();
 
   /// What was written since the last call.
@@ -52,7 +57,7 @@ class BlockWriter {
   template <RowType Row>
   static std::string encoded(std::span<const Row> rows) {
     ColumnWriter writer;
-    for (const Row& row : rows) writer.add(row);
+    writer.add_all(rows);
     return writer.finish();
   }
 
@@ -61,6 +66,7 @@ class BlockWriter {
              std::int64_t begin_ns, std::int64_t end_ns);
 
   std::size_t rows_per_block_;
+  Use use_;
   std::string bytes_ = file_header();
   std::int64_t taken_bytes_ = 0;  // in the file before bytes_
   std::vector<IndexRow> index_;

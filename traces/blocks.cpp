@@ -77,14 +77,13 @@ void require_file_header(std::string_view bytes) {
 }
 
 void put_block(std::string& out, std::string_view type, std::uint64_t rows,
-               std::string_view payload) {
+               std::string_view payload, int level) {
   std::string stored(ZSTD_compressBound(payload.size()), '\0');
-  constexpr int k_level = 3;
-  // Kept from block to block: a stream makes a small block for every step.
+  // Kept from block to block: a stream makes small ones.
   thread_local const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(),
                                                                                   &ZSTD_freeCCtx);
   const std::size_t size = ZSTD_compressCCtx(context.get(), stored.data(), stored.size(),
-                                             payload.data(), payload.size(), k_level);
+                                             payload.data(), payload.size(), level);
   if (ZSTD_isError(size) != 0U) throw std::runtime_error(ZSTD_getErrorName(size));
   stored.resize(size);
   std::string header(type);

@@ -1,6 +1,7 @@
 #include "traces/columns.h"
 
 #include <algorithm>
+#include <array>
 
 namespace tidemark {
 namespace {
@@ -96,6 +97,27 @@ void put_integer(Column& column, std::int64_t value) {
   column.previous = value;
 }
 
+void put_integers(Column& column, std::span<const std::int64_t> values) {
+  // Through a small buffer: a string that grows byte by byte asks for its capacity at each.
+  constexpr std::size_t k_longest = 10;
+  std::array<char, 128 * k_longest> buffer;
+  auto previous = static_cast<std::uint64_t>(column.previous);
+  while (!values.empty()) {
+    const auto part = values.first(std::min(values.size(), buffer.size() / k_longest));
+    char* end = buffer.data();
+    for (const std::int64_t value : part) {
+      const std::uint64_t difference = static_cast<std::uint64_t>(value) - previous;
+      previous = static_cast<std::uint64_t>(value);
+      std::uint64_t left = zigzag(static_cast<std::int64_t>(difference));
+      for (; left >= 0x80; left >>= 7) *end++ = static_cast<char>(left | 0x80);
+      *end++ = static_cast<char>(left);
+    }
+    column.bytes.append(buffer.data(), static_cast<std::size_t>(end - buffer.data()));
+    values = values.subspan(part.size());
+  }
+  column.previous = static_cast<std::int64_t>(previous);
+}
+
 std::int64_t take_integer(Column& column) {
   const std::int64_t difference = unzigzag(take_varint(column.bytes, column.position));
   column.previous = static_cast<std::int64_t>(static_cast<std::uint64_t>(column.previous) +
@@ -103,17 +125,18 @@ std::int64_t take_integer(Column& column) {
   return column.previous;
 }
 
-std::vector<std::int64_t> take_integers(Column& column, std::size_t count) {
-  // Every value takes a byte: more of them than bytes is a lie and is not allocated.
-  if (count > column.bytes.size() - column.position) broken("more bytes");
-  std::vector<std::int64_t> out(count);
+void take_integers(Column& column, std::span<std::int64_t> values) {
   const std::string_view bytes = column.bytes;
   std::size_t at = column.position;
   auto value = static_cast<std::uint64_t>(column.previous);
-  for (std::int64_t& number : out) {
+  const auto byte = [&bytes](std::size_t i) { return static_cast<std::uint8_t>(bytes[i]); };
+  for (std::int64_t& number : values) {
     std::uint64_t raw = 0;
-    if (at < bytes.size() && static_cast<std::uint8_t>(bytes[at]) < 0x80) {
-      raw = static_cast<std::uint8_t>(bytes[at++]);  // most differences are small
+    if (at < bytes.size() && byte(at) < 0x80) {
+      raw = byte(at++);  // most differences are small
+    } else if (bytes.size() - at >= 2 && byte(at + 1) < 0x80) {
+      raw = (byte(at) & 0x7fU) | static_cast<std::uint64_t>(byte(at + 1)) << 7;
+      at += 2;
     } else {
       raw = take_varint(bytes, at);
     }
@@ -122,7 +145,6 @@ std::vector<std::int64_t> take_integers(Column& column, std::size_t count) {
   }
   column.position = at;
   column.previous = static_cast<std::int64_t>(value);
-  return out;
 }
 
 void put_real(Column& column, double value) {

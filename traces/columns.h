@@ -3,6 +3,8 @@
 // skips columns that it does not know and leaves the default where a column is absent.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -104,9 +106,11 @@ constexpr bool is_flat() {
 }
 
 void put_integer(Column& column, std::int64_t value);
+/// The same for all of `values`, the fast way: one loop into the bytes of the column.
+void put_integers(Column& column, std::span<const std::int64_t> values);
 [[nodiscard]] std::int64_t take_integer(Column& column);
-/// The next `count` values, the fast way: one loop over the bytes of the column.
-[[nodiscard]] std::vector<std::int64_t> take_integers(Column& column, std::size_t count);
+/// The next `values.size()` values, the fast way: one loop over the bytes of the column.
+void take_integers(Column& column, std::span<std::int64_t> values);
 void put_real(Column& column, double value);
 [[nodiscard]] double take_real(Column& column);
 
@@ -121,6 +125,21 @@ class ColumnWriter {
   template <class Row>
   void add(const Row& row) {
     add_fields(columns_, row);
+  }
+
+  /// The same as `add` of each of them.
+  template <class Row>
+  void add_all(std::span<const Row> rows) {
+    if constexpr (is_flat<Row>()) {
+      std::vector<std::int64_t> numbers(rows.size());
+      std::size_t next = 0;
+      Fields<Row>::each([&](const char* name, auto member) {
+        for (std::size_t i = 0; i < rows.size(); ++i) numbers[i] = to_integer(rows[i].*member);
+        put_integers(column(columns_, next++, name, ColumnType::integer), numbers);
+      });
+    } else {
+      for (const Row& row : rows) add(row);
+    }
   }
   [[nodiscard]] std::string finish() const { return serialize(columns_, strings_); }
 
@@ -185,14 +204,11 @@ class ColumnReader {
   template <class Row>
   void all(std::span<Row> rows) {
     if constexpr (is_flat<Row>()) {
-      std::size_t field = 0;
-      Fields<Row>::each([&](const char* name, auto member) {
-        Column* c = find(root_, field++, name);
-        if (c == nullptr) return;
-        if (c->type != ColumnType::integer) wrong_type(name);
-        const std::vector<std::int64_t> numbers = take_integers(*c, rows.size());
-        for (std::size_t i = 0; i < rows.size(); ++i) put(*c, numbers[i], rows[i].*member);
-      });
+      // In parts that stay in the first cache while column after column is put into them.
+      std::array<std::int64_t, 512> numbers;
+      for (std::size_t begin = 0; begin < rows.size(); begin += numbers.size()) {
+        next_part(rows.subspan(begin, std::min(numbers.size(), rows.size() - begin)), numbers);
+      }
     } else {
       for (Row& row : rows) next(row);
     }
@@ -211,6 +227,19 @@ class ColumnReader {
         if (c->type != column_type<T>()) wrong_type(name);
         next_value(*c, row.*member);
       }
+    });
+  }
+
+  /// `numbers`: room for a number per row.
+  template <class Row>
+  void next_part(std::span<Row> rows, std::span<std::int64_t> numbers) {
+    std::size_t field = 0;
+    Fields<Row>::each([&](const char* name, auto member) {
+      Column* c = find(root_, field++, name);
+      if (c == nullptr) return;
+      if (c->type != ColumnType::integer) wrong_type(name);
+      take_integers(*c, numbers.first(rows.size()));
+      for (std::size_t i = 0; i < rows.size(); ++i) put(*c, numbers[i], rows[i].*member);
     });
   }
 

@@ -25,8 +25,9 @@ enum class Category : std::uint8_t {
   framework,
   profiler,
   unknown,
+  kv_cache,  // keys and values of the tokens that inference has seen
 };
-inline constexpr std::size_t k_category_count = 13;
+inline constexpr std::size_t k_category_count = 14;
 
 enum class Phase : std::uint8_t { init, forward, backward, optimizer, eval, inference, other };
 
@@ -90,6 +91,10 @@ enum class OpKind : std::uint8_t {
   average_pool_backward,
   flash_attention_forward,
   flash_attention_backward,
+  cached_attention_forward,
+  last_token,
+  most_likely,
+  batch_norm_inference,
 };
 
 enum class TimeSource : std::uint8_t { none, measured, modelled };
@@ -132,7 +137,7 @@ struct EnumNames;
 TIDEMARK_ENUM_NAMES(Category,
                     {"weight", "optimizer_state", "gradient", "activation", "recomputed_activation",
                      "input", "temporary", "workspace", "communication", "allocator_slack",
-                     "framework", "profiler", "unknown"});
+                     "framework", "profiler", "unknown", "kv_cache"});
 TIDEMARK_ENUM_NAMES(Phase,
                     {"init", "forward", "backward", "optimizer", "eval", "inference", "other"});
 TIDEMARK_ENUM_NAMES(SpaceKind, {"device", "host_pageable", "host_pinned"});
@@ -189,7 +194,11 @@ TIDEMARK_ENUM_NAMES(OpKind, {"load_batch",
                              "average_pool_forward",
                              "average_pool_backward",
                              "flash_attention_forward",
-                             "flash_attention_backward"});
+                             "flash_attention_backward",
+                             "cached_attention_forward",
+                             "last_token",
+                             "most_likely",
+                             "batch_norm_inference"});
 TIDEMARK_ENUM_NAMES(TimeSource, {"none", "measured", "modelled"});
 TIDEMARK_ENUM_NAMES(InstructionKind, {"alloc", "free", "run"});
 TIDEMARK_ENUM_NAMES(EventKind, {"alloc", "free", "op_begin", "op_end", "step_begin", "step_end",

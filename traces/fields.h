@@ -54,7 +54,8 @@ TIDEMARK_FIELDS(Event, TIDEMARK_FIELD(kind), TIDEMARK_FIELD(time_ns), TIDEMARK_F
                 TIDEMARK_FIELD(address_bytes), TIDEMARK_FIELD(size_bytes), TIDEMARK_FIELD(stream),
                 TIDEMARK_FIELD(pool));
 TIDEMARK_FIELDS(StepRecord, TIDEMARK_FIELD(step), TIDEMARK_FIELD(wall_ns), TIDEMARK_FIELD(cpu_ns),
-                TIDEMARK_FIELD(loss), TIDEMARK_FIELD(has_loss));
+                TIDEMARK_FIELD(loss), TIDEMARK_FIELD(has_loss), TIDEMARK_FIELD(eval_loss),
+                TIDEMARK_FIELD(has_eval_loss), TIDEMARK_FIELD(eval_wall_ns));
 TIDEMARK_FIELDS(Digest, TIDEMARK_FIELD(step), TIDEMARK_FIELD(buffer), TIDEMARK_FIELD(hash));
 TIDEMARK_FIELDS(ArenaRecord, TIDEMARK_FIELD(space), TIDEMARK_FIELD(capacity_bytes),
                 TIDEMARK_FIELD(high_water_bytes), TIDEMARK_FIELD(peak_live_bytes));
@@ -70,7 +71,8 @@ TIDEMARK_FIELDS(Meta, TIDEMARK_FIELD(kind), TIDEMARK_FIELD(level), TIDEMARK_FIEL
                 TIDEMARK_FIELD(config_json), TIDEMARK_FIELD(tool), TIDEMARK_FIELD(command),
                 TIDEMARK_FIELD(backend), TIDEMARK_FIELD(allocator), TIDEMARK_FIELD(device),
                 TIDEMARK_FIELD(device_memory_bytes), TIDEMARK_FIELD(rank),
-                TIDEMARK_FIELD(rank_count), TIDEMARK_FIELD(data_digest), TIDEMARK_FIELD(source));
+                TIDEMARK_FIELD(rank_count), TIDEMARK_FIELD(data_digest), TIDEMARK_FIELD(source),
+                TIDEMARK_FIELD(eval_every));
 TIDEMARK_FIELDS(LiveBuffer, TIDEMARK_FIELD(buffer), TIDEMARK_FIELD(address_bytes),
                 TIDEMARK_FIELD(size_bytes), TIDEMARK_FIELD(since_ns));
 TIDEMARK_FIELDS(LiveSnapshot, TIDEMARK_FIELD(first_event), TIDEMARK_FIELD(time_ns),
@@ -99,6 +101,7 @@ void each_table(AnyTrace& trace, Visit&& visit) {
   visit("ops", trace.ops);
   visit("init", trace.program.init);
   visit("body", trace.program.body);
+  visit("eval", trace.program.eval);
   visit("final", trace.program.final);
   visit("decisions", trace.decisions);
   visit("steps", trace.steps);

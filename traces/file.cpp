@@ -11,6 +11,7 @@
 #include <boost/iostreams/filter/lzma.hpp>
 #include <boost/iostreams/filtering_stream.hpp>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -190,6 +191,15 @@ Trace read_trace(const std::string& path) {
   return from_bytes(read_file(path), path);
 }
 
+Trace read_single(const std::string& path) {
+  Trace trace = read_trace(path);
+  if (trace.ranks.empty()) return trace;
+  throw InputError(InputError::Parts{
+      .file = path,
+      .expected = fmt::format("the trace of one rank, such as {}", trace.ranks.front().file),
+      .found = fmt::format("an index of {} ranks", trace.ranks.size())});
+}
+
 std::vector<Trace> read_ranks(const std::string& path) {
   Trace first = read_trace(path);
   if (first.ranks.empty()) {
@@ -260,6 +270,23 @@ void require_writable(const std::string& path) {
                fs::exists(target, ignored) ? target + " is not a folder" : "no folder " + target);
   }
   if (::access(target.c_str(), W_OK) != 0) unwritable(path, last_error());
+}
+
+void require_other_file(const std::string& output, const std::vector<std::string>& inputs) {
+  std::error_code ignored;
+  if (output == "-" || !fs::is_regular_file(output, ignored)) return;
+  for (const std::string& input : inputs) {
+    if (input.empty() || input == "-" || !fs::equivalent(output, input, ignored)) continue;
+    throw InputError(InputError::Parts{.file = output,
+                                       .place = "output",
+                                       .expected = "another file than the input",
+                                       .found = "the input"});
+  }
+}
+
+void flush_stdout() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+  unwritable("stdout", last_error());
 }
 
 void write_trace(const Trace& trace, const std::string& path) {

@@ -15,6 +15,9 @@ namespace tidemark {
 /// has only `meta` and `ranks`.
 [[nodiscard]] Trace read_trace(const std::string& path);
 
+/// As read_trace; throws InputError for the index of a multi-rank run and names a file of it.
+[[nodiscard]] Trace read_single(const std::string& path);
+
 /// One trace, or all ranks of an index, in rank order.
 [[nodiscard]] std::vector<Trace> read_ranks(const std::string& path);
 
@@ -27,8 +30,16 @@ void write_trace(const Trace& trace, const std::string& path);
 /// written there. Changes nothing.
 void require_writable(const std::string& path);
 
+/// Throws InputError when `output` is the same file as one of `inputs` (links followed), which the
+/// result would replace. "-", devices and pipes are never the same file; empty names are skipped.
+void require_other_file(const std::string& output, const std::vector<std::string>& inputs);
+
 /// Whole-file write with the same promise, for every other output.
 void write_file(const std::string& path, const std::string& content);
+
+/// Hands what was printed to the system. Throws InputError when stdout cannot take it: a full disk
+/// must not look like success.
+void flush_stdout();
 
 /// Content of a file, decompressed when it is .gz, .xz or .zst (told by its first bytes); "-" is
 /// stdin. Throws InputError; at most `limit_bytes` after decompression.

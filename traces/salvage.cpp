@@ -46,12 +46,12 @@ void salvage_program(Trace& t) {
     return line.kind == InstructionKind::run ? missing(line.op(), t.ops)
                                              : missing(line.buffer(), t.buffers);
   };
-  const Program& p = t.program;
-  if (std::ranges::any_of(p.init, lost) || std::ranges::any_of(p.body, lost) ||
-      std::ranges::any_of(p.final, lost)) {
+  const auto sections = sections_of(t.program);
+  if (std::ranges::any_of(sections,
+                          [&](const auto* lines) { return std::ranges::any_of(*lines, lost); })) {
     t.program = {};
   }
-  if (p.body.empty()) t.meta.level = std::min(t.meta.level, 1);
+  if (t.program.body.empty()) t.meta.level = std::min(t.meta.level, 1);
 }
 
 void salvage_events(Trace& t) {

@@ -28,7 +28,7 @@ bool is_outcome(std::string_view table) {
 }  // namespace
 
 StreamWriter::StreamWriter(std::string path, const Trace& program)
-    : path_(std::move(path)), blocks_(k_events_per_block) {
+    : path_(std::move(path)), blocks_(k_events_per_block, BlockWriter::Use::stream) {
   fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd_ < 0) unwritable(path_);
   each_table(program, [this](const char* name, const auto& table) {
@@ -41,14 +41,10 @@ StreamWriter::~StreamWriter() {
   ::close(fd_);
 }
 
-void StreamWriter::append(std::span<const Event> events) {
-  if (events.empty()) return;
+void StreamWriter::append(std::span<const Event> events, std::span<const StepRecord> steps,
+                          std::span<const Digest> digests) {
   blocks_.table("events", events);
-  flush();
-}
-
-void StreamWriter::append(const StepRecord& step, std::span<const Digest> digests) {
-  blocks_.table("steps", std::span<const StepRecord>(&step, 1));
+  blocks_.table("steps", steps);
   blocks_.table("digests", digests);
   flush();
 }

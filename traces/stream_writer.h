@@ -22,8 +22,8 @@ class StreamWriter {
   StreamWriter(const StreamWriter&) = delete;
   StreamWriter& operator=(const StreamWriter&) = delete;
 
-  void append(std::span<const Event> events);
-  void append(const StepRecord& step, std::span<const Digest> digests);
+  void append(std::span<const Event> events, std::span<const StepRecord> steps = {},
+              std::span<const Digest> digests = {});
 
  private:
   void flush();

@@ -241,7 +241,8 @@ Trace from_text(const std::string& text) {
     take_value(*it, name, table);
   });
   if (taken != j.size()) {
-    for (const auto& [key, value] : j.items()) {
+    for (const auto& item : j.items()) {
+      const std::string& key = item.key();
       bool known = key == "tidemark";
       each_table(trace, [&](const char* name, auto&) { known = known || key == name; });
       if (!known) bad("document", "only the tables of FORMAT.md", key);

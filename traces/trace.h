@@ -4,6 +4,7 @@
 // All intervals are half-open [begin, end). Bytes, nanoseconds and counts are int64.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -127,11 +128,13 @@ struct Instruction {
   bool operator==(const Instruction&) const = default;
 };
 
-/// init once, body once per step, final once. Live-in and live-out of the body are equal.
+/// init once, body once per step, eval after every meta.eval_every-th step, final once. Live-in and
+/// live-out of the body and of eval are equal; eval changes nothing of what it finds.
 struct Program {
   std::vector<Instruction> init;
   std::vector<Instruction> body;
   std::vector<Instruction> final;
+  std::vector<Instruction> eval{};
   bool operator==(const Program&) const = default;
 };
 
@@ -171,6 +174,9 @@ struct StepRecord {
   std::int64_t cpu_ns = 0;  // of the compute thread
   double loss = 0;          // bit-exact; compared as bits
   bool has_loss = false;
+  double eval_loss = 0;  // of the evaluation after this step; bit-exact
+  bool has_eval_loss = false;
+  std::int64_t eval_wall_ns = 0;  // of that evaluation; not part of wall_ns
   bool operator==(const StepRecord&) const = default;
 };
 
@@ -236,7 +242,8 @@ struct Meta {
   std::int32_t rank = 0;
   std::int32_t rank_count = 1;
   std::string data_digest;
-  std::string source;  // planned, measured: the trace that it came from
+  std::string source;           // planned, measured: the trace that it came from
+  std::int64_t eval_every = 0;  // steps from one evaluation to the next; 0 = there is none
   bool operator==(const Meta&) const = default;
 };
 
@@ -266,6 +273,18 @@ struct Trace {
 
   bool operator==(const Trace&) const = default;
 };
+
+/// True when the section eval runs after step `step` (0-based).
+[[nodiscard]] inline bool evaluates_after(const Trace& trace, std::int64_t step) {
+  const std::int64_t every = trace.meta.eval_every;
+  return !trace.program.eval.empty() && every > 0 && (step + 1) % every == 0;
+}
+
+/// The sections of a program in the order of a run.
+[[nodiscard]] inline std::array<const std::vector<Instruction>*, 4> sections_of(
+    const Program& program) {
+  return {&program.init, &program.body, &program.eval, &program.final};
+}
 
 /// The buffer that owns the bytes of `id`: itself, or what it is a view of.
 [[nodiscard]] inline BufferId storage_of(const Trace& trace, BufferId id) {

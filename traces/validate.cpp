@@ -173,6 +173,7 @@ void others(const Trace& t, Faults& f) {
   f.expect(t.meta.level >= 0 && t.meta.level <= 2, "meta", 0, "a level from 0 to 2");
   f.expect(t.meta.rank >= 0 && t.meta.rank < t.meta.rank_count, "meta", 0,
            "a rank below rank_count");
+  f.expect(t.meta.eval_every >= 0, "meta", 0, "an eval_every that is not negative");
   f.expect(t.streams.empty() || t.streams[0].kind == StreamKind::compute, "streams", 0,
            "the compute stream");
   for (std::size_t i = 0; i < t.decisions.size(); ++i) {
@@ -197,6 +198,7 @@ std::string index_fault(const Trace& trace) {
   ops(trace, faults);
   section(trace, trace.program.init, "program.init", faults);
   section(trace, trace.program.body, "program.body", faults);
+  section(trace, trace.program.eval, "program.eval", faults);
   section(trace, trace.program.final, "program.final", faults);
   events(trace, faults);
   others(trace, faults);

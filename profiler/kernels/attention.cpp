@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "profiler/kernels/clones.h"
+#include "profiler/kernels/dropout_mask.h"
 #include "profiler/kernels/exponential.h"
 #include "profiler/kernels/gemm.h"
 #include "profiler/kernels/kernels.h"
@@ -10,11 +12,18 @@
 
 // Causal self-attention (Vaswani et al. 2017), one head at a time: P = softmax(Q K^T / sqrt(D)),
 // Y = P V. Backward: dV = P^T dY, dP = dY V^T, dS = P (dP - sum(dP P)) / sqrt(D), dQ = dS K,
-// dK = dS^T Q, by blocks of rows that leave out what lies in the future of all of them. Q, K and V
-// of a head are columns of qkv [B,T,3C]: strided, never copied.
+// dK = dS^T Q. With dropout, D = mask(P) takes the place of P in Y and dV, and dP = mask(dD). All
+// by blocks of rows that leave out what lies in the future of all of them. Q, K and V of a head are
+// columns of qkv [B,T,3C]: strided, never copied.
 
 namespace tidemark::kernels {
 namespace {
+
+/// The dropout of one head: element (t, s) of its scores has number `first` + t T + s.
+struct HeadMask {
+  const DropoutMask& mask;
+  std::uint64_t first;
+};
 
 /// Sizes of one attention op and the place of one head in its operands.
 struct Heads {
@@ -36,6 +45,9 @@ struct Heads {
   }
   [[nodiscard]] std::int64_t p_offset(std::int64_t b, std::int64_t h) const {
     return (b * count + h) * tokens * tokens;
+  }
+  [[nodiscard]] HeadMask mask_of(const DropoutMask& mask, std::int64_t b, std::int64_t h) const {
+    return {mask, static_cast<std::uint64_t>(p_offset(b, h))};
   }
   template <class T>
   [[nodiscard]] T scale() const {
@@ -63,17 +75,25 @@ std::vector<RowBlock> blocks_of(std::int64_t tokens) {
   return blocks;
 }
 
+/// `seen` entries and those of the future that fill the last vector: a loop over a few that are
+/// left over would cost as much as the rest of a short row. They are there as scores of the block.
+TIDEMARK_INLINE std::int64_t whole_vectors(std::int64_t seen, RowBlock block) {
+  return std::min((seen + k_lanes - 1) / k_lanes * k_lanes, block.end);
+}
+
 /// Row t becomes a softmax over its first t + 1 entries; the rest, the future, becomes 0.
 template <class T>
 TIDEMARK_CLONES void causal_softmax(T* p, std::int64_t tokens, RowBlock block) {
   for (std::int64_t t = block.begin; t < block.end; ++t) {
     T* row = p + t * tokens;
     const std::int64_t seen = t + 1;
-    const T shift = largest(row, seen);
-    for (std::int64_t s = 0; s < seen; ++s) row[s] = exponential(row[s] - shift);
-    const T inverse = T{1} / sum(row, seen);
-    for (std::int64_t s = 0; s < seen; ++s) row[s] *= inverse;
-    for (std::int64_t s = seen; s < tokens; ++s) row[s] = T{0};
+    const std::int64_t count = whole_vectors(seen, block);
+    std::fill(row + seen, row + count, std::numeric_limits<T>::lowest());
+    const T shift = largest(row, count);
+    for (std::int64_t s = 0; s < count; ++s) row[s] = exponential(row[s] - shift);
+    std::fill(row + seen, row + tokens, T{0});
+    const T inverse = T{1} / sum(row, count);
+    for (std::int64_t s = 0; s < count; ++s) row[s] *= inverse;
   }
 }
 
@@ -85,9 +105,23 @@ TIDEMARK_CLONES void causal_softmax_backward(const T* p, T* dp, std::int64_t tok
     const T* p_row = p + t * tokens;
     T* dp_row = dp + t * tokens;
     const std::int64_t seen = t + 1;
-    const T common = dot(p_row, dp_row, seen);
-    for (std::int64_t s = 0; s < seen; ++s) dp_row[s] = p_row[s] * (dp_row[s] - common) * scale;
-    for (std::int64_t s = seen; s < tokens; ++s) dp_row[s] = T{0};
+    const std::int64_t count = whole_vectors(seen, block);
+    std::fill(dp_row + seen, dp_row + tokens, T{0});
+    const T common = dot(p_row, dp_row, count);
+    for (std::int64_t s = 0; s < count; ++s) dp_row[s] = p_row[s] * (dp_row[s] - common) * scale;
+  }
+}
+
+/// Rows of `to` become the masked rows of a block of `from`, both from the block's first row on;
+/// the future becomes 0. `to` may be `from`.
+template <class T>
+TIDEMARK_CLONES void drop_rows(const HeadMask& m, std::int64_t tokens, RowBlock block,
+                               const T* from, T* to) {
+  for (std::int64_t t = block.begin; t < block.end; ++t) {
+    const std::int64_t row = (t - block.begin) * tokens;
+    const std::int64_t seen = t + 1;
+    drop(m.mask, m.first + static_cast<std::uint64_t>(t * tokens), from + row, to + row, seen);
+    for (std::int64_t s = seen; s < block.end; ++s) to[row + s] = T{0};
   }
 }
 
@@ -97,6 +131,8 @@ struct ForwardHead {
   const T* q;
   T* p;
   T* y;
+  T* dropped;  // room for the masked rows of a block
+  HeadMask mask;
 };
 
 template <class T>
@@ -116,10 +152,12 @@ void forward_block(const Heads& heads, const ForwardHead<T>& head, RowBlock bloc
                             .c_stride = t,
                             .alpha = heads.scale<T>()});
   causal_softmax(head.p, t, block);
+  const bool drops = head.mask.mask.drops();
+  if (drops) drop_rows(head.mask, t, block, p, head.dropped);
   multiply(MatrixProduct<T>{.m = block.rows(),
                             .n = heads.head_channels,
                             .k = block.end,
-                            .a = p,
+                            .a = drops ? head.dropped : p,
                             .a_stride = t,
                             .b = head.q + 2 * c,
                             .b_stride = 3 * c,
@@ -134,6 +172,7 @@ struct BackwardHead {
   const T* dy;
   T* dq;
   T* ds;  // [T,T]
+  HeadMask mask;
 };
 
 /// dK and dV of all keys that the block sees: the last block writes them, the others add.
@@ -146,10 +185,12 @@ void backward_block(const Heads& heads, const BackwardHead<T>& head, RowBlock bl
   const T* const dy = head.dy + block.begin * c;
   T* const ds = head.ds + block.begin * t;
   const T beta = block.end == t ? T{0} : T{1};
+  const bool drops = head.mask.mask.drops();
+  if (drops) drop_rows(head.mask, t, block, p, ds);
   multiply(MatrixProduct<T>{.m = block.end,
                             .n = d,
                             .k = block.rows(),
-                            .a = p,
+                            .a = drops ? ds : p,
                             .a_stride = t,
                             .a_transposed = true,
                             .b = dy,
@@ -167,6 +208,7 @@ void backward_block(const Heads& heads, const BackwardHead<T>& head, RowBlock bl
                             .b_transposed = true,
                             .c = ds,
                             .c_stride = t});
+  if (drops) drop_rows(head.mask, t, block, ds, ds);
   causal_softmax_backward(head.p, head.ds, t, heads.scale<T>(), block);
   multiply(MatrixProduct<T>{.m = block.rows(),
                             .n = d,
@@ -195,12 +237,14 @@ void backward_block(const Heads& heads, const BackwardHead<T>& head, RowBlock bl
 template <class T>
 void attention_forward(const KernelCall& call) {
   const Heads heads(call);
+  const DropoutMask mask(call);
   const std::vector<RowBlock> blocks = blocks_of(heads.tokens);
   for (std::int64_t b = 0; b < heads.batch; ++b) {
     for (std::int64_t h = 0; h < heads.count; ++h) {
       const ForwardHead<T> head{call.pointer<const T>("qkv") + heads.qkv_offset(b, h),
                                 call.pointer<T>("probabilities") + heads.p_offset(b, h),
-                                call.pointer<T>("y") + heads.y_offset(b, h)};
+                                call.pointer<T>("y") + heads.y_offset(b, h),
+                                call.pointer<T>("workspace"), heads.mask_of(mask, b, h)};
       for (const RowBlock& block : blocks) forward_block(heads, head, block);
     }
   }
@@ -209,6 +253,7 @@ void attention_forward(const KernelCall& call) {
 template <class T>
 void attention_backward(const KernelCall& call) {
   const Heads heads(call);
+  const DropoutMask mask(call);
   const std::vector<RowBlock> blocks = blocks_of(heads.tokens);
   for (std::int64_t b = 0; b < heads.batch; ++b) {
     for (std::int64_t h = 0; h < heads.count; ++h) {
@@ -216,7 +261,8 @@ void attention_backward(const KernelCall& call) {
                                  call.pointer<const T>("probabilities") + heads.p_offset(b, h),
                                  call.pointer<const T>("dy") + heads.y_offset(b, h),
                                  call.pointer<T>("dqkv") + heads.qkv_offset(b, h),
-                                 call.pointer<T>("workspace")};
+                                 call.pointer<T>("workspace"),
+                                 heads.mask_of(mask, b, h)};
       for (const RowBlock& block : blocks) backward_block(heads, head, block);
     }
   }

@@ -1,12 +1,16 @@
 #include <algorithm>
+#include <array>
+#include <string_view>
+#include <type_traits>
 
 #include "profiler/kernels/clones.h"
+#include "profiler/kernels/convolution_onednn.h"
 #include "profiler/kernels/gemm.h"
 #include "profiler/kernels/kernels.h"
 #include "profiler/kernels/lanes.h"
 
-// Convolution as a matrix product per sample (im2col, Chellapilla et al. 2006): the columns matrix
-// [C K K, H' W'] of one sample is in the workspace.
+// Convolution by oneDNN where it has a kernel for it, else as a matrix product per sample (im2col,
+// Chellapilla et al. 2006): the columns matrix [C K K, H' W'] of one sample is in the workspace.
 
 namespace tidemark::kernels {
 namespace {
@@ -44,6 +48,27 @@ struct Window {
     return last < 0 ? 0 : std::min(out_width, last / stride + 1);
   }
 };
+
+/// True when the library did the pass; its operands are called `x`, `w` and `y`.
+template <class T>
+bool done_by_library(const KernelCall& call, const Window& v, onednn::ConvolutionPass pass,
+                     std::array<std::string_view, 3> names) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (v.is_plain()) return false;  // the product as it is, without a copy
+    return onednn::convolve(
+        {.pass = pass,
+         .sizes = {v.batch, v.channels, v.height, v.width, v.filters, v.kernel, v.stride, v.padding,
+                   v.out_height, v.out_width},
+         .x = call.pointer<float>(names[0]),
+         .w = call.pointer<float>(names[1]),
+         .y = call.pointer<float>(names[2]),
+         .bias = call.pointer<float>("b"),
+         .accumulates = call.accumulates(names[1]) && call.has("dw"),
+         .workspace = call.pointer<float>("workspace"),
+         .workspace_bytes = call.elements("workspace") * std::int64_t{sizeof(float)}});
+  }
+  return false;
+}
 
 /// One row of the columns matrix: output row `y`, from `image_row` shifted by the kernel column.
 template <class T>
@@ -123,6 +148,7 @@ TIDEMARK_CLONES void add_row_sums(const T* dy, T* db, std::int64_t filters,
 template <class T>
 void conv2d_forward(const KernelCall& call) {
   const Window w(call, "x", "y", "w");
+  if (done_by_library<T>(call, w, onednn::ConvolutionPass::forward, {"x", "w", "y"})) return;
   T* columns = call.pointer<T>("workspace");
   const T* bias = call.pointer<const T>("b");
   for (std::int64_t b = 0; b < w.batch; ++b) {
@@ -145,6 +171,8 @@ void conv2d_forward(const KernelCall& call) {
 template <class T>
 void conv2d_backward_data(const KernelCall& call) {
   const Window w(call, "dx", "dy", "w");
+  if (done_by_library<T>(call, w, onednn::ConvolutionPass::backward_data, {"dx", "w", "dy"}))
+    return;
   T* columns = call.pointer<T>("workspace");
   for (std::int64_t b = 0; b < w.batch; ++b) {
     T* dx = call.pointer<T>("dx") + b * w.in_size();
@@ -168,14 +196,19 @@ void conv2d_backward_weight(const KernelCall& call) {
   T* columns = call.pointer<T>("workspace");
   T* db = call.pointer<T>("db");
   if (db != nullptr && !call.accumulates("db")) std::fill_n(db, w.filters, T{0});
+  for (std::int64_t b = 0; db != nullptr && b < w.batch; ++b) {
+    add_row_sums(call.pointer<const T>("dy") + b * w.out_size(), db, w.filters, w.positions());
+  }
+  if (done_by_library<T>(call, w, onednn::ConvolutionPass::backward_weight, {"x", "dw", "dy"})) {
+    return;
+  }
   for (std::int64_t b = 0; b < w.batch; ++b) {
     const T* x = call.pointer<const T>("x") + b * w.in_size();
-    const T* dy = call.pointer<const T>("dy") + b * w.out_size();
     if (!w.is_plain()) image_to_columns(w, x, columns);
     multiply(MatrixProduct<T>{.m = w.filters,
                               .n = w.depth(),
                               .k = w.positions(),
-                              .a = dy,
+                              .a = call.pointer<const T>("dy") + b * w.out_size(),
                               .a_stride = w.positions(),
                               .b = w.is_plain() ? x : columns,
                               .b_stride = w.positions(),
@@ -183,7 +216,6 @@ void conv2d_backward_weight(const KernelCall& call) {
                               .c = call.pointer<T>("dw"),
                               .c_stride = w.depth(),
                               .beta = b > 0 || call.accumulates("dw") ? T{1} : T{0}});
-    if (db != nullptr) add_row_sums(dy, db, w.filters, w.positions());
   }
 }
 

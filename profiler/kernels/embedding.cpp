@@ -30,14 +30,15 @@ std::int64_t token_at(const std::int32_t* tokens, std::int64_t i, std::int64_t v
 
 }  // namespace
 
-/// tokens [B,T], wte [V,C], wpe [positions >= T, C], y [B,T,C]
+/// tokens [B,T], wte [V,C], wpe [positions >= position + T, C], y [B,T,C]
 template <class T>
 void embedding_forward(const KernelCall& call) {
   const std::int64_t sequence = call.columns("tokens");
   const std::int64_t channels = call.columns("wte");
   const std::int32_t* tokens = call.pointer<const std::int32_t>("tokens");
   const T* wte = call.pointer<const T>("wte");
-  const T* wpe = call.pointer<const T>("wpe");
+  const T* wpe =
+      call.pointer<const T>("wpe") + call.position(sequence, call.rows("wpe")) * channels;
   T* y = call.pointer<T>("y");
   for (std::int64_t i = 0; i < call.elements("tokens"); ++i) {
     const std::int64_t token = token_at(tokens, i, call.rows("wte"));

@@ -5,6 +5,7 @@
 
 #include "profiler/kernels/gemm.h"
 #include "profiler/kernels/kernels.h"
+#include "traces/error.h"
 
 namespace tidemark {
 namespace {
@@ -104,6 +105,14 @@ Kernel kernel_of(OpKind kind) {
       return kernels::flash_attention_forward<T>;
     case flash_attention_backward:
       return kernels::flash_attention_backward<T>;
+    case cached_attention_forward:
+      return kernels::cached_attention_forward<T>;
+    case last_token:
+      return kernels::last_token<T>;
+    case most_likely:
+      return kernels::most_likely<T>;
+    case batch_norm_inference:
+      return kernels::batch_norm_inference<T>;
     default:
       return nullptr;
   }
@@ -161,6 +170,15 @@ std::string kernel_error(const Trace& trace, const Op& op) {
   if (floating_type(trace, op) != DType::f32) return "bf16_factors of an op that is not f32";
   const std::string error = kernels::bfloat16_error();
   return error.empty() ? error : "precision bf16: " + error;
+}
+
+std::int64_t KernelCall::position(std::int64_t rows, std::int64_t room) const {
+  const std::int64_t first = integer("position");
+  if (first >= 0 && rows <= room && first <= room - rows) return first;
+  throw InputError({.file = {},
+                    .place = "position of step " + std::to_string(step),
+                    .expected = "at most " + std::to_string(room - rows),
+                    .found = std::to_string(first)});
 }
 
 void execute_kernel(const KernelCall& call) {

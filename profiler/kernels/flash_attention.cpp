@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "profiler/kernels/clones.h"
+#include "profiler/kernels/dropout_mask.h"
 #include "profiler/kernels/exponential.h"
 #include "profiler/kernels/gemm.h"
 #include "profiler/kernels/kernels.h"
@@ -9,7 +10,7 @@
 
 // Causal self-attention that keeps the log-sum-exp of each row of scores and makes the
 // probabilities again in the backward pass (Dao et al. 2022; here whole rows, k_flash_rows at a
-// time). Formulas as in attention.cpp; sum(dP P) = sum(dY Y) of the same row.
+// time). Formulas and dropout as in attention.cpp; sum(dP P) = sum(dY Y) of the same row.
 
 namespace tidemark::kernels {
 namespace {
@@ -73,6 +74,16 @@ TIDEMARK_CLONES void probabilities_again(const Block& b, T* p, const T* log_sum_
   }
 }
 
+/// The masked rows of a block of head `head` of scores; the future is 0 in both.
+template <class T>
+TIDEMARK_CLONES void drop_rows(const DropoutMask& mask, const Shape& s, std::int64_t head,
+                               const Block& b, const T* from, T* to) {
+  for (std::int64_t r = 0; r < b.rows; ++r) {
+    const std::int64_t element = (head * s.tokens + b.first + r) * s.tokens;
+    drop(mask, static_cast<std::uint64_t>(element), from + r * b.seen, to + r * b.seen, b.seen);
+  }
+}
+
 /// dP becomes dS. y and dy are rows of one head, `stride` apart.
 template <class T>
 struct Gradient {
@@ -132,6 +143,7 @@ void add_transposed(const Shape& s, const Block& b, const T* left, const T* righ
 template <class T>
 void flash_attention_forward(const KernelCall& call) {
   const Shape s(call);
+  const DropoutMask mask(call);
   T* p = call.pointer<T>("workspace");
   for (std::int64_t b = 0; b < s.batch; ++b) {
     for (std::int64_t h = 0; h < s.heads; ++h) {
@@ -142,6 +154,7 @@ void flash_attention_forward(const KernelCall& call) {
         const Block block = s.block(first);
         scores(s, block, q, p);
         softmax_rows(block, p, log_sum_exp);
+        if (mask.drops()) drop_rows(mask, s, b * s.heads + h, block, p, p);
         multiply(MatrixProduct<T>{.m = block.rows,
                                   .n = s.width,
                                   .k = block.seen,
@@ -159,6 +172,7 @@ void flash_attention_forward(const KernelCall& call) {
 template <class T>
 void flash_attention_backward(const KernelCall& call) {
   const Shape s(call);
+  const DropoutMask mask(call);
   T* p = call.pointer<T>("workspace");
   T* ds = p + std::min(k_flash_rows, s.tokens) * s.tokens;
   const std::int64_t last_block = (s.tokens - 1) / k_flash_rows * k_flash_rows;
@@ -175,7 +189,9 @@ void flash_attention_backward(const KernelCall& call) {
         const T* dy = g.dy + first * s.channels;
         scores(s, block, q, p);
         probabilities_again(block, p, log_sum_exp);
-        add_transposed(s, block, p, dy, s.channels, dq + 2 * s.channels);
+        const std::int64_t head = b * s.heads + h;
+        if (mask.drops()) drop_rows(mask, s, head, block, p, ds);
+        add_transposed(s, block, mask.drops() ? ds : p, dy, s.channels, dq + 2 * s.channels);
         multiply(MatrixProduct<T>{.m = block.rows,
                                   .n = block.seen,
                                   .k = s.width,
@@ -186,6 +202,7 @@ void flash_attention_backward(const KernelCall& call) {
                                   .b_transposed = true,
                                   .c = ds,
                                   .c_stride = block.seen});
+        if (mask.drops()) drop_rows(mask, s, head, block, ds, ds);
         score_gradient(block, p, ds, g);
         multiply(MatrixProduct<T>{.m = block.rows,
                                   .n = s.width,

@@ -1,11 +1,16 @@
-// Stands in for gemm_onednn.cpp in a build without oneDNN.
-#include "profiler/kernels/gemm_onednn.h"
-
+// Stands in for gemm_onednn.cpp and convolution_onednn.cpp in a build without oneDNN.
 #include <stdexcept>
+
+#include "profiler/kernels/convolution_onednn.h"
+#include "profiler/kernels/gemm_onednn.h"
 
 namespace tidemark::kernels::onednn {
 
 bool multiply(const MatrixProduct<float>&) {
+  return false;
+}
+
+bool convolve(const Convolution&) {
   return false;
 }
 

@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <type_traits>
 
+#include "profiler/kernels/onednn_library.h"
+
 // Two entries of oneDNN are used, each where it was the faster one on AVX-512 (2.6.3, one thread):
 // the matmul primitive for x w^T, with the bias in the same pass, and its sgemm for the other
 // layouts. Products with a short side or of little work go to OpenBLAS. bfloat16 is always matmul.
@@ -24,16 +26,6 @@ void use_one_thread() {
     return true;
   }();
   static_cast<void>(done);
-}
-
-struct Library {
-  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
-  dnnl::stream stream{engine};
-};
-
-Library& library() {
-  thread_local Library one;
-  return one;
 }
 
 /// A matmul primitive by sizes and layout; made once per thread.
@@ -64,16 +56,15 @@ Matmul make_matmul(const MatmulKey& key, dnnl::memory::data_type factor) {
   if (key.adds) after.append_sum(1.0F);
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(after);
-  const dnnl::engine& engine = library().engine;
   using Primitive = dnnl::matmul::primitive_desc;
 #if DNNL_VERSION_MAJOR >= 3
   made.run =
-      dnnl::matmul(key.bias ? Primitive(engine, made.a, made.b, made.bias, made.c, attributes)
-                            : Primitive(engine, made.a, made.b, made.c, attributes));
+      dnnl::matmul(key.bias ? Primitive(engine(), made.a, made.b, made.bias, made.c, attributes)
+                            : Primitive(engine(), made.a, made.b, made.c, attributes));
 #else
   const auto what = key.bias ? dnnl::matmul::desc(made.a, made.b, made.bias, made.c)
                              : dnnl::matmul::desc(made.a, made.b, made.c);
-  made.run = dnnl::matmul(Primitive(what, attributes, engine));
+  made.run = dnnl::matmul(Primitive(what, attributes, engine()));
 #endif
   return made;
 }
@@ -97,14 +88,14 @@ void run_matmul(const MatrixProduct<float, Factor>& p) {
   if (found == made.end()) found = made.emplace(key, make_matmul(key, factor)).first;
   const Matmul& matmul = found->second;
   const auto memory = [](const dnnl::memory::desc& desc, const auto* data) {
-    return dnnl::memory(desc, library().engine, const_cast<void*>(static_cast<const void*>(data)));
+    return dnnl::memory(desc, engine(), const_cast<void*>(static_cast<const void*>(data)));
   };
   std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SRC, memory(matmul.a, p.a)},
                                                   {DNNL_ARG_WEIGHTS, memory(matmul.b, p.b)},
                                                   {DNNL_ARG_DST, memory(matmul.c, p.c)}};
   if (p.bias != nullptr) arguments.emplace(DNNL_ARG_BIAS, memory(matmul.bias, p.bias));
-  matmul.run.execute(library().stream, arguments);
-  library().stream.wait();
+  matmul.run.execute(stream(), arguments);
+  stream().wait();
 }
 
 void run_sgemm(const MatrixProduct<float>& p) {
@@ -116,6 +107,17 @@ void run_sgemm(const MatrixProduct<float>& p) {
 }
 
 }  // namespace
+
+const dnnl::engine& engine() {
+  use_one_thread();
+  thread_local const dnnl::engine one(dnnl::engine::kind::cpu, 0);
+  return one;
+}
+
+dnnl::stream& stream() {
+  thread_local dnnl::stream one(engine());
+  return one;
+}
 
 bool multiply(const MatrixProduct<float>& p) {
   constexpr std::int64_t k_short_side = 32;

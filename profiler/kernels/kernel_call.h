@@ -57,6 +57,9 @@ struct KernelCall {
   [[nodiscard]] std::int64_t integer(std::string_view name) const {
     return integer_at(op, name, step);
   }
+  /// Attribute `position` of this step, 0 without one. Throws InputError unless `rows` rows from
+  /// there on are rows of a table or cache that has `room` of them.
+  [[nodiscard]] std::int64_t position(std::int64_t rows, std::int64_t room) const;
 };
 
 }  // namespace tidemark

@@ -41,7 +41,7 @@ void softmax_cross_entropy_forward(const KernelCall& call);
 template <class T>
 void softmax_cross_entropy_backward(const KernelCall& call);
 
-// embedding.cpp: y[b,t] = wte[token] + wpe[t]
+// embedding.cpp: y[b,t] = wte[token] + wpe[position + t]
 template <class T>
 void embedding_forward(const KernelCall& call);
 template <class T>
@@ -99,6 +99,8 @@ template <class T>
 void batch_norm_backward(const KernelCall& call);
 template <class T>
 void batch_norm_update(const KernelCall& call);
+template <class T>
+void batch_norm_inference(const KernelCall& call);
 
 // pooling.cpp: maximum of windows; average over all positions
 template <class T>
@@ -115,6 +117,16 @@ template <class T>
 void flash_attention_forward(const KernelCall& call);
 template <class T>
 void flash_attention_backward(const KernelCall& call);
+
+// cached_attention.cpp: causal, keys and values of earlier tokens from a cache
+template <class T>
+void cached_attention_forward(const KernelCall& call);
+
+// next_token.cpp: from the last row to the most likely token
+template <class T>
+void last_token(const KernelCall& call);
+template <class T>
+void most_likely(const KernelCall& call);
 
 // source.cpp: where values come from
 template <class T>

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "profiler/kernels/clones.h"
 #include "profiler/kernels/kernels.h"
@@ -19,44 +20,134 @@ struct Pool {
         rows(height / size),
         columns(width / size) {}
 
-  /// Element of the window's upper left corner.
-  [[nodiscard]] std::int64_t corner(std::int64_t i, std::int64_t y, std::int64_t x) const {
-    return (i * height + y * size) * width + x * size;
+  /// Element of the upper left corner of the first window of a row.
+  [[nodiscard]] std::int64_t corner(std::int64_t image, std::int64_t row) const {
+    return (image * height + row * size) * width;
   }
+  [[nodiscard]] bool has_edge() const { return rows * size != height || columns * size != width; }
 };
 
-/// Element with the largest value of the window at `corner`; the first of several.
+/// Element of the window of `size` x `size` at `x` with the largest value; the first of several.
 template <class T>
-TIDEMARK_INLINE std::int64_t largest_in(const Pool& p, const T* x, std::int64_t corner) {
-  std::int64_t best = corner;
-  for (std::int64_t dy = 0; dy < p.size; ++dy) {
-    for (std::int64_t dx = 0; dx < p.size; ++dx) {
-      const std::int64_t at = corner + dy * p.width + dx;
-      if (x[at] > x[best] || x[at] != x[at]) best = at;
-    }
+TIDEMARK_INLINE std::int64_t largest_in(const T* x, std::int64_t size, std::int64_t width) {
+  std::int64_t best = 0;
+  for (std::int64_t i = 0; i < size * size; ++i) {
+    const std::int64_t at = i / size * width + i % size;
+    if (x[at] > x[best] || x[at] != x[at]) best = at;
   }
   return best;
 }
 
+/// Windows of 2 x 2, so many at once that they fill vectors: what a row of few windows lacks is
+/// made up here, because loops over what is left, full of branches, would take most of the time.
+constexpr std::int64_t k_windows = 16;
+
+template <class T>
+struct Pairs {
+  std::array<T, 2 * k_windows> upper, lower;
+
+  TIDEMARK_INLINE void load(const T* x, std::int64_t width, std::int64_t windows) {
+    std::copy_n(x, 2 * windows, upper.data());
+    std::copy_n(x + width, 2 * windows, lower.data());
+  }
+  TIDEMARK_INLINE void store(T* x, std::int64_t width, std::int64_t windows) const {
+    std::copy_n(upper.data(), 2 * windows, x);
+    std::copy_n(lower.data(), 2 * windows, x + width);
+  }
+};
+
+template <class T>
+struct Largest {
+  std::array<T, k_windows> value;
+  std::array<T, k_windows> place;  // 0 to 3; a T, so that both are as wide
+};
+
+template <class T>
+TIDEMARK_INLINE void find_largest(const Pairs<T>& x, Largest<T>& out) {
+  for (std::size_t c = 0; c < k_windows; ++c) {
+    const std::array<T, 4> window{x.upper[2 * c], x.upper[2 * c + 1], x.lower[2 * c],
+                                  x.lower[2 * c + 1]};
+    T value = window[0];
+    T place = 0;
+#pragma GCC unroll 3
+    for (std::size_t i = 1; i < 4; ++i) {
+      const bool larger = (window[i] > value) | (window[i] != window[i]);
+      value = larger ? window[i] : value;
+      place = larger ? static_cast<T>(i) : place;
+    }
+    out.value[c] = value;
+    out.place[c] = place;
+  }
+}
+
+template <class T>
+TIDEMARK_INLINE void spread(const Largest<T>& largest, const std::array<T, k_windows>& dy,
+                            Pairs<T>& dx) {
+  for (std::size_t c = 0; c < k_windows; ++c) {
+    const T place = largest.place[c];
+    const T slope = dy[c];  // read in any case: a read that depends is a branch
+    dx.upper[2 * c] = place == T{0} ? slope : T{0};
+    dx.upper[2 * c + 1] = place == T{1} ? slope : T{0};
+    dx.lower[2 * c] = place == T{2} ? slope : T{0};
+    dx.lower[2 * c + 1] = place == T{3} ? slope : T{0};
+  }
+}
+
+template <class T>
+TIDEMARK_INLINE void pool_pairs(const Pool& p, const T* x, T* y) {
+  Pairs<T> in{};
+  Largest<T> out{};
+  for (std::int64_t c = 0; c < p.columns; c += k_windows) {
+    const std::int64_t windows = std::min(k_windows, p.columns - c);
+    in.load(x + 2 * c, p.width, windows);
+    find_largest(in, out);
+    std::copy_n(out.value.data(), windows, y + c);
+  }
+}
+
+template <class T>
+TIDEMARK_INLINE void gradient_pairs(const Pool& p, const T* x, const T* dy, T* dx) {
+  Pairs<T> in{};
+  Pairs<T> out;
+  Largest<T> largest;
+  std::array<T, k_windows> slope{};
+  for (std::int64_t c = 0; c < p.columns; c += k_windows) {
+    const std::int64_t windows = std::min(k_windows, p.columns - c);
+    in.load(x + 2 * c, p.width, windows);
+    std::copy_n(dy + c, windows, slope.data());
+    find_largest(in, largest);
+    spread(largest, slope, out);
+    out.store(dx + 2 * c, p.width, windows);
+  }
+}
+
 template <class T>
 TIDEMARK_CLONES void max_pool(const Pool& p, const T* x, T* y) {
-  for (std::int64_t i = 0; i < p.images; ++i) {
-    for (std::int64_t row = 0; row < p.rows; ++row) {
-      for (std::int64_t column = 0; column < p.columns; ++column) {
-        *y++ = x[largest_in(p, x, p.corner(i, row, column))];
-      }
+  for (std::int64_t row = 0; row < p.images * p.rows; ++row, y += p.columns) {
+    const T* from = x + p.corner(row / p.rows, row % p.rows);
+    if (p.size == 2) {
+      pool_pairs(p, from, y);
+      continue;
+    }
+    for (std::int64_t c = 0; c < p.columns; ++c, from += p.size) {
+      y[c] = from[largest_in(from, p.size, p.width)];
     }
   }
 }
 
 template <class T>
 TIDEMARK_CLONES void max_pool_gradient(const Pool& p, const T* x, const T* dy, T* dx) {
-  std::fill_n(dx, p.images * p.height * p.width, T{0});
-  for (std::int64_t i = 0; i < p.images; ++i) {
-    for (std::int64_t row = 0; row < p.rows; ++row) {
-      for (std::int64_t column = 0; column < p.columns; ++column) {
-        dx[largest_in(p, x, p.corner(i, row, column))] = *dy++;
-      }
+  const bool pairs = p.size == 2;
+  if (!pairs || p.has_edge()) std::fill_n(dx, p.images * p.height * p.width, T{0});
+  for (std::int64_t row = 0; row < p.images * p.rows; ++row, dy += p.columns) {
+    const std::int64_t corner = p.corner(row / p.rows, row % p.rows);
+    if (pairs) {
+      gradient_pairs(p, x + corner, dy, dx + corner);
+      continue;
+    }
+    for (std::int64_t c = 0; c < p.columns; ++c) {
+      const std::int64_t at = corner + c * p.size;
+      dx[at + largest_in(x + at, p.size, p.width)] = dy[c];
     }
   }
 }

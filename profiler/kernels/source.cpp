@@ -31,13 +31,24 @@ void random_normal(const KernelCall& call) {
   }
 }
 
+namespace {
+
+DataPart part_of(const Op& op) {
+  const Attribute* part = find_attribute(op, "part");
+  if (part == nullptr) return DataPart::all;
+  return part->text == k_held_out_part ? DataPart::held_out : DataPart::training;
+}
+
+}  // namespace
+
 template <class T>
 void load_batch(const KernelCall& call) {
   const Buffer& x = call.buffer("x");
   const BatchRequest request{.first = call.integer("cursor"),
                              .count = x.shape.empty() ? 1 : x.shape.front(),
-                             .width = x.shape.empty() ? 1 : element_count(x) / x.shape.front()};
-  std::int32_t* target = call.pointer<std::int32_t>("target");
+                             .width = x.shape.empty() ? 1 : element_count(x) / x.shape.front(),
+                             .part = part_of(call.op)};
+  std::int32_t* target = call.pointer<std::int32_t>("target");  // null: nobody asks
   if (x.dtype == DType::i32) {
     call.data->load_tokens(request, call.pointer<std::int32_t>("x"), target);
   } else {

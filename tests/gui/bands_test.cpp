@@ -86,7 +86,7 @@ TEST_CASE("every category has a band, and sums keep the total") {
 TEST_CASE("a band that holds one category has its name") {
   for (std::size_t c = 0; c < k_category_count; ++c) {
     const Band band = band_of(static_cast<Category>(c));
-    if (band == Band::other) continue;
+    if (band == Band::overhead) continue;
     CHECK(to_string(band) == to_string(static_cast<Category>(c)));
   }
 }
@@ -108,6 +108,19 @@ TEST_CASE("all band colours and their edges are distinct") {
     colours.insert(edge_colour(static_cast<Band>(k)));
   }
   CHECK(colours.size() == 2 * k_band_count);
+}
+
+TEST_CASE("runs that lie over the stack can be told apart and stand out from their border") {
+  for (const CanvasColours& colours : {light_colours(), dark_colours()}) {
+    for (std::size_t i = 0; i < colours.overlays.size(); ++i) {
+      CAPTURE(i);
+      CHECK(contrast(colours.overlays[i], colours.background) >= 4.5);
+      const Rgb next = colours.overlays[(i + 1) % colours.overlays.size()];
+      for (const auto& sight : {k_normal, k_protanopia, k_deuteranopia}) {
+        CHECK(delta_e(colours.overlays[i], next, sight) > 20);
+      }
+    }
+  }
 }
 
 TEST_CASE("text can be read in both themes") {

@@ -56,7 +56,7 @@ TEST_CASE("a screenshot needs no display, has the size asked for and shows the b
   CAPTURE(outcome.err);
   REQUIRE(outcome.exit_code == 0);
   CHECK(outcome.err.empty());
-  CHECK(outcome.out.empty());
+  CHECK(outcome.out == "written to out.png\n");
   const QImage image(folder.filePath("out.png"));
   REQUIRE(image.size() == QSize(1200, 700));
   std::set<QRgb> colours;
@@ -90,7 +90,12 @@ TEST_CASE("bad input is one line on stderr and exit code 2") {
       {"run.tmk", "--screenshot", "no/such/folder/x.png"},
       {"run.tmk", "--screenshot", "x.png", "--size", "9x9"},
       {"run.tmk", "--screenshot", "x.png", "--budget", "much"},
+      {"run.tmk", "--screenshot", "x.png", "--budget", "60%%"},
+      {"run.tmk", "--screenshot", "x.png", "--budget", "0%"},
       {"run.tmk", "--screenshot", "x.png", "--at", "tea time"},
+      {"run.tmk", "--screenshot", "x.png", "--at", "99999s"},
+      {"run.tmk", "--screenshot", "x.png", "--size", "599x900"},
+      {"run.tmk", "--screenshot", "x.bmp"},
       {"run.tmk", "--screenshot", "x.png", "--theme", "pink"},
       {"run.tmk", "--sceenshot", "x.png"},
       {"--screenshot", "x.png"},
@@ -105,6 +110,19 @@ TEST_CASE("bad input is one line on stderr and exit code 2") {
     CHECK(outcome.out.empty());
   }
   CHECK(QImage(folder.filePath("x.png")).isNull());
+}
+
+TEST_CASE("the smallest size that is accepted is the size of the picture") {
+  QTemporaryDir folder;
+  write_runs(folder);
+  for (const char* size : {"600x400", "800x500"}) {
+    CAPTURE(size);
+    REQUIRE(view(folder, {"run.tmk", "planned.tmk", "--budget", "60%", "--screenshot", "s.png",
+                          "--size", size})
+                .exit_code == 0);
+    const QImage image(folder.filePath("s.png"));
+    CHECK(QString("%1x%2").arg(image.width()).arg(image.height()) == size);
+  }
 }
 
 TEST_CASE("help and version are answered on stdout") {

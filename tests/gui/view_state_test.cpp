@@ -179,6 +179,52 @@ TEST_CASE("a band label lies within its band") {
   CHECK_FALSE(place_label(columns, scale, Band::communication, size).has_value());
 }
 
+TEST_CASE("a run cut off in its first step shows that step to its end") {
+  Trace trace = test::training_trace({.step_count = 1});
+  const auto end = std::find_if(trace.events.begin(), trace.events.end(), [](const Event& event) {
+    return event.kind == EventKind::step_end;
+  });
+  REQUIRE(end != trace.events.end());
+  const auto kept = std::distance(trace.events.begin(), end) / 2;
+  trace.events.resize(static_cast<std::size_t>(kept));
+  const auto cut = run_of(trace);
+  REQUIRE(cut->timeline().step_begin_ns.size() == 1);
+  for (const Axis axis : {Axis::time, Axis::change}) {
+    CHECK(cut->steady_step(axis).end == cut->whole(axis).end);
+    CHECK(cut->steady_step(axis).span() > 1);
+  }
+  // Laid over another run it has an outline as high as its peak.
+  ViewState state = state_of(run_of(test::training_trace({})));
+  state.others = {cut};
+  state.one_step = true;
+  state.range = limits_of(state);
+  const auto outline = overlay_of(state, 0, {state.range, 800}).max_bytes;
+  CHECK(*std::max_element(outline.begin(), outline.end()) == cut->timeline().peak.bytes);
+}
+
+TEST_CASE("a label keeps clear of the lines that cross its band") {
+  const auto run = run_of(test::training_trace({}));
+  const auto columns = run->pyramid().columns({run->whole(Axis::time), 900}, Axis::time);
+  const ByteScale scale{.top_bytes = run->timeline().run_peak.bytes, .height_px = 400};
+  const LabelSize size{.width_px = 80, .height_px = 14};
+  const auto plain = place_label(columns, scale, Band::weight, size);
+  REQUIRE(plain.has_value());
+  const std::vector<std::vector<int>> lines = {std::vector<int>(900, plain->y),
+                                               std::vector<int>(900, -1)};
+  const auto place = place_label(columns, scale, Band::weight, size, lines);
+  REQUIRE(place.has_value());
+  CHECK(std::abs(place->y - plain->y) >= size.height_px / 2 + 2);
+  for (int x = place->x - 40; x <= place->x + 40; ++x) {
+    for (int y = place->y - 7; y < place->y + 7; ++y) {
+      REQUIRE(band_at(columns[static_cast<std::size_t>(x)], scale, y) == Band::weight);
+    }
+  }
+  // Lines at every fifth row leave no room for 14.
+  std::vector<std::vector<int>> dense;
+  for (int row = 0; row < 400; row += 5) dense.emplace_back(900, row);
+  CHECK_FALSE(place_label(columns, scale, Band::weight, size, dense).has_value());
+}
+
 TEST_CASE("phases cover the columns of the run in order") {
   const auto run = run_of(test::training_trace({.step_count = 1}));
   const auto spans = phase_spans(*run, {run->steady_step(Axis::time), 500}, Axis::time);
@@ -203,6 +249,16 @@ TEST_CASE("sizes and times of the command line") {
     CAPTURE(bad);
     CHECK_THROWS_AS(parse_picture_size(bad, options), InputError);
   }
+  CHECK(parse_budget("3KiB", -1) == 3072);
+  CHECK(parse_budget("60%", 1000) == 600);
+  CHECK(parse_budget("12.5%", 800) == 100);
+  for (const char* bad : {"", "%", "60%%", "0%", "-5%", "1001%", "nan%", "x60%", "60 %"}) {
+    CAPTURE(bad);
+    CHECK_THROWS_AS(parse_budget(bad, 1000), InputError);
+  }
+  CHECK_THROWS_AS(parse_budget("60%", -1), InputError);
+  CHECK_NOTHROW(require_png("a/b.png", "--screenshot"));
+  CHECK_THROWS_AS(require_png("a/b.png.xyz", "--screenshot"), InputError);
   CHECK(parse_time_ns("12.5ms") == 12'500'000);
   CHECK(parse_time_ns("70 ns") == 70);
   CHECK(parse_time_ns("3s") == 3'000'000'000);

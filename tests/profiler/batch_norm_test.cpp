@@ -88,6 +88,24 @@ TEST_CASE("batch norm gradients equal finite differences, and accumulate") {
   CHECK(relative_error(added.at("db"), plus(plain.at("db"), {3, 4})) < 1e-14);
 }
 
+TEST_CASE("with the statistics of its batch inference equals training, with others the formula") {
+  OpCase forward = forward_case();
+  auto out = forward.run();
+  const auto inference = [&](const Numbers& mean, const Numbers& variance) {
+    OpCase c(OpKind::batch_norm_inference);
+    c.reads("x", {N, C, H, W}, forward.values("x")).reads("w", {C}, forward.values("w"));
+    c.reads("b", {C}, forward.values("b")).reads("mean", {C}, mean);
+    c.reads("variance", {C}, variance).writes("y", {N, C, H, W});
+    return c.real("epsilon", k_epsilon).run().at("y");
+  };
+  CHECK(inference(out.at("mean"), out.at("variance")) == out.at("y"));
+  const Numbers y = inference({0.5, -1}, {4, 0.25});
+  const std::size_t at = k_positions + 3;  // channel 1 of the first sample
+  CHECK(y[at] == Approx((forward.values("x")[at] + 1) / std::sqrt(0.25 + k_epsilon) *
+                            forward.values("w")[1] +
+                        forward.values("b")[1]));
+}
+
 TEST_CASE("running statistics move towards those of the batch, with the unbiased variance") {
   OpCase c(OpKind::batch_norm_update);
   c.reads("mean", {2}, {1, 2}).reads("variance", {2}, {3, 4});

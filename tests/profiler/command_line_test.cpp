@@ -106,6 +106,7 @@ TEST_CASE("profile: wrong input gives one line on stderr and exit code 2") {
       "gpt2-tiny --lr=-1",
       "gpt2-tiny --backend abacus",
       "gpt2-tiny --backend dry --device abacus",
+      "gpt2-tiny --device h100-80g",
       "gpt2-tiny --device-memory lots",
       "gpt2-tiny --device-memory 0",
       "gpt2-tiny --device-memory=-5MiB",
@@ -127,7 +128,7 @@ TEST_CASE("profile: wrong input gives one line on stderr and exit code 2") {
     INFO(arguments << "\n" << outcome.errors);
     CHECK(outcome.code == k_exit_bad_input);
     CHECK(line_count(outcome.errors) == 1);
-    CHECK(outcome.errors.rfind("error: ", 0) == 0);
+    CHECK(outcome.errors.rfind("tidemark: ", 0) == 0);
     CHECK(outcome.errors.size() < 400);
   }
 }
@@ -171,7 +172,7 @@ TEST_CASE("profile: out of device memory is exit code 3, with a plan command and
   const Folder folder;
   const Outcome outcome = call(folder, "gpt2-tiny --backend dry --device-memory 8MiB -o oom.tmk");
   CHECK(outcome.code == k_exit_out_of_memory);
-  CHECK(contains(outcome.errors, "error: out of device memory"));
+  CHECK(contains(outcome.errors, "tidemark: out of device memory"));
   CHECK(contains(outcome.errors, "largest hole"));
   CHECK(contains(outcome.errors, "next: tidemark plan oom.tmk --budget 8MiB"));
   const Trace trace = read_trace(folder.file("oom.tmk"));
@@ -259,6 +260,7 @@ TEST_CASE("profile: Ctrl-C closes the trace and exits with 130") {
 TEST_CASE("profile: --help shows an example, --version the version") {
   const Folder folder;
   CHECK(contains(call(folder, "--help").output, "Example: tidemark profile"));
+  CHECK(contains(call(folder, "--help").output, "Usage: tidemark profile "));
   CHECK(contains(call(folder, "--version").output, "0.1.0"));
   CHECK(call(folder, "--help").code == k_exit_done);
 }

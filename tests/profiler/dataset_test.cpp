@@ -5,10 +5,12 @@
 #include <filesystem>
 
 #include "tests/catch.h"
+#include "tests/profiler/programs.h"
 #include "traces/error.h"
 #include "traces/file.h"
 
 using namespace tidemark;
+using namespace tidemark::test;
 
 namespace {
 
@@ -52,6 +54,43 @@ TEST_CASE("text: windows follow each other, targets are shifted by one, the end 
   data.load_tokens({.first = 0, .count = 1, .width = 8}, all, shifted);
   CHECK(all[7] == 'h');
   CHECK(shifted[7] == 255);
+}
+
+TEST_CASE("a tenth is held out: training never sees it, both parts wrap around in themselves") {
+  std::string letters;
+  for (int i = 0; i < 47; ++i) letters += static_cast<char>(i);
+  const Dataset text = Dataset::text(letters);  // 23 windows of 2 tokens: 21 and 2
+  const auto first_tokens = [&](const Dataset& data, DataPart part, std::int64_t count) {
+    std::vector<std::int32_t> x(static_cast<std::size_t>(2 * count)), target(x.size()), out;
+    data.load_tokens({.first = 0, .count = count, .width = 2, .part = part}, x.data(),
+                     target.data());
+    for (std::size_t i = 0; i < x.size(); i += 2) out.push_back(x[i]);
+    return out;
+  };
+  CHECK(first_tokens(text, DataPart::held_out, 3) == std::vector<std::int32_t>{42, 44, 42});
+  const auto trained = first_tokens(text, DataPart::training, 22);
+  CHECK(trained[20] == 40);
+  CHECK(trained[21] == 0);
+  CHECK(first_tokens(text, DataPart::all, 22)[21] == 42);
+  const Dataset few = Dataset::text(letters.substr(0, 7));  // 3 windows: nothing can be held out
+  CHECK(first_tokens(few, DataPart::training, 4) == std::vector<std::int32_t>{0, 2, 4, 0});
+
+  const Dataset table = larger_table();
+  std::vector<std::int32_t> target(5);
+  std::vector<double> x(15);
+  table.load_samples({.first = 1, .count = 2, .width = 3, .part = DataPart::held_out}, x.data(),
+                     target.data());
+  CHECK(target[0] == 23 % 3);
+  CHECK(target[1] == 22 % 3);
+  table.load_samples({.first = 21, .count = 2, .width = 3, .part = DataPart::training}, x.data(),
+                     target.data());
+  CHECK(target[1] == 0);
+
+  RunConfig config = small_mlp();
+  config.eval_every = 1;
+  CHECK_NOTHROW(table.require_fits(config, "larger.csv"));
+  CHECK_THROWS_WITH(small_table().require_fits(config, "small.csv"),
+                    Catch::Contains("at least 10 samples"));
 }
 
 TEST_CASE("text: bytes above 127 are tokens above 127") {

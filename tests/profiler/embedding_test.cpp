@@ -31,6 +31,20 @@ TEST_CASE("embedding adds the rows of token and position") {
   CHECK(c.run().at("y") == expected);
 }
 
+TEST_CASE("embedding begins at a position that may move from step to step") {
+  OpCase c = forward_case();
+  const Numbers at_0 = c.run().at("y");
+  c.integer("position", 0, 1);
+  CHECK(c.run().at("y") == at_0);
+  const Numbers at_1 = c.run(1).at("y");  // P = T + 1: the last that fits
+  const Numbers& wpe = c.values("wpe");
+  for (std::size_t i = 0; i < T * C; ++i) {
+    CHECK(at_1[i] - at_0[i] == Approx(wpe[i + C] - wpe[i]).margin(1e-15));
+  }
+  CHECK_THROWS_AS(c.run(2), InputError);
+  CHECK_THROWS_AS(c.run(-1), InputError);
+}
+
 TEST_CASE("embedding gradient equals finite differences, repeated tokens add up") {
   const Numbers dy = random_numbers(B * T * C, 3);
   OpCase backward(OpKind::embedding_backward);

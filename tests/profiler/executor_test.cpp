@@ -1,12 +1,17 @@
 #include "profiler/executor.h"
 
+#include <stdlib.h>
+
 #include <algorithm>
+#include <filesystem>
 
 #include "sim/check.h"
 #include "sim/timeline.h"
 #include "tests/catch.h"
 #include "tests/profiler/programs.h"
+#include "traces/binary.h"
 #include "traces/error.h"
+#include "traces/file.h"
 
 using namespace tidemark;
 using namespace tidemark::test;
@@ -295,4 +300,28 @@ TEST_CASE("recording changes no bit of a result") {
   CHECK(with.digests == without.digests);
   CHECK(losses(with) == losses(without));
   CHECK(with.arenas == without.arenas);
+}
+
+TEST_CASE("the stream lags behind the finished steps by less than one block, and ends complete") {
+  std::string name = (std::filesystem::temp_directory_path() / "tidemark_lag_XXXXXX").string();
+  const std::filesystem::path folder = ::mkdtemp(name.data());
+  RunOptions options{.backend = BackendKind::dry, .steps = 300};
+  options.stream = (folder / "run.tmk.part").string();
+  std::vector<std::size_t> waiting_steps;
+  options.on_step = [&](const StepRecord& step) {
+    if (step.step % 10 != 9) return;
+    const std::size_t finished = static_cast<std::size_t>(step.step) + 1;
+    waiting_steps.push_back(finished - read_trace(options.stream).steps.size());
+  };
+  const Trace whole = run(build_program(small_gpt2()), options);
+  const std::size_t events_per_step = whole.events.size() / 300;
+  REQUIRE(events_per_step * 300 > 2 * k_events_per_block);
+  for (const std::size_t steps : waiting_steps) {
+    CHECK(steps * events_per_step < k_events_per_block);
+  }
+  const Trace streamed = read_trace(options.stream);
+  CHECK(streamed.steps == whole.steps);
+  CHECK(streamed.events.size() <= whole.events.size());  // final is not streamed
+  CHECK(std::equal(streamed.events.begin(), streamed.events.end(), whole.events.begin()));
+  std::filesystem::remove_all(folder);
 }

@@ -1,6 +1,7 @@
 // One op with its operands as plain numbers: set them, run the kernel, look at the result.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <stdexcept>
@@ -99,6 +100,14 @@ class OpCase {
       if (operand.reads >= 0) store(buffer, values_.at(operand.role), pointers.back());
     }
     execute_kernel({trace_, op, step, pointers, data});
+    for (std::size_t i = 0; i < pointers.size(); ++i) {
+      const Operand& operand = op.operands[i];
+      const auto own = static_cast<std::size_t>(trace_[operand.buffer].size_bytes);
+      if (!is_filled(memory[i], 0, shift_bytes, fill) ||
+          !is_filled(memory[i], shift_bytes + own, memory[i].size(), fill)) {
+        throw std::runtime_error("the kernel wrote beside operand " + operand.role);
+      }
+    }
     std::map<std::string, Numbers> out;
     for (std::size_t i = 0; i < pointers.size(); ++i) {
       out[op.operands[i].role] = load(trace_[op.operands[i].buffer], pointers[i]);
@@ -116,6 +125,15 @@ class OpCase {
     bool reads;
     bool writes;
   };
+
+  static bool is_filled(const std::vector<std::byte>& memory, std::size_t begin, std::size_t end,
+                        int fill) {
+    const auto at = [&memory](std::size_t i) {
+      return memory.begin() + static_cast<std::ptrdiff_t>(i);
+    };
+    const auto byte = static_cast<std::byte>(fill);
+    return std::all_of(at(begin), at(end), [byte](std::byte b) { return b == byte; });
+  }
 
   OpCase& add(NewOperand o) {
     const bool index = o.role == "tokens" || o.role == "target";

@@ -123,8 +123,11 @@ TEST_CASE("gradients of micro-batches with dropout and flash attention equal fin
   RunConfig gpt2 = small_gpt2(DType::f64);
   gpt2.accumulation = 2;
   gpt2.dropout = 0.25;
-  gpt2.attention = AttentionLowering::flash;
-  check_gradients(gpt2);
+  gpt2.attention_dropout = 0.25;
+  for (const auto lowering : {AttentionLowering::composite, AttentionLowering::flash}) {
+    gpt2.attention = lowering;
+    check_gradients(gpt2);
+  }
   RunConfig mlp = small_mlp(Activation::tanh, DType::f64);
   mlp.accumulation = 2;
   mlp.dropout = 0.25;

@@ -71,9 +71,9 @@ inline RunConfig with_everything(RunConfig config) {
 }
 
 /// Images of 8 x 8.
-inline Dataset small_images(const ImageConfig& image) {
+inline Dataset small_images(const ImageConfig& image, int rows = 6) {
   std::string csv;
-  for (int row = 0; row < 6; ++row) {
+  for (int row = 0; row < rows; ++row) {
     for (int i = 0; i < 64; ++i) csv += std::to_string((row * 37 + i * i * 11) % 17) + ",";
     csv += std::to_string(row % 3) + "\n";
   }
@@ -92,6 +92,16 @@ inline Dataset small_text() {
   return Dataset::text(text);
 }
 
+/// 24 rows: 2 of them are held out from training.
+inline Dataset larger_table() {
+  std::string csv;
+  for (int row = 0; row < 24; ++row) {
+    csv += std::to_string(row * 7 % 5) + "," + std::to_string(row * 3 % 4) + "," +
+           std::to_string(row % 6) + "," + std::to_string(row % 3) + "\n";
+  }
+  return Dataset::table(csv, "larger.csv");
+}
+
 inline Dataset data_for(const RunConfig& config) {
   if (config.model.family == ModelFamily::mlp) return small_table();
   return config.model.family == ModelFamily::gpt2 ? small_text() : small_images(config.model.image);
@@ -103,7 +113,7 @@ inline std::int64_t place_first_fit(Trace& trace) {
   constexpr std::int64_t k_plenty = std::int64_t{1} << 40;
   Arena device({.space = {}, .capacity_bytes = k_plenty, .has_memory = false});
   Arena host({.space = {}, .capacity_bytes = k_plenty, .has_memory = false});
-  for (const auto* section : {&trace.program.init, &trace.program.body, &trace.program.final}) {
+  for (const auto* section : sections_of(trace.program)) {
     for (const Instruction& line : *section) {
       if (line.kind == InstructionKind::run) continue;
       Buffer& buffer = trace.buffers[line.buffer().index()];

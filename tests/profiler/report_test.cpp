@@ -64,6 +64,16 @@ TEST_CASE("summary JSON has the same figures") {
   CHECK(json["arenas"][0]["high_water_bytes"] == s.high_water_bytes);
 }
 
+TEST_CASE("a shortage: what the allocator sets aside for nobody is slack, not live") {
+  Trace trace;
+  MemoryShortage s{.request_bytes = 512, .capacity_bytes = 4096, .live_bytes = 4096};
+  s.live_by_category[static_cast<std::size_t>(Category::weight)] = 1024;
+  s.live_by_category[static_cast<std::size_t>(Category::allocator_slack)] = 3072;
+  const std::string text = shortage_text(trace, s, "x.tmk");
+  CHECK(contains(text, "live          " + format_bytes(1024)));
+  CHECK(contains(text, "slack         " + format_bytes(3072)));
+}
+
 TEST_CASE("a shortage is explained with request, holder, hole and the command that helps") {
   const Dataset data = small_text();
   const RunResult result =
@@ -75,6 +85,10 @@ TEST_CASE("a shortage is explained with request, holder, hole and the command th
   CHECK(contains(text, "largest hole"));
   CHECK(contains(text, "optimizer_state"));
   CHECK(contains(text, "next: tidemark plan run.tmk --budget 40KiB -o run.plan.tmk"));
+  const std::int64_t slack =
+      result.shortage->live_by_category[static_cast<std::size_t>(Category::allocator_slack)];
+  CHECK(contains(text, "live          " + format_bytes(result.shortage->live_bytes - slack)));
+  CHECK(contains(text, "slack ") == (slack > 0));
   const auto json = nlohmann::json::parse(shortage_json(result.trace, *result.shortage, "run.tmk"));
   CHECK(json["out_of_memory"]["buffer"] == buffer.name);
   CHECK(json["out_of_memory"]["capacity_bytes"] == 40 * 1024);

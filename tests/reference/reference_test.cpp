@@ -88,7 +88,7 @@ Dataset data_of(const RunConfig& c) {
 class Training {
  public:
   explicit Training(const RunConfig& config)
-      : trace_(build_program(config)),
+      : trace_(of_all_samples(build_program(config))),
         data_(data_of(config)),
         memory_(trace_, {.device_bytes = 64 << 20, .host_bytes = 0, .poison = true}, recorder_),
         backend_(make_cpu_backend({trace_, memory_, recorder_, clock_}, &data_)) {
@@ -114,6 +114,13 @@ class Training {
   [[nodiscard]] Numbers weight(const std::string& name) const { return load(buffer(name)); }
 
  private:
+  /// The reference holds nothing out.
+  static Trace of_all_samples(Trace trace) {
+    for (Op& op : trace.ops) {
+      std::erase_if(op.attributes, [](const Attribute& a) { return a.name == "part"; });
+    }
+    return trace;
+  }
   void perform(const Instruction& line, std::int64_t step) {
     if (line.kind == InstructionKind::alloc) memory_.allocate(line.buffer());
     if (line.kind == InstructionKind::free) memory_.release(line.buffer());

@@ -95,3 +95,42 @@ TEST_CASE("figures_of: a program that never ran is timed by its replay") {
   CHECK(f.recomputed_ops == 0);
   CHECK(f.copied_bytes == 0);
 }
+
+TEST_CASE("figures: nothing allocated is not known, lost or cut short is not final") {
+  Trace t = with_results();
+  CHECK(figures_of(t).has_peak);
+  CHECK(figures_of(t).is_final);
+  t.health.damaged_blocks = 1;
+  CHECK_FALSE(figures_of(t).is_final);
+  t = with_results();
+  test::add_event(t, EventKind::out_of_memory, 400, 2);
+  CHECK_FALSE(figures_of(t).is_final);
+  t.events.clear();
+  CHECK_FALSE(figures_of(t).has_peak);
+}
+
+TEST_CASE("figures: a loss is one only where a step has it") {
+  Trace t = with_results();
+  CHECK(figures_of(t).has_loss);
+  for (StepRecord& s : t.steps) s.has_loss = false;
+  CHECK_FALSE(figures_of(t).has_loss);
+}
+
+TEST_CASE("figures: where the time of a step comes from is said, and when load disturbed it") {
+  Trace t = with_results();
+  CHECK(step_origin(figures_of(t)) == "measured");
+  CHECK(load_warning(figures_of(t)).empty());  // 51 ns by the clock, 41 ns of CPU
+  t.steps[1].wall_ns = 200;
+  CHECK(load_warning(figures_of(t)).find("busy") != std::string::npos);
+  t.meta.backend = "dry";
+  CHECK(load_warning(figures_of(t)).empty());
+  t.meta.backend = "cpu";
+  t.meta.kind = TraceKind::planned;
+  t.program.body.push_back({InstructionKind::run, 1});
+  CHECK(step_origin(figures_of(t)) == "source not known");
+  t.ops[1].time_source = TimeSource::modelled;
+  CHECK(step_origin(figures_of(t)) == "modelled");
+  t.program.body.push_back({InstructionKind::run, 2});
+  t.ops[2].time_source = TimeSource::measured;
+  CHECK(step_origin(figures_of(t)) == "replayed from measured times of ops");
+}

@@ -51,3 +51,20 @@ TEST_CASE("page: the plan with its decisions") {
 TEST_CASE("page: an empty trace gives a page, not a crash") {
   CHECK(has(html_page(Trace{}), "</html>"));
 }
+
+TEST_CASE("page: axes for bytes and phases") {
+  const std::string page = html_page(test::two_layers());
+  CHECK(has(page, "class=\"y\">" + format_bytes(512) + "<"));
+  CHECK(has(page, "class=\"phase\">forward<"));
+  CHECK(has(page, "class=\"phase\">backward<"));
+  CHECK_FALSE(has(page, "class=\"phase\">init<"));  // not in the step that is drawn
+}
+
+TEST_CASE("page: damage and out of memory stand at the top, a whole run has no warning") {
+  Trace trace = test::two_layers();
+  CHECK_FALSE(has(html_page(trace), "class=\"warning\""));
+  trace.health.damaged_blocks = 2;
+  test::add_event(trace, EventKind::out_of_memory, 400, 2);
+  const std::string page = html_page(trace);
+  CHECK(has(page, "<p class=\"warning\">NOT COMPLETE: 2 blocks damaged; ended OUT OF MEMORY"));
+}

@@ -208,6 +208,7 @@ Verdict brute_force(const Trace& trace, CopyTime copy_time) {
     machine.section(trace.program.body, copy_time, step);
   }
   machine.keep_contents();
+  machine.section(trace.program.eval, copy_time, 1);
   machine.section(trace.program.final, copy_time, 0);
   return machine.verdict;
 }

@@ -150,6 +150,62 @@ TEST_CASE("rule: the body ends with the buffers and the content that it began wi
   });
 }
 
+namespace {
+
+/// legal() with an evaluation: b = relu(w) is made and given up.
+void add_eval(Trace& t) {
+  t.meta.eval_every = 2;
+  t.buffers.push_back(buffer("b", {4}));
+  t.buffers[2].offset_bytes = 256;  // where a is in the body
+  t.ops.push_back(relu(0, 0, 2, 1));
+  t.ops[3].phase = Phase::eval;
+  t.program.eval = {alloc(2), run(3), release(2)};
+}
+
+void only_in_eval(const std::string& place, const std::string& words,
+                  const std::function<void(Trace&)>& mistake) {
+  only(place, words, [&](Trace& t) {
+    add_eval(t);
+    mistake(t);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("rule: an evaluation changes nothing that it finds") {
+  Trace t = legal();
+  add_eval(t);
+  CHECK(check(t).empty());
+  only_in_eval("eval[1] run op 3", "y = buffer 0 'w' was there before", [](Trace& e) {
+    e.ops[3] = fill(0, 1);
+    e.ops[3].phase = Phase::eval;
+  });
+  only_in_eval("eval[3] free buffer 0", "must free nothing that it found", [](Trace& e) {
+    e.program.eval.push_back(release(0));
+    e.program.final.clear();
+    e.program.eval.push_back(alloc(0));
+    e.program.eval.push_back(run(4));
+    e.ops.push_back(fill(0, 1));
+    e.ops[4].phase = Phase::eval;
+    e.program.final.push_back(release(0));
+  });
+  only_in_eval("end of eval", "'b' is live at its end but not at its begin", [](Trace& e) {
+    e.program.eval.pop_back();
+    e.program.final.push_back(release(2));
+  });
+  only_in_eval("eval[1] run op 3", "expected ops of phase eval in eval only",
+               [](Trace& e) { e.ops[3].phase = Phase::forward; });
+  only_in_eval("body[1] run op 1", "expected ops of phase eval in eval only",
+               [](Trace& e) { e.ops[1].phase = Phase::eval; });
+  only_in_eval("eval[0] alloc", "overlap a live buffer",
+               [](Trace& e) { e.buffers[2].offset_bytes = 0; });
+}
+
+TEST_CASE("rule: eval_every says how often the section eval runs") {
+  only_in_eval("meta", "expected eval_every above 0", [](Trace& e) { e.meta.eval_every = 0; });
+  only("meta", "expected eval_every above 0", [](Trace& e) { e.meta.eval_every = 1; });
+}
+
 TEST_CASE("rule: a value is read before the next version of it is written") {
   only("body[3] run op 1", "x = buffer 0 'w': expected version 0, found 1", [](Trace& t) {
     t.buffers.push_back(buffer("b", {4}));

@@ -222,3 +222,40 @@ TEST_CASE("image models, micro-batches, dropout and clipping outside their range
   config.optimizer.clip_norm = -1;
   CHECK_THROWS_WITH(validate(config), Catch::Contains("--clip"));
 }
+
+TEST_CASE("inference, evaluation and attention dropout round-trip, and stay out of other JSON") {
+  RunConfig config = default_run("gpt2-tiny");
+  for (const char* key : {"phase", "prompt", "generate", "eval_every", "attention_dropout"}) {
+    CHECK(to_json(config).find(key) == std::string::npos);
+  }
+  config.eval_every = 3;
+  config.attention_dropout = 0.125;
+  CHECK(run_config_from_json(to_json(config)) == config);
+  CHECK(title(config).find("eval every 3 steps") != std::string::npos);
+  config = default_run("gpt2-tiny");
+  set_inference(config, 40, 24);
+  CHECK(config.sequence == 64);
+  CHECK(run_config_from_json(to_json(config)) == config);
+  CHECK(title(config) == "gpt2-tiny, batch 8, inference, prompt 40 + 24 generated, f32");
+}
+
+TEST_CASE("inference of what has no cache, or no room in it, is refused") {
+  RunConfig config = default_run("gpt2-tiny");
+  set_inference(config, 40, 25);
+  CHECK_THROWS_AS(validate(config), InputError);
+  CHECK_THROWS_AS(set_inference(config, 0, 1), InputError);
+  CHECK_THROWS_AS(set_inference(config, 1, 0), InputError);
+  set_inference(config, 40, 24);
+  CHECK_NOTHROW(validate(config));
+  config.sequence = 65;
+  CHECK_THROWS_AS(validate(config), InputError);
+  config.sequence = 64;
+  config.eval_every = 1;
+  CHECK_THROWS_AS(validate(config), InputError);
+  RunConfig mlp = default_run("mlp-tiny");
+  set_inference(mlp, 1, 1);
+  CHECK_THROWS_AS(validate(mlp), InputError);
+  mlp = default_run("mlp-tiny");
+  mlp.attention_dropout = 0.5;
+  CHECK_THROWS_AS(validate(mlp), InputError);
+}

@@ -36,14 +36,23 @@ bool may_be_of_any_size(OpKind kind) {
 }  // namespace
 
 TEST_CASE("one more row of any operand of any built op is refused") {
+  std::vector<RunConfig> configs;
   for (const char* name : {"mlp-tiny", "gpt2-tiny", "lenet5", "resnet20"}) {
     RunConfig config = default_run(name);
     config.batch = 2;
     config.optimizer.clip_norm = 1;
+    config.eval_every = 1;
     if (config.sequence > 0) {
-      config.dropout = 0.5;
+      config.dropout = config.attention_dropout = 0.5;
       config.attention = AttentionLowering::flash;
     }
+    configs.push_back(config);
+  }
+  configs.push_back(default_run("gpt2-tiny"));
+  configs.back().attention_dropout = 0.5;
+  configs.push_back(default_run("gpt2-tiny"));
+  set_inference(configs.back(), 7, 5);
+  for (const RunConfig& config : configs) {
     const Trace trace = build_program(config);
     for (const Op& op : trace.ops) {
       if (may_be_of_any_size(op.kind)) continue;

@@ -172,6 +172,17 @@ TEST_CASE("pack: a limit that is too small is said, the packing is legal all the
   CHECK(result.state != PackState::impossible);
 }
 
+TEST_CASE("pack: the bound counts whole steps of the alignment, but not on top") {
+  const PackProblem problem{{.size_bytes = 3, .begin = 0, .end = 2, .alignment_bytes = 4},
+                            {.size_bytes = 5, .begin = 1, .end = 3, .alignment_bytes = 8}};
+  CHECK(pack_step(problem) == 4);
+  CHECK(pack_bound(problem) == 9);  // 4 + 8 - 3
+  const PackResult result = pack(problem);
+  CHECK(result.packing.height_bytes == 11);  // the second cannot begin at 4
+  CHECK(result.state == PackState::fits);
+  CHECK(result.bound_bytes == 11);
+}
+
 TEST_CASE("pack: no block, no bytes, no time") {
   CHECK(pack({}).packing == Packing{});
   CHECK(pack({}).state == PackState::fits);

@@ -2,6 +2,7 @@
 // options against the literal rules, device call by device call.
 #include "sim/pytorch_allocator.h"
 
+#include <array>
 #include <random>
 
 #include "../catch.h"
@@ -194,6 +195,26 @@ TEST_CASE("pytorch allocator: what is free splits into stuck and cached") {
   model.free(b);
   CHECK(model.release_segment(model.segments().front().address));
   CHECK(model.figures() == AllocatorFigures{});
+}
+
+TEST_CASE("pytorch allocator: oversize blocks of one size go from the highest address down") {
+  LoggedDevice device(100 * k_mib);
+  AllocatorConf conf;
+  conf.max_split_bytes = 26 * k_mib;
+  PyTorchAllocator model(conf, device);
+  const std::array<BlockHandle, 3> three{model.allocate({30 * k_mib, 0, 0}),
+                                         model.allocate({30 * k_mib, 0, 0}),
+                                         model.allocate({30 * k_mib, 0, 0})};
+  std::vector<std::int64_t> expected;
+  for (const BlockHandle b : three) expected.insert(expected.begin(), model.address_of(b));
+  for (const BlockHandle b : three) model.free(b);
+  (void)model.allocate({64 * k_mib, 0, 0});
+  std::vector<std::int64_t> given_back;
+  for (const auto& [kind, address, bytes, stream] : device.calls) {
+    if (kind == 'g') given_back.push_back(address);
+  }
+  CHECK(given_back == expected);
+  CHECK(model.figures().reserved_bytes == 64 * k_mib);
 }
 
 TEST_CASE("pytorch allocator: a restored state is the state it was taken from") {

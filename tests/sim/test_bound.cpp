@@ -2,6 +2,7 @@
 
 #include "sim/placement.h"
 #include "sim/plan.h"
+#include "sim/schedule.h"
 #include "sim/timeline.h"
 #include "tests/catch.h"
 #include "tests/sim/tiny.h"
@@ -102,4 +103,18 @@ TEST_CASE("step bound: grows as the budget shrinks, and is keep-all when everyth
   }
   CHECK(last > keep_all);
   CHECK(step_bound_ns(t, only_recompute(256)) == -1);
+}
+
+TEST_CASE("step bound: values without bytes and ops without time are no obstacle") {
+  // Nodes 0 to 2 are needed late; 1 is free and of no use, 2 is the cheap one to make again.
+  const PlainGraph graph{.costs = {10, 0, 1, 0, 0, 0, 0},
+                         .sizes = {4, 0, 4, 4, 1, 1, 1},
+                         .edges = {{3, 4}, {1, 5}, {2, 5}, {4, 5}, {0, 6}, {5, 6}}};
+  const Dataflow flow = dataflow_of(graph);
+  Schedule schedule = keep_all_schedule(flow);
+  CHECK(evaluate(flow, schedule).peak_bytes == 13);
+  schedule.again[5] = {2};
+  CHECK(evaluate(flow, schedule).peak_bytes == 10);
+  CHECK(evaluate(flow, schedule).cost_ns == 12);
+  CHECK(step_bound_ns(flow, 11) <= 12);
 }

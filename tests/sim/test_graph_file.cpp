@@ -1,5 +1,7 @@
 #include "sim/graph_file.h"
 
+#include <algorithm>
+
 #include "tests/catch.h"
 #include "traces/error.h"
 
@@ -38,6 +40,34 @@ TEST_CASE("graph file: dnn-partitioning, forward nodes first") {
   CHECK(g.names == std::vector<std::string>{"f", "g"});
   CHECK(g.backward_begin == 1);
   CHECK(g.graph.costs == std::vector<std::int64_t>{500'000, 1'000'000});
+}
+
+namespace {
+
+std::string layer(const char* name, int id, bool backward, int color) {
+  return "{\"id\": " + std::to_string(id) + ", \"name\": \"" + name +
+         "\", \"fpgaLatency\": 1, \"size\": 8, \"isBackwardNode\": " +
+         (backward ? "true" : "false") + ", \"colorClass\": " + std::to_string(color) + "}";
+}
+
+std::string two_layers(int color_of_last) {
+  return R"({"nodes": [)" + layer("a", 1, false, 1) + "," + layer("b", 2, false, 2) + "," +
+         layer("a'", 3, true, 1) + "," + layer("b'", 4, true, color_of_last) +
+         R"(], "edges": [{"sourceId": 1, "destId": 2}, {"sourceId": 3, "destId": 4}]})";
+}
+
+}  // namespace
+
+TEST_CASE("graph file: the halves of a layer graph are joined by their colours") {
+  const GraphFile g = graph_from_text(two_layers(2), "file");
+  CHECK(g.names == std::vector<std::string>{"a", "b", "b'", "a'"});
+  CHECK(g.backward_begin == 2);
+  // What the file says of the backward pass (a' before b') is the forward pass once more.
+  using Edges = std::vector<std::pair<std::int32_t, std::int32_t>>;
+  Edges edges = g.graph.edges;
+  std::sort(edges.begin(), edges.end());
+  CHECK(edges == Edges{{0, 1}, {0, 2}, {0, 3}, {1, 2}, {2, 3}});
+  CHECK_THROWS_WITH(graph_from_text(two_layers(7), "file"), Catch::Contains("colorClass"));
 }
 
 TEST_CASE("graph file: bad input is refused with its place") {

@@ -7,6 +7,7 @@
 #include "sim/check.h"
 #include "sim/config.h"
 #include "sim/device.h"
+#include "sim/milp.h"
 #include "sim/placement.h"
 #include "sim/plan.h"
 #include "sim/timeline.h"
@@ -27,10 +28,10 @@ SearchRequest request_for(const char* method, std::int64_t budget_bytes) {
   return request;
 }
 
-/// Twelve blocks of a transformer: small enough for tests, shaped like the real thing.
-Trace transformer() {
+/// A transformer small enough for tests, shaped like the real thing.
+Trace transformer(std::int64_t layers = 12) {
   RunConfig config = default_run("gpt2-tiny");
-  config.model.gpt2.layers = 12;
+  config.model.gpt2.layers = layers;
   Trace t = build_program(config);
   fill_modelled_times(find_device("a100-80g"), t);
   return t;
@@ -90,6 +91,49 @@ TEST_CASE("search: greedy finds the optimum of tiny programs at every budget") {
       if (result.feasible) CHECK(result.planned.plan.step_ns == optimum);
       if (result.proven_infeasible) CHECK(optimum < 0);
     }
+  }
+}
+
+TEST_CASE("search: exact finds the optimum of small programs, with its proof") {
+  if (!milp_available()) {
+    WARN("skipped: built without a solver");
+    return;
+  }
+  int proven = 0;
+  int feasible = 0;
+  for (std::uint64_t seed = 1; seed <= 24; ++seed) {
+    const Trace t = random_program(seed, 18);
+    const std::int64_t budget = peak_of(t) * 95 / 100;
+    const SearchResult exact = search(t, request_for("exact", budget));
+    INFO("seed " << seed);
+    if (!exact.feasible) continue;
+    const SearchResult any = search(t, request_for("anneal", budget));
+    REQUIRE(any.feasible);
+    ++feasible;
+    CHECK(check(exact.planned).empty());
+    const PlanRecord& plan = exact.planned.plan;
+    CHECK(plan.height_bytes <= budget);
+    CHECK(plan.step_ns >= plan.bound_step_ns);
+    CHECK(any.planned.plan.step_ns >= plan.bound_step_ns);
+    proven += plan.step_ns == plan.bound_step_ns ? 1 : 0;
+  }
+  CHECK(feasible >= 4);
+  CHECK(proven > feasible / 2);
+}
+
+TEST_CASE("search: exact refuses what is too large, in one line") {
+  if (!milp_available()) {
+    WARN("skipped: built without a solver");
+    return;
+  }
+  const Trace t = transformer(4);
+  try {
+    static_cast<void>(search(t, request_for("exact", peak_of(t) * 35 / 100)));
+    FAIL("not refused");
+  } catch (const InputError& error) {
+    const std::string message = error.what();
+    CHECK(message.find("too large") != std::string::npos);
+    CHECK(message.find('\n') == std::string::npos);
   }
 }
 

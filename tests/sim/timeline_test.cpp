@@ -87,6 +87,26 @@ TEST_CASE("the replay of a drawing has its heights, times, owners and ops") {
   CHECK(t.end_ns == 75);
 }
 
+TEST_CASE("an evaluation follows every n-th step, once at least, and keeps its peak to itself") {
+  Trace t = drawing();
+  const Timeline without = replay(t, {}, 5);
+  CHECK(without.eval_peak == Peak{});
+  t.meta.eval_every = 2;
+  t.buffers.push_back(granules("large", 50, Category::activation));
+  t.ops.push_back(lasting(1000, fill(3, 1)));
+  t.ops.back().phase = Phase::eval;
+  t.program.eval = {alloc(3), run(static_cast<int>(t.ops.size()) - 1), release(3)};
+  const Timeline with = replay(t, {}, 5);
+  CHECK(with.peak.bytes == without.peak.bytes);
+  CHECK(with.step_ns == without.step_ns);
+  CHECK(with.eval_peak.bytes == 51 * 256);
+  CHECK(with.eval_peak.owners == std::vector{BufferId{3}, BufferId{0}});
+  CHECK(with.run_peak == with.eval_peak);
+  CHECK(with.step_begin_ns == std::vector<std::int64_t>{5, 75, 1145, 1215, 2285});
+  CHECK(replay(t, {}, 1).eval_peak.bytes == 51 * 256);
+  CHECK(replay(t, {}, 1).changes.size() == replay(drawing(), {}, 1).changes.size() + 2);
+}
+
 TEST_CASE("every step of several repeats the first") {
   const Timeline one = replay(drawing(), {}, 1);
   const Timeline three = replay(drawing(), {}, 3);

@@ -46,7 +46,8 @@ Word parse(std::string text) {
 
 class Drawing {
  public:
-  explicit Drawing(std::int64_t value_bytes) : elements_(value_bytes / 4), builder_(1, DType::f32) {
+  explicit Drawing(std::int64_t value_bytes)
+      : elements_(value_bytes / 4), builder_(BuilderOptions{.seed = 1}) {
     layer_ = builder_.layer("layer", "drawn");
     weight_ = builder_.parameter(layer_, "w", {1, elements_}, 0, 1);
     probe_ = builder_.parameter(layer_, "probe", {1, elements_}, 0, 0);
@@ -135,7 +136,7 @@ namespace {
 /// Grows a random program: `open` holds values by width.
 class Growth {
  public:
-  explicit Growth(std::uint64_t seed) : random_(seed), builder_(7, DType::f32) {
+  explicit Growth(std::uint64_t seed) : random_(seed), builder_(BuilderOptions{.seed = 7}) {
     layer_ = builder_.layer("layer", "random");
     for (const std::int64_t width : k_widths) {
       weights_[width] = builder_.parameter(layer_, "w" + std::to_string(width), {width}, 0.1, 0);

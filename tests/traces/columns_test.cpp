@@ -123,6 +123,28 @@ TEST_CASE("random rows come back as they were") {
   }
 }
 
+TEST_CASE("many flat rows at once are written and read as one by one") {
+  Draw draw(2);
+  for (std::size_t count : {0, 1, 127, 128, 129, 511, 512, 513, 1500}) {
+    std::vector<Event> rows(count);
+    for (Event& row : rows) {
+      row.kind = draw.of<EventKind>();
+      row.time_ns = draw.chance(50) ? draw.any() : draw.between(0, 20000);
+      row.size_bytes = draw.between(-70, 70);
+      row.address_bytes = draw.chance(10) ? INT64_MIN : INT64_MAX;
+    }
+    ColumnWriter writer;
+    writer.add_all(std::span<const Event>(rows));
+    // Of no rows there are no columns, or empty ones.
+    if (count > 0) REQUIRE(writer.finish() == written(rows));
+    ColumnReader reader(writer.finish());
+    std::vector<Event> back(count);
+    reader.all(std::span<Event>(back));
+    reader.finish();
+    REQUIRE(back == rows);
+  }
+}
+
 TEST_CASE("extreme integers in any order come back: differences wrap") {
   std::vector<Point> rows;
   for (std::int64_t x :

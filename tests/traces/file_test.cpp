@@ -236,3 +236,33 @@ TEST_CASE("an index with missing, doubled, misnamed or outside files is refused"
   refuses({{0, "/etc/passwd"}}, "beside the index");
   refuses({{0, "run.tmk"}}, "a trace of rank 0");
 }
+
+TEST_CASE("an output that is an input is refused, by whatever name") {
+  const Folder folder;
+  std::ofstream(folder / "run.tmk") << "x";
+  fs::create_symlink(folder / "run.tmk", folder / "link.tmk");
+  fs::create_hard_link(folder / "run.tmk", folder / "hard.tmk");
+  for (const char* name : {"run.tmk", "link.tmk", "hard.tmk", "../run.tmk"}) {
+    const std::string output = std::string(name) == "../run.tmk"
+                                   ? folder / ("../" + folder.path.filename().string() + "/run.tmk")
+                                   : folder / name;
+    INFO(output);
+    CHECK_THROWS_AS(require_other_file(output, {"", folder / "run.tmk"}), InputError);
+  }
+  CHECK_NOTHROW(require_other_file(folder / "new.tmk", {folder / "run.tmk"}));
+  CHECK_NOTHROW(require_other_file("-", {"-"}));
+  CHECK_NOTHROW(require_other_file("/dev/null", {"/dev/null"}));
+}
+
+TEST_CASE("the index of several ranks is not one trace") {
+  const Folder folder;
+  Trace index;
+  index.ranks = {{0, "run.rank0.tmk"}, {1, "run.rank1.tmk"}};
+  write_trace(index, folder / "run.tmk");
+  try {
+    (void)read_single(folder / "run.tmk");
+    FAIL("read");
+  } catch (const InputError& e) {
+    CHECK(std::string(e.what()).find("run.rank0.tmk") != std::string::npos);
+  }
+}

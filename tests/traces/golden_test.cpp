@@ -38,9 +38,24 @@ TEST_CASE("a binary file of version 1.1, with index and live sets, stays readabl
   CHECK(std::ranges::any_of(mapped.index(), is_live));
 }
 
-TEST_CASE("the text twin is in canonical form") {
-  const std::string text = read_file(golden("v1_small.tmk.json"));
-  CHECK(to_text(read_trace(golden("v1_small.tmk.json"))) == text);
+TEST_CASE("a binary file of version 1.2, with an evaluation and a cache, stays readable") {
+  const Trace trace = read_trace(golden("v1_2_eval.tmk"));
+  CHECK(trace == read_trace(golden("v1_2_eval.tmk.json")));
+  CHECK(trace.health == Health{});
+  CHECK(check(trace).empty());
+  CHECK(trace.meta.eval_every == 1);
+  CHECK(trace.steps.at(0).eval_loss == 2.5);
+  CHECK(recorded_timeline(trace).peak.bytes == 1024);
+  for (const Timeline& timeline : {recorded_timeline(trace), replay(trace)}) {
+    CHECK(timeline.eval_peak.bytes == 1792);
+    CHECK(timeline.eval_peak.by_category[static_cast<std::size_t>(Category::kv_cache)] == 512);
+  }
+}
+
+TEST_CASE("the text twins are in canonical form") {
+  for (const char* name : {"v1_small.tmk.json", "v1_2_eval.tmk.json"}) {
+    CHECK(to_text(read_trace(golden(name))) == read_file(golden(name)));
+  }
 }
 
 TEST_CASE("the figures of the golden file stay the same") {

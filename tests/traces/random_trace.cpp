@@ -104,7 +104,8 @@ void add_rows(Draw& draw, Trace& t, std::int64_t size) {
   for (std::int64_t i = 0; i < size; ++i) t.buffers.push_back(random_buffer(draw, t));
   for (std::int64_t i = 0; i < size; ++i) t.ops.push_back(random_op(draw, t));
   t.program = {random_lines(draw, t, size), random_lines(draw, t, size),
-               random_lines(draw, t, size)};
+               random_lines(draw, t, size), random_lines(draw, t, size)};
+  t.meta.eval_every = draw.between(0, 1000);
   for (std::int64_t i = draw.between(0, 3); i > 0; --i) {
     t.decisions.push_back({draw.of<DecisionKind>(), draw.row_or_none<BufferId>(t.buffers.size()),
                            draw.row_or_none<OpId>(t.ops.size()), OpId{}, OpId{}, draw.text()});
@@ -113,8 +114,8 @@ void add_rows(Draw& draw, Trace& t, std::int64_t size) {
   std::int64_t time_ns = 0;
   for (std::int64_t i = 0; i < size; ++i) {
     t.events.push_back(random_event(draw, t, time_ns += draw.between(0, 1000)));
-    t.steps.push_back(
-        {static_cast<std::int32_t>(i), draw.any(), draw.any(), draw.real(), draw.chance(50)});
+    t.steps.push_back({static_cast<std::int32_t>(i), draw.any(), draw.any(), draw.real(),
+                       draw.chance(50), draw.real(), draw.chance(50), draw.any()});
     t.digests.push_back(
         {static_cast<std::int32_t>(i), draw.row<BufferId>(t.buffers.size()), draw.any()});
   }
@@ -188,12 +189,14 @@ Trace full_trace() {
   t.ops = {op};
   t.program = {{{InstructionKind::alloc, 0}, {InstructionKind::run, 0}},
                {{InstructionKind::alloc, 1}},
-               {{InstructionKind::free, 0}}};
+               {{InstructionKind::free, 0}},
+               {{InstructionKind::run, 0}}};
+  t.meta.eval_every = 10;
   t.decisions = {{DecisionKind::offload, BufferId{1}, OpId{0}, OpId{0}, OpId{0}, "it waits"}};
   t.events = {{EventKind::alloc, 10, 0, 256, 256},
               {EventKind::op_begin, 20, 0, -1, 0},
               {EventKind::op_end, 30, 0, -1, 0}};
-  t.steps = {{0, 100, 90, 2.5, true}};
+  t.steps = {{0, 100, 90, 2.5, true, 1.25, true, 40}};
   t.digests = {{0, BufferId{0}, -7}};
   t.arenas = {{{SpaceKind::host_pinned, 0}, 8192, 1024, 512}};
   t.health.unmatched_frees = 3;

@@ -1,0 +1,101 @@
+#include "gui/legend.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "sim/run_state.h"
+#include "sim/units.h"
+
+namespace tidemark {
+namespace {
+
+using Sample = LegendEntry::Sample;
+
+std::string budget_text(const ViewState& state, const OverBudget& over) {
+  std::string text = fmt::format("budget {}", format_bytes(state.budget_bytes));
+  if (over.bytes > 0) {
+    const bool steps = !state.run->timeline().step_begin_ns.empty();
+    text += fmt::format(", over by {} for {} {}", format_bytes(over.bytes), format_ns(over.time_ns),
+                        steps ? "of each step" : "of the run");
+  } else {
+    text += ", fits";
+  }
+  if (state.budget_bytes > top_bytes_of(state)) text += " (far above the picture)";
+  return text;
+}
+
+void add_warning(const ViewState& state, const Run& run, std::vector<LegendEntry>& legend) {
+  const std::string warning = warning_line(run.trace());
+  if (warning.empty()) return;
+  const std::string whose = state.others.empty() ? "" : label_of(state, run) + ": ";
+  legend.push_back({.sample = Sample::warning, .text = whose + warning});
+}
+
+}  // namespace
+
+std::string label_of(const ViewState& state, const Run& run) {
+  const auto same_kind = [&run](const RunPtr& other) {
+    return other->trace().meta.kind == run.trace().meta.kind;
+  };
+  const auto count = std::count_if(state.others.begin(), state.others.end(), same_kind) +
+                     (same_kind(state.run) ? 1 : 0);
+  if (count > 1) return std::filesystem::path(run.file()).filename().string();
+  return std::string(to_string(run.trace().meta.kind));
+}
+
+std::vector<LegendEntry> legend_of(const ViewState& state, const OverBudget& over) {
+  std::vector<LegendEntry> legend;
+  if (!state.run) return legend;
+  add_warning(state, *state.run, legend);
+  for (const RunPtr& other : state.others) add_warning(state, *other, legend);
+  const std::int64_t peak_bytes = state.run->timeline().peak.bytes;
+  if (!state.others.empty()) {
+    legend.push_back(
+        {.sample = Sample::stack,
+         .text = fmt::format("{} {}", label_of(state, *state.run), format_bytes(peak_bytes))});
+  }
+  for (std::size_t i = 0; i < state.others.size(); ++i) {
+    const Run& other = *state.others[i];
+    const std::int64_t bytes = other.timeline().peak.bytes;
+    legend.push_back({.sample = Sample::outline,
+                      .overlay = i,
+                      .text = fmt::format("{} {} ({})", label_of(state, other), format_bytes(bytes),
+                                          format_change(static_cast<double>(bytes),
+                                                        static_cast<double>(peak_bytes)))});
+  }
+  if (!state.others.empty()) {
+    legend.push_back(
+        {.sample = Sample::saved,
+         .text = fmt::format("not needed by {}", label_of(state, *state.others.front()))});
+  }
+  if (state.budget_bytes >= 0) {
+    legend.push_back({.sample = over.bytes > 0 ? Sample::over_budget : Sample::budget,
+                      .text = budget_text(state, over)});
+  }
+  return legend;
+}
+
+int layout_legend(std::vector<LegendBox>& boxes, int width_px) {
+  int x = 0;
+  int y = 0;
+  int row_height_px = 0;
+  const auto next_row = [&] {
+    y += row_height_px;
+    x = 0;
+    row_height_px = 0;
+  };
+  for (LegendBox& box : boxes) {
+    box.width_px = box.whole_row ? width_px : std::min(box.width_px, width_px);
+    if (x > 0 && x + box.width_px > width_px) next_row();
+    box.x = x;
+    box.y = y;
+    x += box.width_px;
+    row_height_px = std::max(row_height_px, box.height_px);
+  }
+  next_row();
+  return y;
+}
+
+}  // namespace tidemark
