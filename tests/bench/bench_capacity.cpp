@@ -94,6 +94,8 @@ void print_peaks(const Json& peaks) {
   fmt::print("  {} of {} rows described: error {:.1f} % in the median, {:.1f} % in 90 of 100\n",
              peaks["described"].get<int>(), peaks["rows"].size(),
              peaks["median_error_pct"].get<double>(), peaks["p90_error_pct"].get<double>());
+  fmt::print("  of {} that ran out of memory, {} would fit by their tensors alone\n",
+             peaks["ran_out"].get<int>(), peaks["false_fits"].get<int>());
 }
 
 int run(std::vector<std::string> arguments) {

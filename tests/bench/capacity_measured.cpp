@@ -220,9 +220,18 @@ Json measured_peaks(const std::string& folder) {
             row.number("peak_GB") * 1e9 / k_gib, has(row["outcome"], "OOM"));
   }
   std::vector<double> errors;
+  std::int64_t ran_out = 0;
+  std::int64_t false_fits = 0;
   for (const Json& row : out["rows"]) {
-    if (row.contains("error_pct")) errors.push_back(std::abs(row["error_pct"].get<double>()));
+    if (!row.contains("error_pct")) continue;
+    errors.push_back(std::abs(row["error_pct"].get<double>()));
+    // All rows that ran out of memory did so on devices of 80 GiB.
+    if (!row["ran_out"].get<bool>()) continue;
+    ++ran_out;
+    false_fits += row["ours_gib"].get<double>() <= 80 ? 1 : 0;
   }
+  out["ran_out"] = ran_out;
+  out["false_fits"] = false_fits;
   out["described"] = errors.size();
   out["median_error_pct"] = quantile(errors, 0.5);
   out["p90_error_pct"] = quantile(errors, 0.9);
