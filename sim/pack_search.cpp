@@ -65,7 +65,10 @@ PackSearch::PackSearch(const PackSections& sections, std::int64_t capacity_bytes
       across_(sections.total_bytes.size(), 0),
       offset_(order.size(), 0),
       is_placed_(order.size(), 0),
-      covered_(words_) {
+      covered_(words_),
+      stop_period_(std::clamp<std::int64_t>(
+          k_work_between_looks / std::max<std::int64_t>(1, static_cast<std::int64_t>(order.size())),
+          8, 1024)) {
   std::map<std::tuple<std::int32_t, std::int32_t, std::int64_t, std::int64_t>, std::int32_t> last;
   for (std::size_t i = 0; i < order.size(); ++i) {
     const std::int32_t block = order[i];
@@ -83,8 +86,9 @@ PackSearch::Outcome PackSearch::run(std::int64_t most_nodes, const std::atomic<b
   deadline_ = deadline;
   most_nodes_ = most_nodes;
   stop_ = &stop;
-  stopped_ = false;
+  stopped_ = stop.load();
   nodes_ = 0;
+  if (stopped_) return Outcome::stopped;
   open_.clear();
   choices_.clear();
   parts_.clear();
@@ -142,7 +146,7 @@ bool PackSearch::solve(Range open) {
 }
 
 bool PackSearch::try_block(Range open, Open choice) {
-  stopped_ = ++nodes_ > most_nodes_ || (nodes_ % 1024 == 0 && must_stop());
+  stopped_ = ++nodes_ > most_nodes_ || (nodes_ % stop_period_ == 0 && must_stop());
   if (stopped_) return false;
   const PackSections::Block& placed = sections_->blocks[static_cast<std::size_t>(choice.block)];
   const std::size_t before = placed_.size();

@@ -45,7 +45,7 @@ class PackSearch {
   using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
   /// Starts anew. Counts a block that is tried at an offset as a node. The clock is read once per
-  /// 1024 nodes, and only with a deadline.
+  /// 8 to 1024 nodes, by the size of the problem, and only with a deadline.
   Outcome run(std::int64_t most_nodes, const std::atomic<bool>& stop, const Deadline& deadline);
 
   /// Of the last run.
@@ -67,6 +67,8 @@ class PackSearch {
     std::size_t last = 0;
     [[nodiscard]] std::size_t count() const { return last - first; }
   };
+
+  static constexpr std::int64_t k_work_between_looks = 32768;  // nodes times blocks
 
   [[nodiscard]] bool must_stop() const;
   bool solve(Range open);
@@ -98,6 +100,7 @@ class PackSearch {
   std::vector<Open> raised_;
   std::vector<std::int32_t> skipped_;
   std::vector<std::uint64_t> covered_;
+  std::int64_t stop_period_;  // nodes between two looks at the clock and the stop
   std::int64_t nodes_ = 0;
   std::int64_t most_nodes_ = 0;
   const std::atomic<bool>* stop_ = nullptr;
