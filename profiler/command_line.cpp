@@ -183,6 +183,10 @@ RunOptions run_options(const Flags& f, bool device_given) {
   if (device_given && run.backend != BackendKind::dry) {
     throw InputError({{}, "--device", "--backend dry beside it: cpu runs on this machine", "cpu"});
   }
+  if (run.backend == BackendKind::dry && (f.poison || !f.data.empty())) {
+    throw InputError(std::string("--backend dry and ") + (f.poison ? "--poison" : "--data") +
+                     " exclude each other: a dry run has no values");
+  }
   run.poison = f.poison;
   run.digests = !f.no_digests;
   return run;
@@ -248,7 +252,7 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv)
     std::puts(k_version);
     return std::nullopt;
   } catch (const CLI::ParseError& error) {
-    throw InputError(error.what());
+    throw InputError(std::string(error.what()) + "; see tidemark profile --help");
   }
   CommandLine line = understood(app, flags);
   for (int i = 0; i < argc; ++i) line.command += (i > 0 ? " " : "") + std::string(argv[i]);

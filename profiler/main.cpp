@@ -50,7 +50,8 @@ Dataset data_of(const CommandLine& line, const Trace& program) {
   Dataset data = find_dataset(line.config, line.data);
   const std::string& wanted = program.meta.data_digest;
   if (!wanted.empty() && wanted != data.digest()) {
-    throw InputError({line.schedule, "data", "digest " + wanted + " (name the file with --data)",
+    throw InputError({line.schedule, "data",
+                      "the data of the planned run, digest " + wanted + " (name them with --data)",
                       data.digest()});
   }
   return data;

@@ -145,7 +145,8 @@ int run(int argc, char** argv) {
                  known == nullptr ? "" : " " + verb);
       return k_exit_bad_input;
     }
-    fmt::print(stderr, "tidemark: {}; see tidemark --help\n", e.what());
+    fmt::print(stderr, "tidemark: {}; see tidemark{} --help\n", e.what(),
+               known == nullptr ? "" : " " + verb);
     return k_exit_bad_input;
   }
   return exit_code;

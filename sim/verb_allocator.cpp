@@ -240,7 +240,11 @@ std::vector<Outcome> compare(const Trace& trace, const AllocatorOptions& options
   }
   std::vector<Outcome> out;
   if (!options.models.empty()) {
-    for (AllocatorKind kind : kinds_of(options)) out.push_back(outcome_of(trace, kind, request));
+    const std::vector<AllocatorKind> kinds = kinds_of(options);
+    if (has_conf && std::ranges::find(kinds, AllocatorKind::pytorch) == kinds.end()) {
+      throw InputError("--conf is for --model pytorch, which is not among those asked for");
+    }
+    for (AllocatorKind kind : kinds) out.push_back(outcome_of(trace, kind, request));
     return out;
   }
   out.push_back(outcome_of(trace, AllocatorKind::pytorch, request));

@@ -278,7 +278,8 @@ void add_estimate(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand(
       "estimate", "memory and step time of a model on a device, without running it");
   verb->add_option("model", options->model, "a built-in model or a JSON file")->required();
-  verb->add_option("--device", options->device, "see `tidemark devices`")->capture_default_str();
+  CLI::Option* device = verb->add_option("--device", options->device, "see `tidemark devices`")
+                            ->capture_default_str();
   verb->add_option("--batch", options->batch, "samples per step; default of the model")
       ->check(whole_number());
   verb->add_option("--seq", options->sequence, "tokens per sample; default of the model")
@@ -288,7 +289,8 @@ void add_estimate(CLI::App& app, int& exit_code) {
   verb->add_option("--prompt", options->prompt, "inference: tokens that are given");
   verb->add_option("--generate", options->generate, "inference: tokens to make, one per step");
   verb->add_option("--accounting", options->accounting,
-                   "torch-eager: the bytes that PyTorch saves for backward, instead");
+                   "torch-eager: the bytes that PyTorch saves for backward, instead")
+      ->excludes(device);
   verb->add_option("-o,--output", options->output, "also write the dry trace");
   add_strategy_options(*verb, options->strategy);
   verb->add_flag("--json", options->json, "figures as one JSON object");

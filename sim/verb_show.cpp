@@ -228,7 +228,9 @@ void show_rows(const ShowOptions& options) {
                                    static_cast<double>(activation) / static_cast<double>(weight)),
          trace.meta.kind == TraceKind::dry ? "dry run" : std::string(to_string(trace.meta.kind))});
   }
-  fmt::print("{}", table.text());
+  fmt::print(
+      "{}\n  Gradient and activation are each at their own maximum: a row need not add up.\n",
+      table.text());
 }
 
 std::int64_t change_of(const Timeline& timeline, const std::string& at) {
