@@ -51,6 +51,7 @@ SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
   const WaysResult ways = best_of_ways(candidates, request, smaller, lessons);
   const std::optional<Candidate>& best = ways.best;
   SearchResult result;
+  result.budget_bytes = budget_bytes;
   result.method = best ? best->method : request.method;
   result.feasible = best.has_value();
   result.infeasible = bound;

@@ -43,6 +43,7 @@ struct Infeasible {
 };
 
 struct SearchResult {
+  std::int64_t budget_bytes = 0;  // that was asked for
   bool feasible = false;
   bool proven_infeasible = false;  // budget_bytes < infeasible.bound_bytes
   bool reproducible = true;

@@ -299,11 +299,11 @@ int sweep_budgets(const PlanOptions& options, const Trace& source) {
   if (falls) std::ranges::reverse(results);
   for (const SearchResult& r : results) {
     SearchRequest request = options.request;
-    request.budget_bytes = r.feasible ? r.planned.plan.budget_bytes : 0;
+    request.budget_bytes = r.budget_bytes;
     rows.push_back(result_json(r, request));
     any = any || r.feasible;
     if (!r.feasible) {
-      table.add({"", "", "no plan", "", "", ""});
+      table.add({format_bytes(r.budget_bytes), "", "no plan", "", "", ""});
       continue;
     }
     const PlanRecord& p = r.planned.plan;

@@ -44,6 +44,18 @@ std::int64_t peak_of(const Trace& t) {
 
 }  // namespace
 
+TEST_CASE("search: a sweep names the budget of every row, with a plan and without") {
+  const Trace t = tiny(chain_drawing(6));
+  SearchRequest request;
+  request.nodes = 5;
+  const std::vector<SearchResult> rows = sweep(t, request, 1024, 1 << 20, 3);
+  REQUIRE(rows.size() == 3);
+  CHECK_FALSE(rows.front().feasible);
+  CHECK(rows.front().budget_bytes == 1024);
+  CHECK(rows.back().feasible);
+  CHECK(rows.back().budget_bytes == 1 << 20);
+}
+
 TEST_CASE("search: every plan fits, is legal, computes the same and is not below its bound") {
   for (std::uint64_t seed = 1; seed <= 24; ++seed) {
     const Trace t = random_program(seed, 30);
