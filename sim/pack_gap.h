@@ -84,4 +84,55 @@ using PackKey = std::pair<double, double>;
   return {-static_cast<double>(b.begin), static_cast<double>(b.size_bytes)};
 }
 
+/// `rows` of the problem with larger keys first.
+template <class KeyOf>
+[[nodiscard]] std::vector<std::size_t> sorted_by(const PackProblem& blocks,
+                                                 std::vector<std::size_t> rows, KeyOf key) {
+  std::stable_sort(rows.begin(), rows.end(),
+                   [&](std::size_t a, std::size_t b) { return key(blocks[a]) > key(blocks[b]); });
+  return rows;
+}
+
+/// Moves the `count` blocks of `rows` that end highest in `layout` to the front of `order`.
+inline void lift_top(const PackProblem& blocks, const Packing& layout,
+                     std::vector<std::size_t> rows, std::size_t count,
+                     std::vector<std::size_t>& order) {
+  const auto end_of = [&](std::size_t i) { return layout.offset_bytes[i] + blocks[i].size_bytes; };
+  std::stable_sort(rows.begin(), rows.end(),
+                   [&](std::size_t a, std::size_t b) { return end_of(a) > end_of(b); });
+  rows.resize(std::min(rows.size(), count));
+  std::stable_partition(order.begin(), order.end(), [&rows](std::size_t i) {
+    return std::find(rows.begin(), rows.end(), i) != rows.end();
+  });
+}
+
+/// What lives for more than half of the axis would be in everyone's way: `lasting`, largest
+/// alignment first, goes to the bottom once and for all.
+struct ByLife {
+  std::vector<std::size_t> lasting;
+  std::vector<std::size_t> brief;
+};
+
+[[nodiscard]] inline ByLife by_life(const PackProblem& blocks, std::int64_t length) {
+  ByLife rows;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const bool lasts = blocks[i].end - blocks[i].begin > length / 2;
+    (lasts ? rows.lasting : rows.brief).push_back(i);
+  }
+  rows.lasting = sorted_by(blocks, std::move(rows.lasting),
+                           [](const PackBlock& b) { return b.alignment_bytes; });
+  return rows;
+}
+
+/// A layout with `rows` one above the other from 0 up, all others at 0; its height is their top.
+[[nodiscard]] inline Packing stacked(const PackProblem& blocks,
+                                     const std::vector<std::size_t>& rows) {
+  Packing layout{.offset_bytes = std::vector<std::int64_t>(blocks.size(), 0), .height_bytes = 0};
+  for (const std::size_t i : rows) {
+    layout.offset_bytes[i] = round_up(layout.height_bytes, blocks[i].alignment_bytes);
+    layout.height_bytes = layout.offset_bytes[i] + blocks[i].size_bytes;
+  }
+  return layout;
+}
+
 }  // namespace tidemark

@@ -136,14 +136,7 @@ class GreedyPacker {
   explicit GreedyPacker(PackProblem blocks) : blocks_(std::move(blocks)) {
     for (const PackBlock& b : blocks_) length_ = std::max(length_, b.end);
     bound_ = pack_bound(blocks_);
-    // What lives nearly always would be in everyone's way: it goes to the bottom, once and for all.
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      const bool spans = blocks_[i].end - blocks_[i].begin > length_ / 2;
-      (spans ? long_ : short_).push_back(i);
-    }
-    std::stable_sort(long_.begin(), long_.end(), [this](std::size_t a, std::size_t b) {
-      return blocks_[a].alignment_bytes > blocks_[b].alignment_bytes;
-    });
+    rows_ = by_life(blocks_, length_);
   }
 
   Packing run(std::int64_t enough_bytes, const std::function<bool()>& is_late) {
@@ -165,19 +158,19 @@ class GreedyPacker {
     sets_apart_ = false;
     std::vector<std::size_t> all(blocks_.size());
     std::iota(all.begin(), all.end(), 0);
-    offer(sorted(all, by_size), Fit::first);
+    offer(sorted_by(blocks_, all, by_size), Fit::first);
     sets_apart_ = true;
     const auto hopeless = [&] { return enough_bytes > 0 && best.height_bytes / 17 > enough / 16; };
     for (const Fit fit : {Fit::first, Fit::best}) {
       for (const auto key : {by_size, by_area, by_length, by_begin})
-        offer(sorted(short_, key), fit);
+        offer(sorted_by(blocks_, rows_.brief, key), fit);
       if (hopeless()) break;
     }
     // Whoever stands out at the top goes earlier: a few rounds often reach the bound.
     sets_apart_ = best_sets_apart;
     for (int round = 0; round < k_rounds && best.height_bytes > enough && !hopeless(); ++round) {
       std::vector<std::size_t> order = best_order;
-      lift_top(order, best, round);
+      lift_top(blocks_, best, order, static_cast<std::size_t>(round) + 1, order);
       offer(order, round % 2 == 0 ? Fit::first : Fit::best);
     }
     return best;
@@ -188,25 +181,11 @@ class GreedyPacker {
   static constexpr std::int64_t k_most_work = 100'000'000;  // pairs of blocks, over all orders
   static constexpr std::int64_t k_none = std::numeric_limits<std::int64_t>::max();
 
-  template <class KeyOf>
-  std::vector<std::size_t> sorted(const std::vector<std::size_t>& blocks, KeyOf key) const {
-    std::vector<std::size_t> order = blocks;
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return key(blocks_[a]) > key(blocks_[b]);
-    });
-    return order;
-  }
-
   /// Nothing when it does not come below `best_bytes`, or not in time.
   std::optional<Packing> pack(const std::vector<std::size_t>& order, Fit fit,
                               std::int64_t best_bytes, const std::function<bool()>& is_late) {
-    Packing layout{.offset_bytes = std::vector<std::int64_t>(blocks_.size(), 0), .height_bytes = 0};
-    std::int64_t floor_bytes = 0;
-    for (const std::size_t i : sets_apart_ ? long_ : std::vector<std::size_t>{}) {
-      layout.offset_bytes[i] = round_up(floor_bytes, blocks_[i].alignment_bytes);
-      floor_bytes = layout.offset_bytes[i] + blocks_[i].size_bytes;
-    }
-    layout.height_bytes = floor_bytes;
+    Packing layout = stacked(blocks_, sets_apart_ ? rows_.lasting : std::vector<std::size_t>{});
+    const std::int64_t floor_bytes = layout.height_bytes;
     Placed placed(blocks_, length_);
     for (const std::size_t i : order) {
       if (blocks_[i].size_bytes == 0) continue;
@@ -221,27 +200,12 @@ class GreedyPacker {
     return layout;
   }
 
-  /// Moves the blocks that end highest to the front, one more in every round.
-  void lift_top(std::vector<std::size_t>& order, const Packing& layout, int round) const {
-    const auto end_of = [&](std::size_t i) {
-      return layout.offset_bytes[i] + blocks_[i].size_bytes;
-    };
-    std::vector<std::size_t> top = order;
-    std::stable_sort(top.begin(), top.end(),
-                     [&](std::size_t a, std::size_t b) { return end_of(a) > end_of(b); });
-    top.resize(std::min<std::size_t>(top.size(), static_cast<std::size_t>(round) + 1));
-    std::stable_partition(order.begin(), order.end(), [&top](std::size_t i) {
-      return std::find(top.begin(), top.end(), i) != top.end();
-    });
-  }
-
   PackProblem blocks_;
   std::int64_t length_ = 0;
   std::int64_t bound_ = 0;
   std::int64_t work_ = 0;
-  std::vector<std::size_t> long_;  // live for more than half of the axis
-  std::vector<std::size_t> short_;
-  bool sets_apart_ = true;  // long_ at the bottom
+  ByLife rows_;
+  bool sets_apart_ = true;  // what lasts, at the bottom
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <limits>
+#include <numeric>
 #include <set>
 #include <utility>
 #include <vector>
@@ -117,14 +118,7 @@ class Packer {
   explicit Packer(PackProblem blocks) : blocks_(std::move(blocks)) {
     for (const PackBlock& b : blocks_) length_ = std::max(length_, b.end);
     bound_ = max_live();
-    // What lives nearly always would be in everyone's way: it goes to the bottom, once and for all.
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      const bool spans = blocks_[i].end - blocks_[i].begin > length_ / 2;
-      (spans ? long_ : short_).push_back(i);
-    }
-    std::stable_sort(long_.begin(), long_.end(), [this](std::size_t a, std::size_t b) {
-      return blocks_[a].alignment_bytes > blocks_[b].alignment_bytes;
-    });
+    rows_ = by_life(blocks_, length_);
   }
 
   [[nodiscard]] std::int64_t bound() const { return bound_; }
@@ -143,27 +137,28 @@ class Packer {
       best_order = order;
     };
     // A search asks for many placements of large programs: 2 to 4 % too high, but at once.
-    if (enough_bytes > 0 && short_.size() > k_many) {
+    if (enough_bytes > 0 && rows_.brief.size() > k_many) {
       for (const std::int64_t lasting : {128, 256, 512, 64}) {
         Packing layout = stack(lasting);
         if (layout.height_bytes < best.height_bytes) best = std::move(layout);
         if (best.height_bytes <= enough) break;
       }
-      return legal(best) ? best : stacked();
+      return legal(best) ? best : one_above_the_other();
     }
     const auto hopeless = [&] { return enough_bytes > 0 && best.height_bytes / 17 > enough / 16; };
     for (const Fit fit : {Fit::first, Fit::best}) {
-      for (const auto key : {by_size, by_area, by_length, by_begin}) offer(sorted(key), fit);
+      for (const auto key : {by_size, by_area, by_length, by_begin})
+        offer(sorted_by(blocks_, rows_.brief, key), fit);
       if (hopeless()) break;
     }
     // Whoever stands out at the top goes earlier: a few rounds often reach the bound.
     for (int round = 0; round < k_rounds && best.height_bytes > enough && !hopeless(); ++round) {
       std::vector<std::size_t> order = best_order;
-      lift_top(order, best, round);
+      lift_top(blocks_, best, rows_.brief, static_cast<std::size_t>(round) + 1, order);
       offer(order, round % 2 == 0 ? Fit::first : Fit::best);
     }
     assert(legal(best));
-    return legal(best) ? best : stacked();
+    return legal(best) ? best : one_above_the_other();
   }
 
  private:
@@ -171,15 +166,6 @@ class Packer {
   static constexpr std::int64_t k_slices = 256;
   static constexpr std::size_t k_many = 2500;
   static constexpr std::int64_t k_most_work = 10'000'000;  // meetings of blocks, over all orders
-
-  template <class KeyOf>
-  std::vector<std::size_t> sorted(KeyOf key) const {
-    std::vector<std::size_t> order = short_;
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return key(blocks_[a]) > key(blocks_[b]);
-    });
-    return order;
-  }
 
   std::int64_t max_live() const {
     std::vector<std::int64_t> change(static_cast<std::size_t>(length_) + 1, 0);
@@ -194,13 +180,8 @@ class Packer {
   }
 
   Packing pack(const std::vector<std::size_t>& order, Fit fit) {
-    Packing layout{.offset_bytes = std::vector<std::int64_t>(blocks_.size(), 0)};
-    std::int64_t floor_bytes = 0;
-    for (const std::size_t i : long_) {
-      layout.offset_bytes[i] = round_up(floor_bytes, blocks_[i].alignment_bytes);
-      floor_bytes = layout.offset_bytes[i] + blocks_[i].size_bytes;
-    }
-    layout.height_bytes = floor_bytes;
+    Packing layout = stacked(blocks_, rows_.lasting);
+    const std::int64_t floor_bytes = layout.height_bytes;
     Placed placed(blocks_, length_, k_slices);
     for (const std::size_t i : order) {
       if (blocks_[i].size_bytes == 0) continue;
@@ -217,8 +198,8 @@ class Packer {
   /// What lives for more than `lasting` lines is stacked, each on the highest of those before it
   /// that it meets; that is the floor for the others, which fill the gaps among themselves.
   Packing stack(std::int64_t lasting) const {
-    const std::vector<std::size_t> large = sorted(by_area);
-    const std::vector<std::size_t> brief = sorted(by_length);
+    const std::vector<std::size_t> large = sorted_by(blocks_, rows_.brief, by_area);
+    const std::vector<std::size_t> brief = sorted_by(blocks_, rows_.brief, by_length);
     Packing layout{.offset_bytes = std::vector<std::int64_t>(blocks_.size(), 0)};
     Skyline skyline(length_ + 1);
     const auto put = [&](std::size_t i, std::int64_t at) {
@@ -226,7 +207,7 @@ class Packer {
       layout.height_bytes = std::max(layout.height_bytes, at + blocks_[i].size_bytes);
     };
     const auto lasts = [&](std::size_t i) { return blocks_[i].end - blocks_[i].begin > lasting; };
-    for (const auto* list : {&long_, &large}) {
+    for (const auto* list : {&rows_.lasting, &large}) {
       for (const std::size_t i : *list) {
         if (!lasts(i)) continue;
         const PackBlock& b = blocks_[i];
@@ -244,38 +225,20 @@ class Packer {
     return layout;
   }
 
-  /// Moves the blocks that end highest to the front, one more in every round.
-  void lift_top(std::vector<std::size_t>& order, const Packing& layout, int round) const {
-    const auto end_of = [&](std::size_t i) {
-      return layout.offset_bytes[i] + blocks_[i].size_bytes;
-    };
-    std::vector<std::size_t> top = short_;
-    std::stable_sort(top.begin(), top.end(),
-                     [&](std::size_t a, std::size_t b) { return end_of(a) > end_of(b); });
-    top.resize(std::min<std::size_t>(top.size(), static_cast<std::size_t>(round) + 1));
-    std::stable_partition(order.begin(), order.end(), [&top](std::size_t i) {
-      return std::find(top.begin(), top.end(), i) != top.end();
-    });
-  }
-
   bool legal(const Packing& layout) const { return packing_error(blocks_, layout).empty(); }
 
   /// One above the other: always legal. Only reached if packing were wrong.
-  Packing stacked() const {
-    Packing layout{.offset_bytes = std::vector<std::int64_t>(blocks_.size(), 0)};
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      layout.offset_bytes[i] = round_up(layout.height_bytes, blocks_[i].alignment_bytes);
-      layout.height_bytes = layout.offset_bytes[i] + blocks_[i].size_bytes;
-    }
-    return layout;
+  Packing one_above_the_other() const {
+    std::vector<std::size_t> all(blocks_.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    return stacked(blocks_, all);
   }
 
   PackProblem blocks_;
   std::int64_t length_ = 0;
   std::int64_t bound_ = 0;
   std::int64_t work_ = 0;
-  std::vector<std::size_t> long_;  // live for more than half of the axis
-  std::vector<std::size_t> short_;
+  ByLife rows_;
 };
 
 }  // namespace
