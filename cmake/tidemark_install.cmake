@@ -39,7 +39,8 @@ set_target_properties(tidemark_traces PROPERTIES EXPORT_NAME traces)
 set_target_properties(tidemark_sim PROPERTIES EXPORT_NAME sim)
 install(TARGETS tidemark_traces tidemark_sim EXPORT tidemark_targets
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
-  FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tidemark")
+  FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tidemark"
+  FILE_SET alone DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tidemark")
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/tidemark")
 install(EXPORT tidemark_targets NAMESPACE tidemark:: FILE tidemark-targets.cmake
   DESTINATION "${package_dir}")
