@@ -53,17 +53,51 @@ class FreeBlocks {
 
   /// Does nothing when the entry is not there.
   void erase(std::int64_t size_bytes, std::int64_t address) {
-    const std::size_t bin = bin_of(size_bytes);
-    const std::size_t count = count_at_least(bins_[bin], size_bytes, address);
-    if (count > 0) erase(Place{bin, count - 1});
+    if (const Place place = find(size_bytes, address); !place.at_end()) erase(place);
   }
 
   void erase(const Place& place) {
     std::vector<Entry>& entries = bins_[place.bin];
-    entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(place.index));
+    if (place.index + 1 == entries.size()) {
+      entries.pop_back();
+    } else {
+      entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(place.index));
+    }
     if (!entries.empty()) return;
     words_[place.bin / 64] &= ~(std::uint64_t{1} << place.bin % 64);
     if (words_[place.bin / 64] == 0) summary_ &= ~(std::uint64_t{1} << place.bin / 64);
+  }
+
+  /// Puts `entry` in the place of another. A block that loses or gains a little mostly stays where
+  /// it is.
+  void replace(const Place& place, const Entry& entry) {
+    if (bin_of(entry.size_bytes) != place.bin) {
+      erase(place);
+      insert(entry);
+      return;
+    }
+    std::vector<Entry>& entries = bins_[place.bin];
+    std::size_t at = place.index;
+    for (; at > 0 && !entries[at - 1].at_least(entry.size_bytes, entry.address); --at) {
+      entries[at] = entries[at - 1];
+    }
+    for (; at + 1 < entries.size() &&
+           entries[at + 1].at_least(entry.size_bytes, entry.address);
+         ++at) {
+      entries[at] = entries[at + 1];
+    }
+    entries[at] = entry;
+  }
+
+  /// Of the block of that size at that address; the end when it is not there.
+  [[nodiscard]] Place find(std::int64_t size_bytes, std::int64_t address) const {
+    const std::size_t bin = bin_of(size_bytes);
+    const std::vector<Entry>& entries = bins_[bin];
+    const std::size_t count = count_at_least(entries, size_bytes, address);
+    if (count == 0) return {};
+    const Entry& found = entries[count - 1];
+    const bool same = found.size_bytes == size_bytes && found.address == address;
+    return same ? Place{bin, count - 1} : Place{};
   }
 
   /// The smallest block of at least `size_bytes`, the lowest address among equals.

@@ -132,17 +132,37 @@ void PyTorchAllocator::absorb(std::int32_t row, std::int32_t neighbour) {
   unused_.push_back(neighbour);
 }
 
+/// A free neighbour keeps its row, and mostly its place in the free set.
 void PyTorchAllocator::free_block(std::int32_t row) {
   Block& b = at(row);
   active_bytes_ -= b.size_bytes;
   b.in_use = false;
   b.is_pending = false;
-  for (const std::int32_t neighbour : {b.previous, b.next}) {
-    if (!joins(b, neighbour)) continue;
-    remove_free(at(neighbour));
-    absorb(row, neighbour);
+  const std::int32_t next = joins(b, b.next) ? b.next : -1;
+  if (joins(b, b.previous)) {
+    const std::int32_t before = b.previous;
+    if (next >= 0) {
+      remove_free(at(next));
+      absorb(row, next);
+    }
+    widen_free(before, row);
+  } else if (next >= 0) {
+    widen_free(next, row);
+  } else {
+    insert_free(row);
   }
-  insert_free(row);
+}
+
+/// A free block takes over a neighbour that is in no set.
+void PyTorchAllocator::widen_free(std::int32_t row, std::int32_t neighbour) {
+  Block& b = at(row);
+  Cache& cache = *caches_[index(b.cache)];
+  const FreeBlocks::Place place = cache.free.find(b.size_bytes, b.address);
+  cached_bytes_ -= releasable_bytes(b);
+  absorb(row, neighbour);
+  b.free_since = pool_lookups_[index(cache.pool)];
+  cached_bytes_ += releasable_bytes(b);
+  cache.free.replace(place, {b.size_bytes, b.address, row});
 }
 
 /// Cuts a block that is in no set: what lies behind `low_bytes` becomes a free block.
@@ -172,17 +192,19 @@ void PyTorchAllocator::split_high(std::int32_t row, std::int64_t low_bytes) {
 BlockHandle PyTorchAllocator::allocate(const AllocatorRequest& request) {
   const std::int64_t size = round_size(conf_, request.size_bytes);
   const bool is_small = size <= k_small_request_bytes;
-  const std::int32_t cache = cache_of(2 * request.pool + (is_small ? 1 : 0), request.stream);
-  std::int32_t row = take_free(cache, size);
-  if (row < 0) row = grow_with_last_resorts(cache, size);
-  if (row < 0) return k_no_block;
-  const std::int64_t rest = at(row).size_bytes - size;
-  const bool splits = is_small || conf_.expandable_segments
-                          ? rest >= k_min_block_bytes
-                          : size < conf_.max_split_bytes && rest > k_small_request_bytes;
-  at(row).in_use = true;
-  if (splits) split_high(row, size);
+  const std::int32_t cache_row = cache_of(2 * request.pool + (is_small ? 1 : 0), request.stream);
+  Cache& cache = *caches_[index(cache_row)];
+  const FreeBlocks::Place place = find_free(cache, size);
+  std::int32_t row = -1;
+  if (!place.at_end()) {
+    row = take_free(cache, place, size);
+  } else {
+    row = grow_with_last_resorts(cache_row, size);
+    if (row < 0) return k_no_block;
+    if (splits(is_small, size, at(row).size_bytes - size)) split_high(row, size);
+  }
   Block& b = at(row);
+  b.in_use = true;
   b.requested_bytes = request.size_bytes;
   active_bytes_ += b.size_bytes;
   allocated_bytes_ += b.size_bytes;
@@ -190,25 +212,58 @@ BlockHandle PyTorchAllocator::allocate(const AllocatorRequest& request) {
   return row;
 }
 
-/// The free block that serves the request, out of its set; -1 when none does.
-std::int32_t PyTorchAllocator::take_free(std::int32_t cache_row, std::int64_t size_bytes) {
-  Cache& cache = *caches_[index(cache_row)];
+/// Whether what a block has beyond the request becomes a block of its own.
+bool PyTorchAllocator::splits(bool is_small, std::int64_t size_bytes,
+                              std::int64_t rest_bytes) const {
+  if (is_small || conf_.expandable_segments) return rest_bytes >= k_min_block_bytes;
+  return size_bytes < conf_.max_split_bytes && rest_bytes > k_small_request_bytes;
+}
+
+/// The free block that serves the request; the end when none does.
+FreeBlocks::Place PyTorchAllocator::find_free(const Cache& cache, std::int64_t size_bytes) {
   if (collects_garbage_) ++pool_lookups_[index(cache.pool)];
   FreeBlocks::Place place = cache.free.best_fit(size_bytes);
-  if (place.at_end()) return -1;
+  if (place.at_end()) return place;
   if (at(cache.free[place].block).is_expandable) {
     place = skip_expandable(cache, place);
-    if (place.at_end()) return -1;
+    if (place.at_end()) return place;
   }
-  const FreeBlocks::Entry entry = cache.free[place];
+  const std::int64_t found_bytes = cache.free[place].size_bytes;
   const std::int64_t most = conf_.max_split_bytes;
-  if (size_bytes < most && entry.size_bytes >= most) return -1;
-  if (size_bytes >= most && entry.size_bytes >= size_bytes + conf_.max_non_split_rounding_bytes) {
-    return -1;
+  if (size_bytes < most && found_bytes >= most) return {};
+  if (size_bytes >= most && found_bytes >= size_bytes + conf_.max_non_split_rounding_bytes) {
+    return {};
   }
+  return place;
+}
+
+/// A block of the request, out of the free one at `place`: all of it, or its low part. The free
+/// rest keeps the row, and mostly its place in the free set.
+std::int32_t PyTorchAllocator::take_free(Cache& cache, const FreeBlocks::Place& place,
+                                         std::int64_t size_bytes) {
+  const FreeBlocks::Entry entry = cache.free[place];
   cached_bytes_ -= releasable_bytes(at(entry.block));
-  cache.free.erase(place);
-  return entry.block;
+  if (!splits(cache.is_small(), size_bytes, entry.size_bytes - size_bytes)) {
+    cache.free.erase(place);
+    return entry.block;
+  }
+  const std::int32_t row = new_block();
+  Block& low = at(row);
+  Block& rest = at(entry.block);
+  low.address = rest.address;
+  low.size_bytes = size_bytes;
+  low.cache = rest.cache;
+  low.is_expandable = rest.is_expandable;
+  low.previous = rest.previous;
+  low.next = entry.block;
+  if (low.previous >= 0) at(low.previous).next = row;
+  rest.previous = row;
+  rest.address += size_bytes;
+  rest.size_bytes -= size_bytes;
+  rest.free_since = pool_lookups_[index(cache.pool)];
+  cached_bytes_ += releasable_bytes(rest);
+  cache.free.replace(place, {rest.size_bytes, rest.address, entry.block});
+  return row;
 }
 
 /// A block that touches the part that can grow counts with that part; with the option off,

@@ -74,10 +74,13 @@ class PyTorchAllocator final : public AllocatorModel {
   void remove_free(const Block& block);
   void free_block(std::int32_t block);
   void absorb(std::int32_t block, std::int32_t neighbour);
+  void widen_free(std::int32_t block, std::int32_t neighbour);
   bool joins(const Block& block, std::int32_t neighbour) const;
   void split_high(std::int32_t block, std::int64_t low_bytes);
 
-  std::int32_t take_free(std::int32_t cache, std::int64_t size_bytes);
+  [[nodiscard]] bool splits(bool is_small, std::int64_t size_bytes, std::int64_t rest_bytes) const;
+  FreeBlocks::Place find_free(const Cache& cache, std::int64_t size_bytes);
+  std::int32_t take_free(Cache& cache, const FreeBlocks::Place& place, std::int64_t size_bytes);
   FreeBlocks::Place skip_expandable(const Cache& cache, FreeBlocks::Place place) const;
   std::int32_t grow(std::int32_t cache, std::int64_t size_bytes, std::int64_t segment_bytes);
   std::int32_t grow_with_last_resorts(std::int32_t cache, std::int64_t size_bytes);
