@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "profiler/clock.h"
 #include "profiler/dataset.h"
@@ -35,13 +36,18 @@ class Backend {
   /// Mean of the losses reported since the last call; none when nothing was computed.
   virtual std::optional<double> take_loss() = 0;
 
+  /// What inference chose so far: by sequence, its tokens in order. Empty when nothing was
+  /// computed.
+  [[nodiscard]] virtual std::vector<std::vector<std::int32_t>> tokens() const { return {}; }
+
   /// XXH3 of the content of a live buffer; none when there is no content.
   virtual std::optional<std::int64_t> digest(BufferId buffer) = 0;
 };
 
-/// `data` may be null when no op loads a batch.
-[[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(const Workplace& place,
-                                                        const Dataset* data);
+/// `data` may be null when no op loads a batch. `threads` share the work of each kernel; no result
+/// depends on how many they are.
+[[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(const Workplace& place, const Dataset* data,
+                                                        std::int64_t threads = 1);
 
 /// Durations are those of the trace; an op that has none takes its modelled time on `device`.
 [[nodiscard]] std::unique_ptr<Backend> make_dry_backend(const Workplace& place,

@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* k_version = "tidemark-profile 0.1.0";
 constexpr std::int64_t k_most_steps = 1'000'000;
+constexpr std::int64_t k_most_threads = 1024;
 
 constexpr const char* k_footer =
     "Example: tidemark profile gpt2-tiny --steps 20 --device-memory 64MiB -o run.tmk\n"
@@ -25,7 +26,7 @@ struct Flags {
   std::string model, model_file, optimizer, dtype, precision, data, backend = "auto",
                                                                     device = "h100-80g";
   std::string device_memory, host_memory, schedule, link_bandwidth, output;
-  std::int64_t batch = 0, sequence = 0, steps = 5, seed = 1;
+  std::int64_t batch = 0, sequence = 0, steps = 5, threads = 1, seed = 1;
   std::string attention, phase = "training";
   std::int64_t eval_every = 0, accumulation = 1, prompt = 0, generate = 0;
   double learning_rate = 0, clip_norm = 0, dropout = 0, attention_dropout = 0;
@@ -60,6 +61,9 @@ void declare_model(CLI::App& app, Flags& f) {
 void declare_run(CLI::App& app, Flags& f) {
   app.add_option("--schedule", f.schedule, "execute this planned trace, with its own model");
   app.add_option("--steps", f.steps, "training steps")->capture_default_str();
+  app.add_option("--threads", f.threads,
+                 "cpu: threads that share the work of each op; results do not depend on it")
+      ->capture_default_str();
   app.add_option("--data", f.data,
                  "text (gpt2), or CSV table, IDX or CIFAR images instead of the default data");
   app.add_option("--backend", f.backend, "auto, cpu or dry (allocate, never compute)")
@@ -172,9 +176,14 @@ RunOptions run_options(const Flags& f, bool device_given) {
     throw InputError(
         {{}, "--steps", "1 to " + std::to_string(k_most_steps), std::to_string(f.steps)});
   }
+  if (f.threads < 1 || f.threads > k_most_threads) {
+    throw InputError(
+        {{}, "--threads", "1 to " + std::to_string(k_most_threads), std::to_string(f.threads)});
+  }
   RunOptions run;
   run.backend = backend_of(f.backend);
   run.steps = f.steps;
+  run.threads = f.threads;
   if (!f.device_memory.empty()) {
     run.device_memory_bytes = positive_size("--device-memory", f.device_memory);
   }
@@ -183,9 +192,10 @@ RunOptions run_options(const Flags& f, bool device_given) {
   if (device_given && run.backend != BackendKind::dry) {
     throw InputError({{}, "--device", "--backend dry beside it: cpu runs on this machine", "cpu"});
   }
-  if (run.backend == BackendKind::dry && (f.poison || !f.data.empty())) {
-    throw InputError(std::string("--backend dry and ") + (f.poison ? "--poison" : "--data") +
-                     " exclude each other: a dry run has no values");
+  if (run.backend == BackendKind::dry && (f.poison || !f.data.empty() || f.threads > 1)) {
+    const char* flag = f.poison ? "--poison" : f.data.empty() ? "--threads" : "--data";
+    throw InputError(std::string("--backend dry and ") + flag +
+                     " exclude each other: a dry run computes no values");
   }
   run.poison = f.poison;
   run.digests = !f.no_digests;

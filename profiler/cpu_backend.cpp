@@ -1,6 +1,8 @@
-// The backend that computes: kernels on the calling thread, one thread per copy stream.
+// The backend that computes: kernels on the calling thread and its pool, one thread per copy
+// stream.
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <vector>
@@ -8,6 +10,7 @@
 #include "profiler/backend.h"
 #include "profiler/copy_stream.h"
 #include "profiler/kernels/execute.h"
+#include "profiler/thread_pool.h"
 #include "traces/error.h"
 
 namespace tidemark {
@@ -15,7 +18,8 @@ namespace {
 
 class CpuBackend : public Backend {
  public:
-  CpuBackend(const Workplace& place, const Dataset* data) : place_(place), data_(data) {
+  CpuBackend(const Workplace& place, const Dataset* data, std::int64_t threads)
+      : place_(place), data_(data), pool_(threads) {
     for (std::size_t i = 1; i < place_.trace.streams.size(); ++i) {
       const Stream& stream = place_.trace.streams[i];
       copy_streams_.push_back(std::make_unique<CopyStream>(
@@ -55,6 +59,8 @@ class CpuBackend : public Backend {
     return mean;
   }
 
+  [[nodiscard]] std::vector<std::vector<std::int32_t>> tokens() const override { return tokens_; }
+
   std::optional<std::int64_t> digest(BufferId id) override {
     const auto bytes = static_cast<std::size_t>(place_.trace[id].size_bytes);
     return static_cast<std::int64_t>(XXH3_64bits(place_.memory.pointer(id), bytes));
@@ -74,7 +80,7 @@ class CpuBackend : public Backend {
 
   /// An op of the compute stream.
   void compute(const Op& op, std::int64_t step) {
-    const KernelCall call{place_.trace, op, step, pointers_, data_};
+    const KernelCall call{place_.trace, op, step, pointers_, data_, &pool_};
     switch (op.kind) {
       case OpKind::record_event:
         events_[event_of(op)] = {};
@@ -99,6 +105,14 @@ class CpuBackend : public Backend {
     } catch (const InputError& error) {
       throw InputError("op '" + op.name + "': " + error.what());
     }
+    if (op.kind == OpKind::most_likely) keep_tokens(call);
+  }
+
+  void keep_tokens(const KernelCall& call) {
+    const auto* chosen = call.pointer<const std::int32_t>("tokens");
+    const auto sequences = static_cast<std::size_t>(call.elements("tokens"));
+    tokens_.resize(std::max(tokens_.size(), sequences));
+    for (std::size_t i = 0; i < sequences; ++i) tokens_[i].push_back(chosen[i]);
   }
 
   /// An op of a copy stream: done later, in order, by its thread.
@@ -128,17 +142,20 @@ class CpuBackend : public Backend {
 
   Workplace place_;
   const Dataset* data_;
+  ThreadPool pool_;
   std::vector<std::unique_ptr<CopyStream>> copy_streams_;  // streams 1, 2, ...
   std::map<std::int64_t, QueueMark> events_;
   std::vector<std::byte*> pointers_;  // of the op that runs
+  std::vector<std::vector<std::int32_t>> tokens_;
   double loss_sum_ = 0;
   std::int64_t losses_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend(const Workplace& place, const Dataset* data) {
-  return std::make_unique<CpuBackend>(place, data);
+std::unique_ptr<Backend> make_cpu_backend(const Workplace& place, const Dataset* data,
+                                          std::int64_t threads) {
+  return std::make_unique<CpuBackend>(place, data, threads);
 }
 
 }  // namespace tidemark

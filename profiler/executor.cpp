@@ -1,5 +1,6 @@
 #include "profiler/executor.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -100,7 +101,7 @@ class Execution {
     const Workplace place{program_, memory_, recorder_, clock_};
     backend_ = options.backend == BackendKind::dry
                    ? make_dry_backend(place, find_device(options.device))
-                   : make_cpu_backend(place, options.data);
+                   : make_cpu_backend(place, options.data, options.threads);
     if (options.stream.empty()) return;
     Trace known = program;
     known.meta = described();
@@ -122,6 +123,7 @@ class Execution {
     out.trace.arenas = memory_.records();
     out.trace.meta = described();
     out.trace.health = {};
+    out.tokens = backend_->tokens();
     const bool dry = options_.backend == BackendKind::dry;
     set_durations(out.trace, dry ? TimeSource::modelled : TimeSource::measured);
     if (dry) keep_known_times(out.trace);
@@ -247,6 +249,7 @@ class Execution {
     meta.kind = dry ? TraceKind::dry : planned ? TraceKind::measured : TraceKind::recorded;
     meta.backend = dry ? "dry" : "cpu";
     meta.device = dry ? options_.device : "cpu";
+    if (!dry && options_.threads > 1) meta.device += fmt::format(", {} threads", options_.threads);
     meta.allocator = memory_.allocator_name();
     meta.device_memory_bytes = memory_options(options_).device_bytes;
     if (options_.data != nullptr && !dry) meta.data_digest = options_.data->digest();

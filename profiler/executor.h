@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "profiler/dataset.h"
 #include "profiler/out_of_memory.h"
@@ -20,6 +21,7 @@ enum class BackendKind : std::uint8_t { cpu, dry };
 struct RunOptions {
   BackendKind backend = BackendKind::cpu;
   std::int64_t steps = 5;
+  std::int64_t threads = 1;  // cpu: that share the work of each kernel; changes times only
   std::int64_t device_memory_bytes = 0;  // 0 = what the machine (cpu) or `device` (dry) has
   std::int64_t host_memory_bytes = 0;    // 0 = what the machine has; no limit when dry
   std::string device = "h100-80g";       // dry: whose memory and speed
@@ -35,8 +37,9 @@ struct RunOptions {
 
 struct RunResult {
   Trace trace;  // the program with what happened; up to the failure or the last whole step
-  std::optional<MemoryShortage> shortage;  // set when memory ran out
-  bool cancelled = false;                  // the step that was under way is left out
+  std::optional<MemoryShortage> shortage;           // set when memory ran out
+  bool cancelled = false;                           // the step that was under way is left out
+  std::vector<std::vector<std::int32_t>> tokens{};  // inference: by sequence, what was chosen
 };
 
 /// Executes init, `steps` times the body, and final. Throws InputError when the program is not

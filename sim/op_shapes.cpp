@@ -83,13 +83,31 @@ Trouble embedding_shape(const Trace& trace, const Op& op, std::string_view grid,
        want_matrix(trace, op, positions, row_count(buffer_of(trace, op, positions)), channels)});
 }
 
-/// Holds both factors of a product, rounded; the result and the sums stay f32.
-Trouble bf16_factors(const Trace& trace, const Op& op, std::string_view a, std::string_view b) {
-  if (!has(op, "bf16_factors")) return {};
-  if (buffer_of(trace, op, a).dtype != DType::f32) return trouble(trace, op, a, "f32");
-  return want_elements(
-      trace, op, "bf16_factors",
-      element_count(buffer_of(trace, op, a)) + element_count(buffer_of(trace, op, b)));
+/// In a product of rounded factors, each of the two is bf16, or has room to be rounded: dy in
+/// bf16_dy when that is there, the others one after the other in bf16_factors. The result and the
+/// sums stay f32.
+Trouble rounded_factors(const Trace& trace, const Op& op, std::string_view a, std::string_view b) {
+  const bool any = has(op, "bf16_factors") || has(op, "bf16_dy") ||
+                   buffer_of(trace, op, a).dtype == DType::bf16 ||
+                   buffer_of(trace, op, b).dtype == DType::bf16;
+  if (!any) return {};
+  std::int64_t elements = 0;
+  for (const std::string_view role : {a, b}) {
+    const Buffer& factor = buffer_of(trace, op, role);
+    const bool has_own = role == "dy" && has(op, "bf16_dy");
+    if (has_own) {
+      if (factor.dtype != DType::f32) return trouble(trace, op, role, "f32 beside bf16_dy");
+      if (Trouble t = want_elements(trace, op, "bf16_dy", element_count(factor)); !t.empty()) {
+        return t;
+      }
+    } else if (factor.dtype != DType::bf16) {
+      elements += element_count(factor);
+    }
+  }
+  if (elements > 0 && !has(op, "bf16_factors")) {
+    return fmt::format("expected operand 'bf16_factors' of {} elements", elements);
+  }
+  return want_elements(trace, op, "bf16_factors", elements);
 }
 
 /// Row of groups that the op names; none when it is not one, or the rank is not in it.
@@ -145,7 +163,8 @@ bool is_index(const Op& op, const Operand& operand) {
 }  // namespace
 
 std::string content(const Trace& trace, const Op& op) {
-  const Buffer* first = nullptr;  // with a value
+  const Operand* first = nullptr;    // with a value
+  const Operand* rounded = nullptr;  // to bf16, beside it
   for (const Operand& operand : op.operands) {
     const Buffer& b = trace[operand.buffer];
     if (element_count(b) > b.size_bytes / size_bytes(b.dtype)) {
@@ -158,15 +177,18 @@ std::string content(const Trace& trace, const Op& op) {
       if (b.dtype == DType::i32 || (operand.role == "x" && is_floating(b.dtype))) continue;
       return trouble(trace, op, operand.role, "i32");
     }
-    if (operand.role == "bf16_factors") {
-      if (b.dtype == DType::bf16) continue;
-      return trouble(trace, op, operand.role, "bf16");
+    if (is_rounded(trace, op, operand)) {
+      rounded = &operand;
+      continue;
     }
+    if (operand.role.starts_with("bf16_")) return trouble(trace, op, operand.role, "bf16");
     if (!is_floating(b.dtype)) return trouble(trace, op, operand.role, "a floating-point type");
-    if (first == nullptr) first = &b;
-    if (b.dtype != first->dtype) {
-      return trouble(trace, op, operand.role, std::string(to_string(first->dtype)));
-    }
+    if (first == nullptr) first = &operand;
+    const DType dtype = trace[first->buffer].dtype;
+    if (b.dtype != dtype) return trouble(trace, op, operand.role, std::string(to_string(dtype)));
+  }
+  if (rounded != nullptr && first != nullptr && trace[first->buffer].dtype == DType::f64) {
+    return trouble(trace, op, first->role, "f32 beside " + rounded->role + " in bf16");
   }
   return {};
 }
@@ -205,14 +227,15 @@ Trouble linear_forward(const Trace& trace, const Op& op) {
   const Buffer& w = buffer_of(trace, op, "w");
   return first_of({want_matrix(trace, op, "w", row_count(w), column_count(x)),
                    want_matrix(trace, op, "y", row_count(x), row_count(w)),
-                   want_elements(trace, op, "b", row_count(w)), bf16_factors(trace, op, "x", "w")});
+                   want_elements(trace, op, "b", row_count(w)),
+                   rounded_factors(trace, op, "x", "w")});
 }
 Trouble linear_backward_data(const Trace& trace, const Op& op) {
   const Buffer& dy = buffer_of(trace, op, "dy");
   const Buffer& w = buffer_of(trace, op, "w");
   return first_of({want_matrix(trace, op, "w", column_count(dy), column_count(w)),
                    want_matrix(trace, op, "dx", row_count(dy), column_count(w)),
-                   bf16_factors(trace, op, "dy", "w")});
+                   rounded_factors(trace, op, "dy", "w")});
 }
 Trouble linear_backward_weight(const Trace& trace, const Op& op) {
   const Buffer& dy = buffer_of(trace, op, "dy");
@@ -220,7 +243,7 @@ Trouble linear_backward_weight(const Trace& trace, const Op& op) {
   return first_of({want_matrix(trace, op, "x", row_count(dy), column_count(x)),
                    want_matrix(trace, op, "dw", column_count(dy), column_count(x)),
                    want_elements(trace, op, "db", column_count(dy)),
-                   bf16_factors(trace, op, "dy", "x")});
+                   rounded_factors(trace, op, "dy", "x")});
 }
 Trouble cross_entropy(const Trace& trace, const Op& op) {
   const std::int64_t rows = row_count(buffer_of(trace, op, "logits"));
