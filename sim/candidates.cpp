@@ -96,7 +96,7 @@ Candidates::Candidates(const Trace& source, const SearchRequest& request)
       flow_(dataflow_of(source_)),
       bare_(without_texts(source_)),
       nodes_(suitable_nodes(request, flow_)),
-      begin_(std::chrono::steady_clock::now()) {}
+      timer_(request.time_limit_s) {}
 
 void Candidates::set_budget(std::int64_t budget_bytes, std::int64_t bound_step_ns) {
   known_.clear();
@@ -146,22 +146,14 @@ Candidate Candidates::evaluate(const std::vector<Decision>& decisions) {
   return candidate;
 }
 
-/// On a large body any placement says how far above the budget a plan is; only near it others are
-/// tried.
 std::int64_t Candidates::height_of(Trace& trace) const {
-  const Space device = device_of(trace);
-  if (exact_) return place(trace, device);
-  if (!large()) return place(trace, device, budget_bytes_);
-  const std::int64_t height = place(trace, device, k_any_height);
-  const bool close = height > budget_bytes_ && height - budget_bytes_ < budget_bytes_ / 16;
-  return close ? place(trace, device, budget_bytes_) : height;
+  return place(trace, device_of(trace), exact_ ? 0 : budget_bytes_);
 }
 
 bool Candidates::stopped(std::int64_t best_step_ns) {
   if (cut_) return true;
   if (request_.progress && !request_.progress({tried_, best_step_ns, bound_step_ns_})) cut_ = true;
-  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin_;
-  if (request_.time_limit_s > 0 && spent.count() > request_.time_limit_s) cut_ = true;
+  if (timer_.over()) cut_ = true;
   return cut_;
 }
 

@@ -211,6 +211,20 @@ TEST_CASE("no plan fits: exit 1, a proof and the smallest budget") {
   CHECK_FALSE(fs::exists(folder / "none.tmk"));
 }
 
+TEST_CASE("plan: a time limit that is too short is no proof that nothing fits") {
+  const Folder folder;
+  record(folder);
+  const std::string plan = "plan run.tmk --budget 60% --time-limit 0.000001 ";
+  const Result r = call(folder, plan + "-o none.tmk");
+  CHECK(r.code == 1);
+  CHECK(r.out.find("ran out") != std::string::npos);
+  CHECK(r.out.find("No plan fits") == std::string::npos);
+  CHECK(r.out.find("tidemark plan run.tmk --budget ") != std::string::npos);
+  const Json json = Json::parse(call(folder, plan + "--json").out);
+  CHECK(json["ran_out_of_time"] == true);
+  CHECK(json["proven_infeasible"] == false);
+}
+
 TEST_CASE("the page of a run is self-contained") {
   const Folder folder;
   record(folder);
