@@ -109,9 +109,11 @@ int report(const CommandLine& line, const RunResult& result) {
                result.trace.steps.size(), output);
     return k_exit_cancelled;
   }
-  if (line.json) fmt::print("{}", summary_json(result.trace, output));
+  constexpr std::int64_t k_bytes = 256;  // values of a token that is a byte
+  const Generated generated{result.tokens, line.config.model.gpt2.vocabulary == k_bytes};
+  if (line.json) fmt::print("{}", summary_json(result.trace, output, generated));
   if (!line.json && !line.quiet && output != "-") {
-    fmt::print("{}", summary_text(result.trace, output));
+    fmt::print("{}{}", generated_text(generated), summary_text(result.trace, output));
   }
   return k_exit_done;
 }

@@ -38,6 +38,7 @@ struct EstimateOptions {
   std::string phase = "training";
   std::int64_t prompt = 0;
   std::int64_t generate = 0;
+  std::int64_t eval_every = 0;
   bool json = false;
 };
 
@@ -45,13 +46,13 @@ void apply_phase(const EstimateOptions& options, RunConfig& config) {
   const auto phase = parse_enum<RunPhase>(options.phase);
   const bool infers = phase == RunPhase::inference;
   const bool has_tokens = options.prompt != 0 || options.generate != 0;
-  const bool trains =
-      options.sequence != 0 || !options.optimizer.empty() || !options.accounting.empty();
+  const bool trains = options.sequence != 0 || options.eval_every != 0 ||
+                      !options.optimizer.empty() || !options.accounting.empty();
   if (!phase || (infers ? trains : has_tokens)) {
     throw InputError(InputError::Parts{
         .place = "--phase",
         .expected = "training, or inference with --prompt and --generate and none of --seq, "
-                    "--optimizer and --accounting",
+                    "--optimizer, --eval-every and --accounting",
         .found = "'" + options.phase + "'" + (phase ? " with other options" : "")});
   }
   if (infers) set_inference(config, options.prompt, options.generate);
@@ -70,6 +71,7 @@ RunConfig config_of(const EstimateOptions& options) {
     }
     config.optimizer.kind = *kind;
   }
+  config.eval_every = options.eval_every;
   apply_phase(options, config);
   return config;
 }
@@ -105,6 +107,10 @@ Json estimate_json(const Estimate& e, const Trace& trace, const Device& device) 
     j["cache_bytes"] = cache.bytes;
     j["cache_bytes_per_token"] = cache.bytes_per_token;
   }
+  if (e.timeline.eval_peak.change >= 0) {
+    j["eval_peak_bytes"] = e.timeline.eval_peak.bytes;
+    j["eval_every"] = trace.meta.eval_every;
+  }
   for (std::size_t i = 0; i < k_category_count; ++i) {
     j["by_category"][std::string(to_string(static_cast<Category>(i)))] =
         e.timeline.peak.by_category[i];
@@ -120,6 +126,10 @@ void estimate_text(const Estimate& e, const Trace& trace, const Device& device,
              fits ? "FITS     " : "TOO LARGE", format_bytes(e.height_bytes),
              format_bytes(device.memory_bytes));
   fmt::print("  peak       {}\n", format_bytes(e.timeline.peak.bytes));
+  if (e.timeline.eval_peak.change >= 0) {
+    fmt::print("  eval peak  {}  of an evaluation, after every {} steps\n",
+               format_bytes(e.timeline.eval_peak.bytes), trace.meta.eval_every);
+  }
   if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
     fmt::print("  run peak   {}  with the prompt\n", format_bytes(e.timeline.run_peak.bytes));
     fmt::print("  cache      {}, {} per token of a sequence\n", format_bytes(cache.bytes),
@@ -170,9 +180,10 @@ int report_saved(const EstimateOptions& options, const Trace& trace) {
 int estimate(const EstimateOptions& options) {
   const Device& device = find_device(options.device);
   if (const std::optional<NamedTransformer> model = transformer_of(options.model)) {
-    if (!(options.optimizer + options.accounting + options.output).empty()) {
+    if (!(options.optimizer + options.accounting + options.output).empty() ||
+        options.eval_every != 0) {
       throw InputError(InputError::Parts{
-          .place = "--optimizer, --accounting, --output",
+          .place = "--optimizer, --accounting, --eval-every, --output",
           .expected = "a model that the trainer runs (the recipe says what an optimizer keeps)",
           .found = "'" + options.model + "'"});
     }
@@ -285,6 +296,9 @@ void add_estimate(CLI::App& app, int& exit_code) {
   verb->add_option("--seq", options->sequence, "tokens per sample; default of the model")
       ->check(whole_number());
   verb->add_option("--optimizer", options->optimizer, "sgd, momentum, adam or adamw");
+  verb->add_option("--eval-every", options->eval_every,
+                   "steps from one evaluation on held-out data to the next; default none")
+      ->check(whole_number());
   verb->add_option("--phase", options->phase, "training, or inference with a key-value cache");
   verb->add_option("--prompt", options->prompt, "inference: tokens that are given");
   verb->add_option("--generate", options->generate, "inference: tokens to make, one per step");

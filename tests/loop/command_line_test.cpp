@@ -357,9 +357,11 @@ TEST_CASE("estimate says whether a model fits a device, and writes a trace that 
 TEST_CASE("inference: recorded, shown, dry and estimated with the same bytes of cache") {
   const Folder folder;
   const std::string tokens = "gpt2-tiny --batch 2 --phase inference --prompt 20 --generate 12 ";
-  const Result cpu = call(folder, "profile " + tokens + "--quiet -o cpu.tmk");
+  const Result cpu = call(folder, "profile " + tokens + "--json -o cpu.tmk");
   INFO(cpu.error);
   REQUIRE(cpu.code == 0);
+  CHECK(Json::parse(cpu.out)["tokens"][1].size() == 13);  // one by the prompt, one by each step
+  CHECK(Json::parse(cpu.out)["texts"].size() == 2);
   REQUIRE(call(folder, "profile " + tokens + "--backend dry --quiet -o dry.tmk").code == 0);
   const Json shown = Json::parse(call(folder, "show cpu.tmk --json").out);
   const Json dry = Json::parse(call(folder, "show dry.tmk --json").out);
@@ -399,6 +401,11 @@ TEST_CASE("inference and evaluation: flags that make no sense are refused") {
   require_refused(folder, "estimate gpt2-tiny --phase inference --prompt 4 --generate 4 --seq 8",
                   "--phase");
   require_refused(folder, "profile gpt2-tiny --eval-every 0", "--eval-every");
+  require_refused(folder, "estimate gpt2-tiny --eval-every 0", "--eval-every");
+  require_refused(folder, "estimate llama3-8b --eval-every 2", "--eval-every");
+  require_refused(folder,
+                  "estimate gpt2-tiny --phase inference --prompt 4 --generate 4 --eval-every 2",
+                  "--eval-every");
   require_refused(folder, "profile gpt2-tiny --attention-dropout 1", "--attention-dropout");
   write(folder / "few.txt", std::string(500, 'a'));
   require_refused(folder, "profile gpt2-tiny --eval-every 2 --data few.txt", "held out");
@@ -428,6 +435,10 @@ TEST_CASE("a run with evaluations is shown, planned, executed and compared to th
   CHECK(r.out.find("peak of an evaluation") != std::string::npos);
   const Json run = Json::parse(call(folder, "show run.tmk --json").out);
   const auto eval_peak = run["eval_peak_bytes"].get<std::int64_t>();
+  const Json estimated =
+      Json::parse(call(folder, "estimate gpt2-tiny --batch 4 --eval-every 2 --json").out);
+  CHECK(estimated["eval_peak_bytes"] == eval_peak);
+  CHECK(estimated["eval_every"] == 2);
   CHECK(eval_peak > 0);
   CHECK(eval_peak < run["peak_bytes"].get<std::int64_t>());
   CHECK(run["eval_losses"].size() == 2);
@@ -440,6 +451,9 @@ TEST_CASE("a run with evaluations is shown, planned, executed and compared to th
   const Json diff = Json::parse(call(folder, "diff planned.tmk measured.tmk --json").out);
   CHECK(diff["peak_error_bytes"] == 0);
   CHECK(diff["bitwise_equal"] == true);
+  CHECK(diff["a"]["eval_peak_bytes"] == eval_peak);
+  CHECK(diff["b"]["eval_peak_bytes"] == eval_peak);
+  CHECK(call(folder, "diff planned.tmk measured.tmk").out.find("eval peak") != std::string::npos);
   const Json measured = Json::parse(call(folder, "show measured.tmk --json").out);
   CHECK(measured["eval_losses"] == run["eval_losses"]);
 
