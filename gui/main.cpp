@@ -5,6 +5,7 @@
 
 #include "gui/main_window.h"
 #include "gui/options.h"
+#include "gui/print_page.h"
 #include "gui/script.h"
 #include "sim/exit_code.h"
 #include "traces/error.h"
@@ -26,7 +27,8 @@ void drop_platform_chatter(QtMsgType type, const QMessageLogContext&, const QStr
 void prepare_environment(const ViewOptions& options) {
   const bool display =
       qEnvironmentVariableIsSet("DISPLAY") || qEnvironmentVariableIsSet("WAYLAND_DISPLAY");
-  const bool headless = !options.screenshot.empty() || !options.script.empty();
+  const bool headless =
+      !options.screenshot.empty() || !options.script.empty() || !options.print.empty();
   if (headless && !display && !qEnvironmentVariableIsSet("QT_QPA_PLATFORM")) {
     qputenv("QT_QPA_PLATFORM", "offscreen");
   }
@@ -48,6 +50,10 @@ int run_application(int argc, char** argv, const ViewOptions& options) {
   qInstallMessageHandler(drop_platform_chatter);
   QApplication application(argc, argv);
   set_up_application(application);
+  if (!options.print.empty()) {
+    print_page(options.files[0], options.print);
+    return k_exit_done;
+  }
   MainWindow window(options.theme.value_or(system_theme()));
   window.resize(options.width_px, options.height_px);
   const bool headless = !options.screenshot.empty() || !options.script.empty();

@@ -33,6 +33,8 @@ void add_options(CLI::App& app, ViewOptions& options, Texts& texts) {
   app.add_option("--at", texts.at, "pin an instant: peak, or a time such as 12.5ms");
   app.add_flag("--one-step", options.one_step, "only the steady step");
   app.add_option("--theme", texts.theme, "light or dark");
+  app.add_option("--print", options.print,
+                 "print a page of `tidemark report` (HTML) as OUT.pdf and end; needs no display");
   app.add_option("--script", options.script, "carry out commands from a file and end");
   app.set_version_flag("--version", k_tool);
 }
@@ -69,6 +71,12 @@ std::optional<ViewOptions> parse_options(int argc, const char* const* argv) {
   if (!options.screenshot.empty() && options.files.empty() && options.script.empty()) {
     throw InputError(
         {.file = "", .place = "--screenshot", .expected = "a trace to show", .found = "no file"});
+  }
+  if (!options.print.empty() && options.files.size() != 1) {
+    throw InputError({.file = "",
+                      .place = "--print",
+                      .expected = "one page to print",
+                      .found = std::to_string(options.files.size()) + " files"});
   }
   if (!options.screenshot.empty()) require_png(options.screenshot, "--screenshot");
   return options;

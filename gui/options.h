@@ -15,6 +15,7 @@ struct ViewOptions {
   std::string budget;              // "512MiB", "60%" of the peak; empty: that of the plan, if any
   std::string screenshot;          // file; empty = open a window
   std::string script;              // file; empty = none
+  std::string print;               // PDF of the page that `files` names; empty = none
   int width_px = 1600;
   int height_px = 900;
   bool at_peak = false;     // pin the peak

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sim/capacity_walk.h"
+#include "sim/description.h"
 #include "sim/exit_code.h"
 #include "sim/table.h"
 #include "sim/units.h"

@@ -65,6 +65,7 @@ constexpr const char* k_jobs =
                      tidemark diff planned.tmk measured.tmk
                      tidemark view run.tmk planned.tmk
   plan capacity      tidemark estimate gpt2-1558M --batch 8 --device h100-80g
+                     tidemark report spec.yaml -o report.html
 
 tidemark --help lists all verbs, tidemark VERB --help explains one.
 )";
@@ -118,6 +119,7 @@ int run(int argc, char** argv) {
   add_diff(app, exit_code);
   add_pack(app, exit_code);
   add_estimate(app, exit_code);
+  add_report(app, exit_code);
   add_import(app, exit_code);
   add_allocator(app, exit_code);
   add_lists(app, exit_code);

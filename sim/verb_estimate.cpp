@@ -30,6 +30,7 @@ struct EstimateOptions {
   StrategyOptions strategy;
   std::string model;
   std::string device = "h100-80g";
+  std::string devices;
   std::string optimizer;
   std::string output;
   std::string accounting;
@@ -178,7 +179,8 @@ int report_saved(const EstimateOptions& options, const Trace& trace) {
 }
 
 int estimate(const EstimateOptions& options) {
-  const Device& device = find_device(options.device);
+  const DeviceTable table = device_table(options.devices);
+  const Device& device = table.device(options.device);
   if (const std::optional<NamedTransformer> model = transformer_of(options.model)) {
     if (!(options.optimizer + options.accounting + options.output).empty() ||
         options.eval_every != 0) {
@@ -243,27 +245,6 @@ void list_models(bool json) {
   fmt::print("{}", json ? all.dump(2) + "\n" : table.text());
 }
 
-void list_devices(bool json) {
-  Json rows = Json::array();
-  Table table(
-      {"device", ">memory", ">fp32 TFLOP/s", ">bf16", ">GB/s", ">host GB/s", "about", "source"});
-  for (const Device& d : devices()) {
-    rows.push_back({{"name", d.name},
-                    {"memory_bytes", d.memory_bytes},
-                    {"about", d.about},
-                    {"f32_flops_per_s", d.f32_flops_per_s},
-                    {"bf16_flops_per_s", d.bf16_flops_per_s},
-                    {"memory_bytes_per_s", d.memory_bytes_per_s},
-                    {"host_link_bytes_per_s", d.host_link_bytes_per_s},
-                    {"source", d.source}});
-    table.add({d.name, format_bytes(d.memory_bytes), fmt::format("{:g}", d.f32_flops_per_s / 1e12),
-               fmt::format("{:g}", d.bf16_flops_per_s / 1e12),
-               fmt::format("{:g}", d.memory_bytes_per_s / 1e9),
-               fmt::format("{:g}", d.host_link_bytes_per_s / 1e9), d.about, d.source});
-  }
-  fmt::print("{}", json ? Json{{"devices", rows}}.dump(2) + "\n" : table.text());
-}
-
 void list_methods(bool json) {
   Json rows = Json::array();
   Table table({"method", "about"});
@@ -291,6 +272,7 @@ void add_estimate(CLI::App& app, int& exit_code) {
   verb->add_option("model", options->model, "a built-in model or a JSON file")->required();
   CLI::Option* device = verb->add_option("--device", options->device, "see `tidemark devices`")
                             ->capture_default_str();
+  verb->add_option("--devices", options->devices, "YAML with further devices");
   verb->add_option("--batch", options->batch, "samples per step; default of the model")
       ->check(whole_number());
   verb->add_option("--seq", options->sequence, "tokens per sample; default of the model")
@@ -318,7 +300,7 @@ void add_estimate(CLI::App& app, int& exit_code) {
 void add_lists(CLI::App& app, int& exit_code) {
   exit_code = k_exit_done;
   add_list(app, "models", "models that can be named", list_models);
-  add_list(app, "devices", "devices that can be named", list_devices);
+  add_devices(app);
   add_list(app, "methods", "planning methods that can be named", list_methods);
 }
 

@@ -1,5 +1,6 @@
 // Layouts, recompute sets and config.json as people write them.
 #include "sim/strategy_text.h"
+#include "sim/description.h"
 
 #include "../catch.h"
 #include "sim/random.h"
