@@ -10,6 +10,11 @@ install(TARGETS ${tidemark_programs} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR
 if(TARGET tidemark-mpi)
   install(TARGETS tidemark-mpi LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/tidemark")
 endif()
+# Beside the programs or in lib: that is where they look. The CUDA plug-in stays in the build tree:
+# what it links is in no Debian package.
+if(TARGET tidemark-inject)
+  install(TARGETS tidemark-inject LIBRARY DESTINATION lib)
+endif()
 install(DIRECTORY traces/samples DESTINATION "${CMAKE_INSTALL_DATADIR}/tidemark")
 install(FILES README.md CHANGELOG.md traces/FORMAT.md docs/glossary.md docs/life-of-a-run.md
   DESTINATION "${CMAKE_INSTALL_DOCDIR}")

@@ -57,7 +57,7 @@ set(TIDEMARK_WITH_CUDA OFF)
 if(NOT EXISTS "${PROJECT_SOURCE_DIR}/profiler/cuda/CMakeLists.txt")
   set(cuda_text "CUDA plug-in, not written yet")
 else()
-  set(cuda_text "CUDA plug-in, needs the CUDA toolkit")
+  set(cuda_text "backend cuda, needs the CUDA toolkit")
   if(NOT TIDEMARK_CUDA STREQUAL "OFF")
     find_program(TIDEMARK_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATH_SUFFIXES bin
                  PATHS /usr/local/cuda)
@@ -69,6 +69,23 @@ else()
   endif()
 endif()
 add_feature_info(cuda TIDEMARK_WITH_CUDA "${cuda_text}")
+
+# Headers only: libcupti itself is looked for when a recording begins.
+set(TIDEMARK_WITH_CUPTI OFF)
+if(NOT TIDEMARK_CUDA STREQUAL "OFF")
+  find_path(TIDEMARK_CUPTI_INCLUDE cupti.h HINTS ENV CUDA_HOME ENV CUDA_PATH
+            PATHS /usr/local/cuda PATH_SUFFIXES include extras/CUPTI/include)
+  find_path(TIDEMARK_NVTX_INCLUDE nvtx3/nvToolsExt.h HINTS ENV CUDA_HOME ENV CUDA_PATH
+            PATHS /usr/local/cuda PATH_SUFFIXES include)
+  if(TIDEMARK_CUPTI_INCLUDE AND TIDEMARK_NVTX_INCLUDE)
+    set(TIDEMARK_WITH_CUPTI ON)
+    add_library(tidemark_cupti_headers INTERFACE)
+    target_include_directories(tidemark_cupti_headers SYSTEM INTERFACE
+      "${TIDEMARK_CUPTI_INCLUDE}" "${TIDEMARK_NVTX_INCLUDE}")
+  endif()
+endif()
+add_feature_info(cupti TIDEMARK_WITH_CUPTI
+                 "recording of any CUDA program, needs the headers of CUPTI and NVTX 3")
 
 # Rebuilds from unchanged text cost nothing, also in another checkout.
 find_program(TIDEMARK_CCACHE ccache)

@@ -1,4 +1,4 @@
-// The seam between the executor and what executes: `cpu` computes, `dry` only keeps time.
+// The seam between the executor and what executes: `cpu` and `cuda` compute, `dry` only keeps time.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "profiler/clock.h"
+#include "profiler/cuda/plugin_api.h"
 #include "profiler/dataset.h"
 #include "profiler/memory.h"
 #include "profiler/recorder.h"
@@ -27,7 +28,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  /// Issues one op of step `step` and records it. An op of the compute stream is done on return.
+  /// Issues one op of step `step` and records it. What the host sees of an op of the compute stream
+  /// is done on return or, on a device, after drain().
   virtual void run(OpId op, std::int64_t step) = 0;
 
   /// Returns when every stream is idle; what they did is in the recording then.
@@ -48,6 +50,11 @@ class Backend {
 /// depends on how many they are.
 [[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(const Workplace& place, const Dataset* data,
                                                         std::int64_t threads = 1);
+
+/// `api` outlives the backend, and the device spaces of `place.memory` are in its memory.
+[[nodiscard]] std::unique_ptr<Backend> make_cuda_backend(const Workplace& place,
+                                                         const Dataset* data,
+                                                         const cuda::PluginApi& api);
 
 /// Durations are those of the trace; an op that has none takes its modelled time on `device`.
 [[nodiscard]] std::unique_ptr<Backend> make_dry_backend(const Workplace& place,

@@ -31,6 +31,7 @@ struct Flags {
   std::int64_t eval_every = 0, accumulation = 1, prompt = 0, generate = 0;
   double learning_rate = 0, clip_norm = 0, dropout = 0, attention_dropout = 0;
   bool poison = false, no_digests = false, json = false, quiet = false;
+  bool inject = false, kernels = false;  // for help and manual; parse_injection understands them
 };
 
 void declare_model(CLI::App& app, Flags& f) {
@@ -66,7 +67,7 @@ void declare_run(CLI::App& app, Flags& f) {
       ->capture_default_str();
   app.add_option("--data", f.data,
                  "text (gpt2), or CSV table, IDX or CIFAR images instead of the default data");
-  app.add_option("--backend", f.backend, "auto, cpu or dry (allocate, never compute)")
+  app.add_option("--backend", f.backend, "auto (cpu), cpu, cuda, or dry (allocate, never compute)")
       ->capture_default_str();
   app.add_option("--device", f.device, "dry: whose memory and speed (tidemark devices lists them)")
       ->capture_default_str();
@@ -77,6 +78,9 @@ void declare_run(CLI::App& app, Flags& f) {
   app.add_flag("--poison", f.poison, "fill fresh and freed memory with NaN");
   app.add_flag("--no-digests", f.no_digests, "do not hash the weights after each step");
   app.add_option("-o,--output", f.output, "trace to write (default MODEL.tmk)");
+  app.add_flag("--inject", f.inject,
+               "record any CUDA program: profile --inject -- python train.py");
+  app.add_flag("--kernels", f.kernels, "--inject: also kernels and copies; slows them down");
   app.add_flag("--json", f.json, "figures as one JSON object on stdout");
   app.add_flag("--quiet", f.quiet, "print errors only");
 }
@@ -160,7 +164,8 @@ RunConfig config_of(const CLI::App& app, const Flags& f) {
 BackendKind backend_of(const std::string& name) {
   if (name == "auto" || name == "cpu") return BackendKind::cpu;
   if (name == "dry") return BackendKind::dry;
-  throw InputError({{}, "--backend", "auto, cpu or dry", "'" + name + "'"});
+  if (name == "cuda") return BackendKind::cuda;
+  throw InputError({{}, "--backend", "auto, cpu, cuda or dry", "'" + name + "'"});
 }
 
 /// A planned trace brings its own configuration.
@@ -190,12 +195,17 @@ RunOptions run_options(const Flags& f, bool device_given) {
   if (!f.host_memory.empty()) run.host_memory_bytes = positive_size("--host-memory", f.host_memory);
   run.device = find_device(f.device).name;
   if (device_given && run.backend != BackendKind::dry) {
-    throw InputError({{}, "--device", "--backend dry beside it: cpu runs on this machine", "cpu"});
+    throw InputError(
+        {{}, "--device", "--backend dry beside it: others run on this machine", f.backend});
   }
   if (run.backend == BackendKind::dry && (f.poison || !f.data.empty() || f.threads > 1)) {
     const char* flag = f.poison ? "--poison" : f.data.empty() ? "--threads" : "--data";
     throw InputError(std::string("--backend dry and ") + flag +
                      " exclude each other: a dry run computes no values");
+  }
+  if (run.backend == BackendKind::cuda && f.poison) {
+    throw InputError(
+        "--backend cuda and --poison exclude each other: frees run ahead of the device");
   }
   run.poison = f.poison;
   run.digests = !f.no_digests;
@@ -203,6 +213,7 @@ RunOptions run_options(const Flags& f, bool device_given) {
 }
 
 CommandLine understood(const CLI::App& app, const Flags& f) {
+  if (f.kernels) throw InputError({{}, "--kernels", "--inject beside it", "none"});
   CommandLine line;
   line.run = run_options(f, app.count("--device") > 0);
   line.steps_given = app.count("--steps") > 0;

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <iostream>
@@ -10,7 +11,10 @@
 #include <fmt/format.h>
 
 #include "profiler/command_line.h"
+#include "profiler/cuda/load_plugin.h"
 #include "profiler/dataset.h"
+#include "profiler/doctor.h"
+#include "profiler/inject/launch.h"
 #include "profiler/report.h"
 #include "sim/builder.h"
 #include "sim/exit_code.h"
@@ -139,15 +143,23 @@ int profile(CommandLine line) {
     }
   }
   std::optional<Dataset> data;
-  if (line.run.backend == BackendKind::cpu && loads_batches(program)) {
+  if (line.run.backend != BackendKind::dry && loads_batches(program)) {
     data = data_of(line, program);
     line.run.data = &*data;
+  }
+  if (line.run.backend == BackendKind::cuda) {
+    std::string why;
+    line.run.cuda = load_cuda_plugin(why);
+    if (line.run.cuda == nullptr) throw InputError({{}, "--backend cuda", "a CUDA device", why});
+    line.run.device = cuda_device_name();
   }
   line.run.cancel = &cancelled;
   line.run.on_step = step_printer(line);
   if (!line.quiet && !line.json && line.output != "-") {
     fmt::print("{} on {}\n", program.meta.title,
-               line.run.backend == BackendKind::dry ? "dry " + line.run.device : "cpu");
+               line.run.backend == BackendKind::cpu    ? "cpu"
+               : line.run.backend == BackendKind::cuda ? line.run.device
+                                                       : "dry " + line.run.device);
   }
   line.run.stream = stream_name(line.output);
   RunResult result = execute(program, line.run);
@@ -169,6 +181,16 @@ int failed(const std::string& why, int exit_code) {
 int main(int argc, char** argv) {
   using namespace tidemark;
   try {
+    if (argc > 1 && std::strcmp(argv[1], "doctor") == 0) {
+      const int exit_code = doctor(argc, argv);
+      flush_stdout();
+      return exit_code;
+    }
+    if (is_injection(argc, argv)) {
+      const int exit_code = run_injection(parse_injection(argc, argv));
+      flush_stdout();
+      return exit_code;
+    }
     std::signal(SIGINT, on_interrupt);
     std::optional<CommandLine> line = parse_command_line(argc, argv);
     const int exit_code = line ? profile(std::move(*line)) : k_exit_done;
