@@ -19,6 +19,7 @@ namespace tidemark {
 class ElidedLabel;
 class InstantCard;
 class MinimapWidget;
+class WhatIfDock;
 
 class MainWindow : public QMainWindow {
   Q_OBJECT
@@ -38,6 +39,7 @@ class MainWindow : public QMainWindow {
 
   [[nodiscard]] TimelineWidget& timeline() { return *timeline_; }
   [[nodiscard]] const AliveModel& alive() const { return *alive_; }
+  [[nodiscard]] WhatIfDock& what_if() { return *what_if_; }
 
   /// Asks for a file and opens it; errors are shown in a box.
   void open_file(const QString& path, bool compare);
@@ -50,6 +52,7 @@ class MainWindow : public QMainWindow {
   void build_centre();
   void build_alive_dock();
   void build_run_dock();
+  void build_what_if(QToolBar& toolbar);
   void build_file_menu(QToolBar& toolbar);
   void build_view_menu();
   void build_toolbar_view(QToolBar& toolbar);
@@ -78,6 +81,7 @@ class MainWindow : public QMainWindow {
   ElidedLabel* alive_title_ = nullptr;
   QDockWidget* alive_dock_ = nullptr;
   QDockWidget* run_dock_ = nullptr;
+  WhatIfDock* what_if_ = nullptr;
   InstantCard* card_ = nullptr;
   QTextBrowser* report_ = nullptr;
   QLineEdit* budget_field_ = nullptr;

@@ -16,6 +16,7 @@
 #include "gui/main_window.h"
 #include "gui/minimap_widget.h"
 #include "gui/options.h"
+#include "gui/whatif_dock.h"
 
 namespace tidemark {
 
@@ -32,6 +33,7 @@ MainWindow::MainWindow(Theme theme) : theme_(theme) {
   build_budget_field(*toolbar);
   build_toolbar_view(*toolbar);
   build_view_menu();
+  build_what_if(*toolbar);
   status_ = new ElidedLabel(this);
   status_->setObjectName(QStringLiteral("status"));
   statusBar()->addWidget(status_, 1);
@@ -222,6 +224,19 @@ void MainWindow::build_view_menu() {
   menu.addSeparator();
   menu.addAction(alive_dock_->toggleViewAction());
   menu.addAction(run_dock_->toggleViewAction());
+}
+
+/// Hidden until somebody asks: a recording is looked at first.
+void MainWindow::build_what_if(QToolBar& toolbar) {
+  what_if_ = new WhatIfDock(*timeline_, this);
+  setCorner(Qt::BottomRightCorner, Qt::RightDockWidgetArea);
+  addDockWidget(Qt::RightDockWidgetArea, what_if_);
+  what_if_->hide();
+  connect(what_if_, &WhatIfDock::budget_chosen, this, &MainWindow::set_budget);
+  QMenu& menu = *menuBar()->addMenu(QStringLiteral("&Plan"));
+  for (QAction* action : what_if_->menu_actions()) menu.addAction(action);
+  toolbar.addSeparator();
+  toolbar.addAction(what_if_->menu_actions().front());
 }
 
 void MainWindow::connect_timeline() {

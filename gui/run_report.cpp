@@ -15,26 +15,6 @@ namespace {
 
 constexpr std::size_t k_most_decisions = 200;
 
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
 using Runs = std::vector<const Run*>;
 
 /// A line for each figure, a column for each run.
@@ -199,6 +179,26 @@ std::string budget_line(const ViewState& state) {
 }
 
 }  // namespace
+
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
 
 std::string run_report_html(const ViewState& state) {
   if (!state.run) return "<p>No run is open.</p>";

@@ -3,6 +3,7 @@
 //   zoom 0.2 0.4     show this part of everything there is
 //   at peak | 12ms   pin an instant
 //   budget 512MiB
+//   what-if 60%      open the what-if panel, ask for this budget, wait for the answer
 //   theme dark
 //   resize 1600x900
 //   open run.tmk | compare planned.tmk

@@ -35,6 +35,14 @@ void TimelineWidget::add_other(RunPtr other) {
   outdate();
 }
 
+void TimelineWidget::replace_other(const RunPtr& old, RunPtr other) {
+  if (!state_.run) return;
+  const bool all_shown = state_.range == limits_of(state_);
+  replace_overlay(state_, old, std::move(other));
+  state_.range = all_shown ? limits_of(state_) : clamped(state_.range, limits_of(state_));
+  outdate();
+}
+
 void TimelineWidget::set_budget(std::int64_t budget_bytes) {
   state_.budget_bytes = budget_bytes;
   over_ = state_.run ? over_budget(*state_.run, budget_bytes) : OverBudget{};

@@ -24,6 +24,8 @@ class TimelineWidget : public QWidget {
   void set_run(RunPtr run);
   /// Adds an outline over the run; without effect when nothing is open.
   void add_other(RunPtr other);
+  /// Puts `other` in the place of `old` over the run. Null for `old`: adds; for `other`: removes.
+  void replace_other(const RunPtr& old, RunPtr other);
   void set_budget(std::int64_t budget_bytes);  // -1: none
   void set_axis(Axis axis);
   void set_one_step(bool one_step);

@@ -9,6 +9,20 @@ void lay_over(ViewState& state, RunPtr other) {
   state.others.push_back({.run = std::move(other), .alignment = std::move(alignment)});
 }
 
+void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other) {
+  const auto place = std::ranges::find(state.others, old, &Overlay::run);
+  if (!old || place == state.others.end()) {
+    if (other) lay_over(state, std::move(other));
+    return;
+  }
+  if (!other) {
+    state.others.erase(place);
+    return;
+  }
+  place->alignment = align(*state.run, *other);
+  place->run = std::move(other);
+}
+
 ViewRange limits_of(const ViewState& state) {
   if (!state.run) return {};
   ViewRange limits =

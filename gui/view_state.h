@@ -31,6 +31,8 @@ struct ViewState {
 
 /// Adds `other` over `state.run`, which must be there and stay.
 void lay_over(ViewState& state, RunPtr other);
+/// The same in the place of `old`, when that lies over it. Null for `other`: takes `old` away.
+void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other);
 
 /// The widest range that can be shown: of the run and of what lies over it.
 [[nodiscard]] ViewRange limits_of(const ViewState& state);

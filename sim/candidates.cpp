@@ -19,27 +19,10 @@ Space device_of(const Trace& trace) {
 
 constexpr std::int64_t k_any_height = std::numeric_limits<std::int64_t>::max() / 2;
 
-/// The link of the request, on a stream of its own per direction.
-void declare_link(Trace& trace, StreamKind kind, const SearchRequest& request) {
-  Stream* found = nullptr;
-  for (Stream& stream : trace.streams) {
-    if (stream.kind == kind) found = &stream;
-  }
-  if (found == nullptr) {
-    const bool out = kind == StreamKind::device_to_host;
-    if (trace.streams.empty()) trace.streams.push_back({.name = "compute"});
-    trace.streams.push_back({.name = out ? "device to host" : "host to device", .kind = kind});
-    found = &trace.streams.back();
-  }
-  found->link_bytes_per_s = request.link_bytes_per_s;
-  found->latency_ns = request.link_latency_ns;
-}
-
 Trace with_link(const Trace& source, const SearchRequest& request) {
   Trace trace = source;
   if (request.allow_offload && request.link_bytes_per_s > 0) {
-    declare_link(trace, StreamKind::device_to_host, request);
-    declare_link(trace, StreamKind::host_to_device, request);
+    declare_links(trace, {request.link_bytes_per_s, request.link_latency_ns});
   }
   trace.events.clear();  // plans do not need the recording, and copies of it are not free
   trace.arenas.clear();
@@ -88,7 +71,27 @@ std::int64_t suitable_nodes(const SearchRequest& request, const Dataflow& flow) 
   return std::clamp(k_nodes * k_ops / ops, k_least, k_nodes);
 }
 
+void declare_link(Trace& trace, StreamKind kind, const Link& link) {
+  Stream* found = nullptr;
+  for (Stream& stream : trace.streams) {
+    if (stream.kind == kind) found = &stream;
+  }
+  if (found == nullptr) {
+    const bool out = kind == StreamKind::device_to_host;
+    if (trace.streams.empty()) trace.streams.push_back({.name = "compute"});
+    trace.streams.push_back({.name = out ? "device to host" : "host to device", .kind = kind});
+    found = &trace.streams.back();
+  }
+  found->link_bytes_per_s = link.bytes_per_s;
+  found->latency_ns = link.latency_ns;
+}
+
 }  // namespace
+
+void declare_links(Trace& trace, const Link& link) {
+  declare_link(trace, StreamKind::device_to_host, link);
+  declare_link(trace, StreamKind::host_to_device, link);
+}
 
 Candidates::Candidates(const Trace& source, const SearchRequest& request)
     : source_(with_link(source, request)),

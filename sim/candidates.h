@@ -9,6 +9,7 @@
 
 #include "sim/eviction.h"
 #include "sim/graph.h"
+#include "sim/prefetch.h"
 #include "sim/search.h"
 #include "sim/timer.h"
 
@@ -25,6 +26,9 @@ struct Candidate {
     return std::pair(step_ns, height_bytes) < std::pair(other.step_ns, other.height_bytes);
   }
 };
+
+/// The link that plans of `trace` copy over, on a stream of its own per direction.
+void declare_links(Trace& trace, const Link& link);
 
 /// The source with its link, and every plan that was tried on it. `tried` counts evictions and
 /// evaluations; a plan that was evaluated before costs nothing.

@@ -42,6 +42,17 @@ std::int64_t modelled_ns(const Device& device, const Trace& trace, const Op& op)
   return device.launch_ns + to_ns(std::max(compute_s, bytes / device.memory_bytes_per_s));
 }
 
+HostLink host_link_of(const Trace& trace) {
+  // The copy thread of the cpu backend sleeps until there is work: waking it up takes this long.
+  constexpr std::int64_t k_thread_wake_ns = 60'000;
+  const bool known = std::ranges::any_of(
+      devices(), [&trace](const Device& d) { return d.name == trace.meta.device; });
+  const Device& device = find_device(known ? trace.meta.device : "laptop-core");
+  return {.bytes_per_s = device.host_link_bytes_per_s,
+          .latency_ns = trace.meta.backend == "cpu" ? k_thread_wake_ns : device.launch_ns,
+          .device = device.name};
+}
+
 void fill_modelled_times(const Device& device, Trace& trace) {
   for (Op& op : trace.ops) {
     if (op.duration_ns >= 0) continue;

@@ -75,6 +75,18 @@ void read_devices(const std::string& text, const std::string& file, DeviceTable&
 /// Copies between spaces: bytes / host link + launch.
 [[nodiscard]] std::int64_t modelled_ns(const Device& device, const Trace& trace, const Op& op);
 
+/// What copies between device and host cost where a trace was made.
+struct HostLink {
+  double bytes_per_s = 0;       // per direction
+  std::int64_t latency_ns = 0;  // of each copy
+  std::string device;           // whose link it is
+  bool operator==(const HostLink&) const = default;
+};
+
+/// The link of the device in META; that of one CPU core (laptop-core) when the table does not have
+/// it. The latency on the cpu backend is that of waking its copy thread.
+[[nodiscard]] HostLink host_link_of(const Trace& trace);
+
 /// Fills duration_ns of every op that has none with modelled_ns, marked TimeSource::modelled.
 void fill_modelled_times(const Device& device, Trace& trace);
 

@@ -92,20 +92,14 @@ void set_allowed(const std::string& allow, SearchRequest& request) {
 
 /// The host link of the device that the trace was made on; of one CPU core when it is not known.
 void set_link(PlanOptions& options, const Trace& source) {
-  SearchRequest& request = options.request;
-  const bool known = std::ranges::any_of(
-      devices(), [&source](const Device& d) { return d.name == source.meta.device; });
-  const Device& device = find_device(known ? source.meta.device : "laptop-core");
-  request.link_bytes_per_s = options.link.empty()
-                                 ? device.host_link_bytes_per_s
-                                 : static_cast<double>(parse_size(options.link, "--link"));
+  const HostLink link = host_link_of(source);
+  options.request.link_bytes_per_s = options.link.empty()
+                                         ? link.bytes_per_s
+                                         : static_cast<double>(parse_size(options.link, "--link"));
   options.link_source = !options.link.empty()
                             ? "--link"
-                            : fmt::format("assumed: {}; --link to change it", device.name);
-  // The copy thread of the cpu backend sleeps until there is work: waking it up takes this long.
-  constexpr std::int64_t k_thread_wake_ns = 60'000;
-  const bool on_cpu = source.meta.backend == "cpu";
-  request.link_latency_ns = on_cpu ? k_thread_wake_ns : device.launch_ns;
+                            : fmt::format("assumed: {}; --link to change it", link.device);
+  options.request.link_latency_ns = link.latency_ns;
 }
 
 Trace read_source(const std::string& file) {
