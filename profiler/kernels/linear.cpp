@@ -41,17 +41,19 @@ void add_bias_gradient(const KernelCall& call) {
   });
 }
 
-/// The product by parts of the longer side of c. A part is long enough that the other factor, which
-/// every part packs anew, costs little.
+/// The product by parts of the longer side of c. Every part packs the other factor anew: parts are
+/// longer where that one is too large for a cache of the second level (512 KiB in f32).
 template <class T, class Factor>
 void multiply_in_parts(const KernelCall& call, const MatrixProduct<T, Factor>& p) {
-  constexpr std::int64_t k_least_side = 192;
+  constexpr std::int64_t k_cached_elements = std::int64_t{1} << 17;
   constexpr std::int64_t k_least_work = std::int64_t{1} << 22;  // multiply-adds: some 50 us
   constexpr std::int64_t k_most_parts = 16;
   constexpr std::int64_t k_tile = 64;
   const bool by_rows = p.m >= p.n;
   const std::int64_t side = by_rows ? p.m : p.n;
-  const std::int64_t wish = std::min(side / k_least_side, p.m * p.n * p.k / k_least_work);
+  const bool is_cached = std::min(p.m, p.n) * p.k <= k_cached_elements;
+  const std::int64_t wish =
+      std::min(side / (is_cached ? 192 : 512), p.m * p.n * p.k / k_least_work);
   const std::int64_t parts = std::clamp<std::int64_t>(wish, 1, k_most_parts);
   const std::int64_t step = round_up(side / parts + (side % parts == 0 ? 0 : 1), k_tile);
   run_ranges(call, side, step, [&](std::int64_t begin, std::int64_t end) {
