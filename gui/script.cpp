@@ -88,15 +88,18 @@ void carry_out(MainWindow& window, const std::string& line) {
   if (verb == "open") return window.show_run(load_run(argument));
   if (verb == "compare") return window.compare_with(load_run(argument));
   if (verb == "screenshot") return save_screenshot(window, argument);
-  if (verb == "theme" && (argument == "light" || argument == "dark")) {
-    return window.set_theme(argument == "dark" ? Theme::dark : Theme::light);
-  }
+  if (verb == "export") return window.export_to(argument);
+  if (verb == "tab") return window.show_tab(argument);
+  if (verb == "theme") return window.set_theme(parse_theme(argument, "theme"));
+  if (verb == "group") return window.timeline().set_group_by(parse_group_by(argument, "group"));
   if (verb == "resize") {
     ViewOptions size;
     parse_picture_size(argument, size);
     return window.resize(size.width_px, size.height_px);
   }
-  refuse("key, zoom, at, budget, what-if, theme, resize, open, compare or screenshot", line);
+  refuse("key, zoom, at, budget, group, what-if, theme, resize, open, compare, tab, export or "
+         "screenshot",
+         line);
 }
 
 }  // namespace

@@ -179,8 +179,9 @@ Trace training_trace(const TrainingSpec& spec) {
 }
 
 RunPtr run_of(Trace trace) {
-  Timeline timeline = recorded_timeline(trace);
-  return std::make_shared<const Run>("synthetic.tmk", std::move(trace), std::move(timeline));
+  if (!trace.events.empty()) return std::make_shared<const Run>("synthetic.tmk", std::move(trace));
+  RunTimeline nothing = RunRecording(trace, 0).finish(trace.events);
+  return std::make_shared<const Run>("synthetic.tmk", std::move(trace), std::move(nothing));
 }
 
 }  // namespace tidemark::test
