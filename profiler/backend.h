@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "profiler/clock.h"
+#include "profiler/communicator.h"
 #include "profiler/dataset.h"
 #include "profiler/memory.h"
 #include "profiler/recorder.h"
@@ -29,19 +30,21 @@ class Backend {
   /// Issues one op of step `step` and records it. An op of the compute stream is done on return.
   virtual void run(OpId op, std::int64_t step) = 0;
 
-  /// Returns when every stream is idle; what they did is in the recording then.
+  /// Returns when every stream is idle; what they did is in the recording then. Throws what went
+  /// wrong on one of them.
   virtual void drain() = 0;
 
-  /// Mean of the losses reported since the last call; none when nothing was computed.
+  /// Mean of the losses that all ranks reported since the last call; none when nothing was
+  /// computed. Every rank must ask.
   virtual std::optional<double> take_loss() = 0;
 
   /// XXH3 of the content of a live buffer; none when there is no content.
   virtual std::optional<std::int64_t> digest(BufferId buffer) = 0;
 };
 
-/// `data` may be null when no op loads a batch.
-[[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(const Workplace& place,
-                                                        const Dataset* data);
+/// `data` may be null when no op loads a batch, `communicator` when there is one rank.
+[[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(const Workplace& place, const Dataset* data,
+                                                        Communicator* communicator = nullptr);
 
 /// Durations are those of the trace; an op that has none takes its modelled time on `device`.
 [[nodiscard]] std::unique_ptr<Backend> make_dry_backend(const Workplace& place,
