@@ -42,6 +42,10 @@ endif()
 add_feature_info(solver TIDEMARK_WITH_SOLVER
                  "bounds and proofs by CBC, needs coinor-libcbc-dev")
 
+find_package(MPI QUIET COMPONENTS CXX)
+set(TIDEMARK_WITH_MPI ${MPI_CXX_FOUND})
+add_feature_info(mpi TIDEMARK_WITH_MPI "ranks as processes, needs libopenmpi-dev")
+
 set(TIDEMARK_WITH_GUI OFF)
 if(NOT TIDEMARK_GUI STREQUAL "OFF")
   find_package(Qt6 6.4 QUIET COMPONENTS Widgets Test)

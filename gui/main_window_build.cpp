@@ -21,8 +21,8 @@
 #include "gui/main_window.h"
 #include "gui/minimap_widget.h"
 #include "gui/options.h"
-#include "gui/whatif_dock.h"
 #include "gui/welcome_page.h"
+#include "gui/whatif_dock.h"
 
 namespace tidemark {
 

@@ -97,9 +97,10 @@ void carry_out(MainWindow& window, const std::string& line) {
     parse_picture_size(argument, size);
     return window.resize(size.width_px, size.height_px);
   }
-  refuse("key, zoom, at, budget, group, what-if, theme, resize, open, compare, tab, export or "
-         "screenshot",
-         line);
+  refuse(
+      "key, zoom, at, budget, group, what-if, theme, resize, open, compare, tab, export or "
+      "screenshot",
+      line);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "profiler/clock.h"
+#include "profiler/communicator.h"
 #include "profiler/cuda/plugin_api.h"
 #include "profiler/dataset.h"
 #include "profiler/memory.h"
@@ -32,10 +33,12 @@ class Backend {
   /// is done on return or, on a device, after drain().
   virtual void run(OpId op, std::int64_t step) = 0;
 
-  /// Returns when every stream is idle; what they did is in the recording then.
+  /// Returns when every stream is idle; what they did is in the recording then. Throws what went
+  /// wrong on one of them.
   virtual void drain() = 0;
 
-  /// Mean of the losses reported since the last call; none when nothing was computed.
+  /// Mean of the losses that all ranks reported since the last call; none when nothing was
+  /// computed. Every rank must ask.
   virtual std::optional<double> take_loss() = 0;
 
   /// What inference chose so far: by sequence, its tokens in order. Empty when nothing was
@@ -47,9 +50,10 @@ class Backend {
 };
 
 /// `data` may be null when no op loads a batch. `threads` share the work of each kernel; no result
-/// depends on how many they are.
+/// depends on how many they are. `communicator` may be null when there is one rank.
 [[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(const Workplace& place, const Dataset* data,
-                                                        std::int64_t threads = 1);
+                                                        std::int64_t threads = 1,
+                                                        Communicator* communicator = nullptr);
 
 /// `api` outlives the backend, and the device spaces of `place.memory` are in its memory.
 [[nodiscard]] std::unique_ptr<Backend> make_cuda_backend(const Workplace& place,

@@ -49,18 +49,29 @@ std::vector<CopySpan> CopyStream::take_spans() {
   return std::exchange(spans_, {});
 }
 
+void CopyStream::rethrow_failure() const {
+  const std::lock_guard lock(mutex_);
+  if (failure_ != nullptr) std::rethrow_exception(failure_);
+}
+
 void CopyStream::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [this] { return closing_ || !queue_.empty(); });
     if (queue_.empty()) return;
-    const CopyTask task = queue_.front();
+    const CopyTask task = std::move(queue_.front());
     queue_.pop_front();
+    std::exception_ptr failure = failure_;
     lock.unlock();
     const std::int64_t begin_ns = clock_.now_ns();
-    perform(task);
+    try {
+      if (failure == nullptr) perform(task);
+    } catch (...) {
+      failure = std::current_exception();
+    }
     const std::int64_t end_ns = clock_.now_ns();
     lock.lock();
+    failure_ = failure;
     spans_.push_back({task.op, begin_ns, end_ns});
     ++done_;
     changed_.notify_all();
@@ -71,6 +82,7 @@ void CopyStream::perform(const CopyTask& task) const {
   const auto begin = std::chrono::steady_clock::now();
   const QueueMark& wait = task.wait_for;
   if (wait.stream != nullptr) wait.stream->wait_until_done(wait.position);
+  if (task.work) task.work();
   if (task.size_bytes <= 0) return;
   std::memcpy(task.to, task.from, static_cast<std::size_t>(task.size_bytes));
   std::this_thread::sleep_until(begin +

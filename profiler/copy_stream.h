@@ -1,11 +1,13 @@
-// A copy stream of the CPU backend: one thread that works off an in-order queue, as a copy engine
-// of a GPU does.
+// A copy or communication stream of the CPU backend: one thread that works off an in-order queue,
+// as a copy engine of a GPU does.
 #pragma once
 
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <exception>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -33,14 +35,16 @@ struct QueueMark {
   std::int64_t position = 0;
 };
 
-/// One thing to do. A copy when `size_bytes` > 0; a wait when `wait_for` has a stream; else nothing
-/// which still takes its turn and is timed (record_event).
+/// One thing to do. A copy when `size_bytes` > 0; a wait when `wait_for` has a stream; `work` when
+/// there is any (a collective); else nothing which still takes its turn and is timed
+/// (record_event).
 struct CopyTask {
   OpId op{};
   std::byte* to = nullptr;
   const std::byte* from = nullptr;
   std::int64_t size_bytes = 0;
   QueueMark wait_for{};
+  std::function<void()> work{};
 };
 
 /// Tasks are done in order. A copy takes at least transfer_ns; the thread sleeps out the rest, so
@@ -63,6 +67,9 @@ class CopyStream {
   void wait_until_done(std::int64_t position) const;
   void drain() const { wait_until_done(mark().position); }
 
+  /// Throws what the first task that failed threw. The tasks behind it count as done.
+  void rethrow_failure() const;
+
   /// Times of the tasks done since the last call. Call when drained.
   [[nodiscard]] std::vector<CopySpan> take_spans();
 
@@ -79,6 +86,7 @@ class CopyStream {
   std::int64_t done_ = 0;
   bool closing_ = false;
   std::vector<CopySpan> spans_;
+  std::exception_ptr failure_;
   std::thread thread_;  // last: it uses all of the above
 };
 

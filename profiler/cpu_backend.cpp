@@ -3,8 +3,10 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "profiler/backend.h"
@@ -18,8 +20,9 @@ namespace {
 
 class CpuBackend : public Backend {
  public:
-  CpuBackend(const Workplace& place, const Dataset* data, std::int64_t threads)
-      : place_(place), data_(data), pool_(threads) {
+  CpuBackend(const Workplace& place, const Dataset* data, std::int64_t threads,
+             Communicator* communicator)
+      : place_(place), data_(data), pool_(threads), communicator_(communicator) {
     for (std::size_t i = 1; i < place_.trace.streams.size(); ++i) {
       const Stream& stream = place_.trace.streams[i];
       copy_streams_.push_back(std::make_unique<CopyStream>(
@@ -49,14 +52,21 @@ class CpuBackend : public Backend {
       all.insert(all.end(), spans.begin(), spans.end());
     }
     place_.recorder.merge(all);
+    for (const auto& stream : copy_streams_) stream->rethrow_failure();
   }
 
   std::optional<double> take_loss() override {
-    if (losses_ == 0) return std::nullopt;
-    const double mean = loss_sum_ / static_cast<double>(losses_);
-    loss_sum_ = 0;
-    losses_ = 0;
-    return mean;
+    const std::array mine{std::exchange(loss_sum_, 0), std::exchange(losses_, 0)};
+    const std::vector<double> all = communicator_ != nullptr
+                                        ? communicator_->share(mine)
+                                        : std::vector<double>(mine.begin(), mine.end());
+    double sum = 0, count = 0;
+    for (std::size_t i = 0; i < all.size(); i += 2) {
+      sum += all[i];
+      count += all[i + 1];
+    }
+    if (count == 0) return std::nullopt;
+    return sum / count;
   }
 
   [[nodiscard]] std::vector<std::vector<std::int32_t>> tokens() const override { return tokens_; }
@@ -88,6 +98,7 @@ class CpuBackend : public Backend {
       case OpKind::wait_event:
         if (const QueueMark mark = mark_of(op); mark.stream != nullptr) {
           mark.stream->wait_until_done(mark.position);
+          mark.stream->rethrow_failure();
         }
         return;
       case OpKind::copy:
@@ -100,6 +111,7 @@ class CpuBackend : public Backend {
       default:
         break;
     }
+    if (is_collective(op.kind)) return communicator_->run(collective_of(op));
     try {
       execute_kernel(call);
     } catch (const InputError& error) {
@@ -118,15 +130,31 @@ class CpuBackend : public Backend {
   /// An op of a copy stream: done later, in order, by its thread.
   void enqueue(OpId id, const Op& op) {
     CopyStream& stream = *copy_streams_[op.stream.index() - 1];
-    CopyTask task{.op = id, .to = nullptr, .from = nullptr, .size_bytes = 0, .wait_for = {}};
+    CopyTask task{.op = id};
     if (op.kind == OpKind::copy) {
       task.from = place_.memory.pointer(op.operands[0].buffer);
       task.to = place_.memory.pointer(op.operands[1].buffer);
       task.size_bytes = static_cast<std::int64_t>(copied_bytes(op));
     }
     if (op.kind == OpKind::wait_event) task.wait_for = mark_of(op);
+    if (is_collective(op.kind)) {
+      task.work = [this, call = collective_of(op)] { communicator_->run(call); };
+    }
     stream.enqueue(task);
     if (op.kind == OpKind::record_event) events_[event_of(op)] = stream.mark();
+  }
+
+  /// The executor has seen that there is a communicator.
+  [[nodiscard]] CollectiveCall collective_of(const Op& op) const {
+    const auto group = static_cast<std::size_t>(integer_at(op, "group", 0));
+    const Buffer& x = place_.trace[op.operands[0].buffer];
+    return {.kind = op.kind,
+            .ranks = place_.trace.groups[group].ranks,
+            .rank = place_.trace.meta.rank,
+            .dtype = x.dtype,
+            .x = place_.memory.pointer(op.operands[0].buffer),
+            .y = op.operands.size() > 1 ? place_.memory.pointer(op.operands[1].buffer) : nullptr,
+            .elements = element_count(x)};
   }
 
   [[nodiscard]] std::size_t copied_bytes(const Op& op) const {
@@ -147,15 +175,16 @@ class CpuBackend : public Backend {
   std::map<std::int64_t, QueueMark> events_;
   std::vector<std::byte*> pointers_;  // of the op that runs
   std::vector<std::vector<std::int32_t>> tokens_;
+  Communicator* communicator_;
   double loss_sum_ = 0;
-  std::int64_t losses_ = 0;
+  double losses_ = 0;  // how many; a whole number
 };
 
 }  // namespace
 
 std::unique_ptr<Backend> make_cpu_backend(const Workplace& place, const Dataset* data,
-                                          std::int64_t threads) {
-  return std::make_unique<CpuBackend>(place, data, threads);
+                                          std::int64_t threads, Communicator* communicator) {
+  return std::make_unique<CpuBackend>(place, data, threads, communicator);
 }
 
 }  // namespace tidemark

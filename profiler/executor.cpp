@@ -127,11 +127,33 @@ void require_executable(const Trace& program, const RunOptions& options) {
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
     const Op& op = program.ops[i];
     std::string error = cuda ? cuda_kernel_error(program, op) : kernel_error(program, op);
-    if (op.stream.value > 0 && !is_structural(op.kind)) error = "only copies run on a copy stream";
+    if (op.stream.value > 0 && !is_structural(op.kind) && !is_collective(op.kind)) {
+      error = "only copies and collectives run on another stream than the first";
+    }
+    if (is_collective(op.kind) && options.communicator == nullptr) {
+      error = "a collective needs all ranks: run their index";
+    }
     if (op.kind == OpKind::load_batch && options.data == nullptr) error = "no data were given";
     if (error.empty()) continue;
     throw InputError("op " + std::to_string(i) + " '" + op.name + "': " + error);
   }
+}
+
+/// What a run makes and keeps: weights, their parts, optimizer state and caches. Not the padded
+/// buffer in which a weight lies, so that padding changes no digest.
+std::vector<bool> digested_buffers(const Trace& program) {
+  std::vector<bool> out;
+  for (const Buffer& buffer : program.buffers) {
+    out.push_back(buffer.category == Category::weight ||
+                  buffer.category == Category::optimizer_state ||
+                  buffer.category == Category::kv_cache);
+  }
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const Buffer& view = program.buffers[i];
+    const bool is_value = out[i] && view.storage.valid() && view.shard.count == 1;
+    if (is_value) out[view.storage.index()] = false;
+  }
+  return out;
 }
 
 /// One execution of one program, from init to final.
@@ -145,14 +167,15 @@ class Execution {
         device_source_(source_of(options.cuda, cuda::Memory::device)),
         pinned_source_(source_of(options.cuda, cuda::Memory::pinned)),
         memory_options_(with_sources(memory_options(program, options))),
-        memory_(program, memory_options_, recorder_) {
+        memory_(program, memory_options_, recorder_),
+        is_digested_(digested_buffers(program)) {
     const Workplace place{program_, memory_, recorder_, clock_};
     switch (options.backend) {
       case BackendKind::dry:
         backend_ = make_dry_backend(place, find_device(options.device));
         break;
       case BackendKind::cpu:
-        backend_ = make_cpu_backend(place, options.data, options.threads);
+        backend_ = make_cpu_backend(place, options.data, options.threads, options.communicator);
         break;
       case BackendKind::cuda:
         backend_ = make_cuda_backend(place, options.data, *options.cuda);
@@ -169,8 +192,19 @@ class Execution {
     try {
       out.cancelled = !run_all();
     } catch (const OutOfMemory& error) {
-      backend_->drain();
+      stop_others();
+      settle();
       out.shortage = error.shortage();
+    } catch (const TeamStopped&) {
+      settle();
+      if (in_step_) recorder_.drop_step();
+      out.cancelled = is_cancelled();
+      out.stopped = !out.cancelled;
+    } catch (const InputError& error) {
+      if (options_.communicator == nullptr) throw;
+      stop_others();
+      settle();
+      out.failure = error.what();
     }
     out.trace = program_;
     out.trace.events = recorder_.take_events();
@@ -187,6 +221,24 @@ class Execution {
   }
 
  private:
+  /// Nobody shall wait for this rank any more.
+  void stop_others() const {
+    if (options_.communicator != nullptr) options_.communicator->stop();
+  }
+
+  [[nodiscard]] bool is_cancelled() const {
+    return options_.cancel != nullptr && options_.cancel->load(std::memory_order_relaxed);
+  }
+
+  /// Lets the streams come to rest after a failure, whatever they were doing.
+  void settle() {
+    try {
+      backend_->drain();
+    } catch (const TeamStopped&) {
+      return;  // known
+    }
+  }
+
   /// False when it was cancelled.
   bool run_all() {
     const bool initialised = run_section(program_.program.init, 0);
@@ -208,8 +260,10 @@ class Execution {
 
   bool run_step(std::int64_t step) {
     recorder_.step_begin(static_cast<std::int32_t>(step));
+    in_step_ = true;
     const bool whole = run_section(program_.program.body, step);
     backend_->drain();
+    in_step_ = false;
     if (!whole) return false;
     StepRecord record;
     recorder_.step_end(record);
@@ -249,7 +303,8 @@ class Execution {
   /// False when it was cancelled.
   bool run_section(const std::vector<Instruction>& instructions, std::int64_t step) {
     for (const Instruction& line : instructions) {
-      if (options_.cancel != nullptr && options_.cancel->load(std::memory_order_relaxed)) {
+      if (is_cancelled()) {
+        stop_others();
         return false;
       }
       if (line.kind == InstructionKind::alloc) memory_.allocate(line.buffer());
@@ -265,11 +320,8 @@ class Execution {
     std::vector<BufferId> held(program_.buffers.size());  // by original, where its content is
     for (std::size_t i = 0; i < program_.buffers.size(); ++i) {
       const Buffer& buffer = program_.buffers[i];
-      const bool is_state = buffer.category == Category::weight ||
-                            buffer.category == Category::optimizer_state ||
-                            buffer.category == Category::kv_cache;
       const BufferId id{i};
-      if (!is_state || buffer.storage.valid() || !memory_.is_live(id)) continue;
+      if (!is_digested_[i] || !memory_.is_live(id)) continue;
       const bool original = buffer.copy == 0;
       if (original || buffer.origin.valid()) held[original ? i : buffer.origin.index()] = id;
     }
@@ -342,6 +394,8 @@ class Execution {
   std::unique_ptr<Backend> backend_;
   std::vector<StepRecord> steps_;
   std::vector<Digest> digests_;
+  std::vector<bool> is_digested_;  // by buffer
+  bool in_step_ = false;
   std::optional<StreamWriter> stream_;
   struct {
     std::size_t events = 0;
@@ -353,9 +407,24 @@ class Execution {
 
 }  // namespace
 
-RunResult execute(const Trace& program, const RunOptions& options) {
+struct ReadyRun::Body {
+  Body(const Trace& program, const RunOptions& options) : execution(program, options) {}
+  Execution execution;
+};
+
+ReadyRun::ReadyRun(const Trace& program, const RunOptions& options) {
   require_executable(program, options);
-  return Execution(program, options).result();
+  body_ = std::make_unique<Body>(program, options);
+}
+
+ReadyRun::~ReadyRun() = default;
+
+RunResult ReadyRun::result() {
+  return body_->execution.result();
+}
+
+RunResult execute(const Trace& program, const RunOptions& options) {
+  return ReadyRun(program, options).result();
 }
 
 Trace run(const Trace& program, const RunOptions& options) {

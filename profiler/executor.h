@@ -5,10 +5,12 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "profiler/communicator.h"
 #include "profiler/cuda/plugin_api.h"
 #include "profiler/dataset.h"
 #include "profiler/out_of_memory.h"
@@ -34,6 +36,7 @@ struct RunOptions {
   const cuda::PluginApi* cuda = nullptr;  // needed by cuda
   std::string stream;  // file that grows during the run, in case it is killed; empty = none
   const std::atomic<bool>* cancel = nullptr;  // looked at before each instruction
+  Communicator* communicator = nullptr;       // to the other ranks; null = there are none
   std::function<void(const StepRecord&)> on_step{};
 };
 
@@ -42,6 +45,22 @@ struct RunResult {
   std::optional<MemoryShortage> shortage;           // set when memory ran out
   bool cancelled = false;                           // the step that was under way is left out
   std::vector<std::vector<std::int32_t>> tokens{};  // inference: by sequence, what was chosen
+  bool stopped = false;                             // another rank ended the run
+  std::string failure{};  // why this rank could not go on; only of several ranks
+};
+
+/// A run that is ready to go. Its memory stays until it is destroyed: other ranks may read it.
+class ReadyRun {
+ public:
+  /// Throws as execute() does. Both arguments must outlive it.
+  ReadyRun(const Trace& program, const RunOptions& options);
+  ~ReadyRun();
+  /// Once.
+  [[nodiscard]] RunResult result();
+
+ private:
+  struct Body;
+  std::unique_ptr<Body> body_;
 };
 
 /// Executes init, `steps` times the body, and final. Throws InputError when the program is not

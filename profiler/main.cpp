@@ -1,6 +1,7 @@
 // tidemark-profile: from a model or a planned trace to a recording.
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -15,12 +16,15 @@
 #include "profiler/dataset.h"
 #include "profiler/doctor.h"
 #include "profiler/inject/launch.h"
+#include "profiler/process_team.h"
+#include "profiler/rank_report.h"
 #include "profiler/report.h"
 #include "sim/builder.h"
 #include "sim/exit_code.h"
 #include "sim/units.h"
 #include "traces/error.h"
 #include "traces/file.h"
+#include "traces/rank_files.h"
 
 namespace tidemark {
 namespace {
@@ -32,17 +36,21 @@ void on_interrupt(int) {
   cancelled = true;
 }
 
-/// The program to execute, with META that rebuilds the run.
-Trace program_of(CommandLine& line) {
-  if (line.schedule.empty()) return build_program(line.config);
-  Trace planned = read_trace(line.schedule);
-  planned.meta.source = line.schedule;
-  if (!planned.meta.config_json.empty()) {
-    line.config = run_config_from_json(planned.meta.config_json);
+/// The program to execute, of each rank, with META that rebuilds the run.
+std::vector<Trace> programs_of(CommandLine& line) {
+  if (line.schedule.empty()) return {build_program(line.config)};
+  std::vector<Trace> planned = read_ranks(line.schedule);
+  const Trace& first = planned.front();
+  if (planned.size() == 1 && first.meta.rank_count > 1) {
+    throw InputError({line.schedule, "meta.rank_count",
+                      fmt::format("the index of all {} ranks", first.meta.rank_count),
+                      fmt::format("rank {} alone", first.meta.rank)});
   }
-  if (!line.steps_given && !planned.steps.empty()) {
-    line.run.steps = static_cast<std::int64_t>(planned.steps.size());
+  if (!first.meta.config_json.empty()) line.config = run_config_from_json(first.meta.config_json);
+  if (!line.steps_given && !first.steps.empty()) {
+    line.run.steps = static_cast<std::int64_t>(first.steps.size());
   }
+  for (Trace& rank : planned) rank.meta.source = line.schedule;
   return planned;
 }
 
@@ -131,16 +139,104 @@ std::string stream_name(const std::string& output) {
   return output == "-" || !regular ? "" : output + ".part";
 }
 
-int profile(CommandLine line) {
-  require_writable(line.output);
-  require_other_file(line.output, {line.schedule, line.model_file, line.data});
-  Trace program = program_of(line);
+/// What the command line says about the run goes into the program.
+void set_run(const CommandLine& line, Trace& program) {
   program.meta.tool = "tidemark 0.1.0";
   program.meta.command = line.command;
   for (Stream& stream : program.streams) {
-    if (stream.kind != StreamKind::compute && line.link_bytes_per_s > 0) {
-      stream.link_bytes_per_s = line.link_bytes_per_s;
-    }
+    const bool copies =
+        stream.kind == StreamKind::host_to_device || stream.kind == StreamKind::device_to_host;
+    if (copies && line.link_bytes_per_s > 0) stream.link_bytes_per_s = line.link_bytes_per_s;
+  }
+}
+
+int report_ranks(const CommandLine& line, const RanksResult& result) {
+  if (result.ended_by >= 0) {
+    std::fflush(stdout);
+    fmt::print(stderr, "tidemark: {}", ranks_ending_text(result, line.output));
+    const bool shortage =
+        result.ranks[static_cast<std::size_t>(result.ended_by)].shortage.has_value();
+    return shortage ? k_exit_out_of_memory : k_exit_bad_input;
+  }
+  if (cancelled) {
+    fmt::print(stderr, "tidemark: cancelled; written to {}\n", line.output);
+    return k_exit_cancelled;
+  }
+  if (line.json) fmt::print("{}", ranks_json(result, line.output));
+  if (!line.json && !line.quiet) fmt::print("{}", ranks_text(result, line.output));
+  return k_exit_done;
+}
+
+int profile_ranks(CommandLine& line, const std::vector<Trace>& programs) {
+  std::vector<std::string> streams = rank_files(line.output, programs.size());
+  for (std::string& stream : streams) stream += ".part";
+  RanksResult result = execute_ranks(programs, line.run, streams);
+  std::vector<Trace> traces;
+  for (RunResult& rank : result.ranks) {
+    if (result.ended_by >= 0 || rank.cancelled) model_missing_times(rank.trace);
+    traces.push_back(rank.trace);
+  }
+  write_ranks(traces, line.output);
+  for (const std::string& stream : streams) std::remove(stream.c_str());
+  return report_ranks(line, result);
+}
+
+/// What the ranks have written, once all of them have.
+RanksResult read_results(const std::vector<std::string>& files) {
+  RanksResult out;
+  out.ranks.resize(files.size());
+  for (std::size_t rank = 0; rank < files.size(); ++rank) {
+    out.ranks[rank].trace = read_trace(files[rank]);
+  }
+  return out;
+}
+
+/// This process is one rank of several; the first writes the index and reports.
+int profile_process(CommandLine& line, const std::vector<Trace>& programs) {
+  const std::unique_ptr<ProcessCommunicator> others = join_processes();
+  if (others->ranks() != static_cast<std::int32_t>(programs.size())) {
+    throw InputError({"mpirun", "processes", fmt::format("{}, one per rank", programs.size()),
+                      std::to_string(others->ranks())});
+  }
+  const auto rank = static_cast<std::size_t>(others->rank());
+  const std::vector<std::string> files = rank_files(line.output, programs.size());
+  line.run.communicator = others.get();
+  line.run.stream = files[rank] + ".part";
+  if (rank > 0) line.run.on_step = {};
+  RunResult mine = execute_rank(programs, others->rank(), line.run);
+  const bool ended = mine.shortage || !mine.failure.empty();
+  if (ended || mine.cancelled) model_missing_times(mine.trace);
+  write_trace(mine.trace, files[rank]);
+  std::remove(line.run.stream.c_str());
+  if (ended || mine.cancelled) {
+    RanksResult result{.ranks = std::vector<RunResult>(programs.size()),
+                       .ended_by = ended ? others->rank() : -1};
+    result.ranks[rank] = std::move(mine);
+    const int exit_code = report_ranks(line, result);
+    fmt::print(stderr, "what the other ranks had recorded is beside it, in files *.part\n");
+    others->leave(exit_code);
+  }
+  const std::array written{1.0};
+  static_cast<void>(others->share(written));  // nobody goes on before all have written
+  int exit_code = k_exit_done;
+  if (rank == 0) {
+    const RanksResult result = read_results(files);
+    write_index(result.ranks.front().trace.meta, line.output, programs.size());
+    exit_code = report_ranks(line, result);
+    flush_stdout();
+  }
+  others->leave(k_exit_done);
+  return exit_code;
+}
+
+int profile(CommandLine line) {
+  require_writable(line.output);
+  require_other_file(line.output, {line.schedule, line.model_file, line.data});
+  std::vector<Trace> programs = programs_of(line);
+  for (Trace& program : programs) set_run(line, program);
+  const Trace& program = programs.front();
+  if (programs.size() > 1 && line.output == "-") {
+    throw InputError({{}, "--output", "a file, beside which those of the ranks stand", "'-'"});
   }
   std::optional<Dataset> data;
   if (line.run.backend != BackendKind::dry && loads_batches(program)) {
@@ -155,12 +251,16 @@ int profile(CommandLine line) {
   }
   line.run.cancel = &cancelled;
   line.run.on_step = step_printer(line);
-  if (!line.quiet && !line.json && line.output != "-") {
-    fmt::print("{} on {}\n", program.meta.title,
+  const bool speaks = !is_one_of_several_processes();
+  if (speaks && !line.quiet && !line.json && line.output != "-") {
+    fmt::print("{} on {}{}\n", program.meta.title,
                line.run.backend == BackendKind::cpu    ? "cpu"
                : line.run.backend == BackendKind::cuda ? line.run.device
-                                                       : "dry " + line.run.device);
+                                                       : "dry " + line.run.device,
+               programs.size() > 1 ? fmt::format(", {} ranks", programs.size()) : "");
   }
+  if (is_one_of_several_processes()) return profile_process(line, programs);
+  if (programs.size() > 1) return profile_ranks(line, programs);
   line.run.stream = stream_name(line.output);
   RunResult result = execute(program, line.run);
   if (result.shortage || result.cancelled) model_missing_times(result.trace);

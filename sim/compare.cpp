@@ -62,10 +62,22 @@ void count_body(const Trace& trace, RunFigures& figures) {
   }
 }
 
-/// Hash by (step, name): the origin of a buffer keeps its name through every transform.
-std::map<std::pair<std::int32_t, std::string>, std::int64_t> digests_of(const Trace& trace) {
-  std::map<std::pair<std::int32_t, std::string>, std::int64_t> out;
-  for (const Digest& d : trace.digests) out[{d.step, trace[d.buffer].name}] = d.hash;
+/// The origin of a buffer keeps its name through every transform; a part is compared with the same
+/// part only.
+struct DigestKey {
+  std::int32_t step = 0;
+  std::string name;
+  std::int32_t part = 0;
+  std::int32_t parts = 1;
+  auto operator<=>(const DigestKey&) const = default;
+};
+
+std::map<DigestKey, std::int64_t> digests_of(const Trace& trace) {
+  std::map<DigestKey, std::int64_t> out;
+  for (const Digest& d : trace.digests) {
+    const Buffer& b = trace[d.buffer];
+    out[{d.step, b.name, b.shard.index, b.shard.count}] = d.hash;
+  }
   return out;
 }
 
@@ -101,7 +113,7 @@ void compare_results(const Trace& a, const Trace& b, Comparison& c) {
     const auto other = b_digests.find(key);
     if (other == b_digests.end()) continue;
     ++c.compared_digests;
-    if (hash != other->second) differ(fmt::format("step {}: {}", key.first, key.second));
+    if (hash != other->second) differ(fmt::format("step {}: {}", key.step, key.name));
   }
   if (c.compared_steps > 0 && c.compared_digests > 0) c.bitwise_equal = equal;
 }

@@ -183,29 +183,56 @@ std::string gate_refusal(const Comparison& c, double gate) {
   return grown ? "the peak exceeds the gate" : "";
 }
 
-int diff(const DiffOptions& options) {
+/// A run of one rank is compared with every rank of another; runs of several rank by rank.
+void require_comparable(const DiffOptions& options, std::size_t file, std::size_t a_ranks,
+                        std::size_t b_ranks) {
+  if (a_ranks == b_ranks || a_ranks == 1 || b_ranks == 1) return;
+  throw InputError(InputError::Parts{.file = options.files[file],
+                                     .place = "ranks",
+                                     .expected = fmt::format("{}, or 1", a_ranks),
+                                     .found = std::to_string(b_ranks)});
+}
+
+/// Prints, or appends to `json`; returns the exit code.
+int diff_traces(const Trace& a, const Trace& b, const std::string& b_file,
+                const DiffOptions& options, Json& json) {
+  const Comparison c = compare(a, b);
+  if (options.json) {
+    json.push_back(diff_json(c));
+  } else {
+    print_figures(c, options.files[0], b_file);
+    print_layers(c, options.files[0], b_file);
+    print_results(c, has_results(a) && has_results(b));
+  }
+  int exit_code = c.bitwise_equal == false ? k_exit_not_possible : k_exit_done;
   const double gate = options.gate.empty() ? 0 : gate_ratio(options.gate);
-  const Trace a = read_single(options.files[0]);
-  warn(a, options.files[0]);
+  const std::string refusal = gate > 0 ? gate_refusal(c, gate) : "";
+  if (!refusal.empty()) {
+    fmt::print(stderr, "tidemark: {}: {} {}\n", b_file, refusal, options.gate);
+    exit_code = k_exit_not_possible;
+  }
+  return exit_code;
+}
+
+int diff(const DiffOptions& options) {
+  if (!options.gate.empty()) static_cast<void>(gate_ratio(options.gate));  // refused before work
+  const std::vector<Trace> a = read_ranks(options.files[0]);
+  for (const Trace& rank : a) warn(rank, options.files[0]);
   int exit_code = k_exit_done;
   Json all = Json::array();
   for (std::size_t i = 1; i < options.files.size(); ++i) {
-    const Trace b = read_single(options.files[i]);
-    warn(b, options.files[i]);
-    const Comparison c = compare(a, b);
-    if (options.json) {
-      all.push_back(diff_json(c));
-    } else {
-      print_figures(c, options.files[0], options.files[i]);
-      print_layers(c, options.files[0], options.files[i]);
-      print_results(c, has_results(a) && has_results(b));
+    const std::vector<Trace> b = read_ranks(options.files[i]);
+    for (const Trace& rank : b) warn(rank, options.files[i]);
+    require_comparable(options, i, a.size(), b.size());
+    const std::size_t count = std::max(a.size(), b.size());
+    Json ranks = Json::array();
+    for (std::size_t rank = 0; rank < count; ++rank) {
+      if (count > 1 && !options.json) fmt::print("{}rank {}\n", rank > 0 ? "\n" : "", rank);
+      const int code = diff_traces(a[a.size() == 1 ? 0 : rank], b[b.size() == 1 ? 0 : rank],
+                                   options.files[i], options, ranks);
+      exit_code = std::max(exit_code, code);
     }
-    if (c.bitwise_equal == false) exit_code = k_exit_not_possible;
-    const std::string refusal = gate > 0 ? gate_refusal(c, gate) : "";
-    if (!refusal.empty()) {
-      fmt::print(stderr, "tidemark: {}: {} {}\n", options.files[i], refusal, options.gate);
-      exit_code = k_exit_not_possible;
-    }
+    if (options.json) all.push_back(count == 1 ? ranks[0] : Json{{"ranks", ranks}});
   }
   if (options.json) fmt::print("{}\n", (all.size() == 1 ? all[0] : Json{{"runs", all}}).dump(2));
   return exit_code;

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sim/allocator_conf.h"
+#include "sim/budget.h"
 #include "sim/compare.h"
 #include "sim/device.h"
 #include "sim/exit_code.h"
@@ -19,6 +20,7 @@
 #include "sim/search.h"
 #include "sim/table.h"
 #include "sim/units.h"
+#include "sim/verb_plan_ranks.h"
 #include "sim/verbs.h"
 #include "traces/error.h"
 #include "traces/file.h"
@@ -43,33 +45,14 @@ struct PlanOptions {
   std::string allocator;
   std::string conf;
   std::string output;
+  std::string shard;
+  std::int32_t ranks = 2;
   SearchRequest request;
   std::string link_source;  // of request.link_bytes_per_s, in words
   bool print_plan = false;
   bool json = false;
   bool quiet = false;
 };
-
-/// A size, a share of the peak ("60%") or a device of the table.
-std::int64_t budget_of(const std::string& text, const Trace& source) {
-  if (text.ends_with('%')) {
-    double percent = 0;
-    char rest = 0;
-    int length = 0;
-    const bool number = std::sscanf(text.c_str(), "%lf%c%n", &percent, &rest, &length) == 2;
-    const bool all = static_cast<std::size_t>(length) == text.size();
-    if (!number || !all || rest != '%' || !(percent > 0 && percent <= 1000)) {
-      throw InputError(InputError::Parts{
-          .place = "--budget", .expected = "a share such as 60%", .found = "'" + text + "'"});
-    }
-    const auto peak = static_cast<double>(step_peak_bytes(source));
-    return static_cast<std::int64_t>(peak * percent / 100) / k_granule_bytes * k_granule_bytes;
-  }
-  for (const Device& device : devices()) {
-    if (device.name == text) return device.memory_bytes;
-  }
-  return parse_size(text, "--budget");
-}
 
 void set_allowed(const std::string& allow, SearchRequest& request) {
   request.allow_recompute = request.allow_offload = false;
@@ -222,6 +205,18 @@ SearchResult find_plan(const PlanOptions& options, const Trace& source,
   return std::move(found.search);
 }
 
+/// `--shard`: with a budget, of each rank, the ranks are planned too.
+int plan_shards(PlanOptions& options, const Trace& source) {
+  if (!options.budget.empty()) options.request.budget_bytes = budget_of(options.budget, source);
+  return plan_ranks(source, {.stage = options.shard,
+                             .ranks = options.ranks,
+                             .file = options.file,
+                             .output = options.output,
+                             .has_budget = !options.budget.empty(),
+                             .request = options.request,
+                             .json = options.json});
+}
+
 int plan(PlanOptions& options) {
   const Trace source = read_source(options.file);
   if (options.output.empty()) options.output = output_name(options.file, "plan");
@@ -234,6 +229,7 @@ int plan(PlanOptions& options) {
   set_allowed(options.allow, options.request);
   set_link(options, source);
   watch(options.request, options.quiet);
+  if (!options.shard.empty()) return plan_shards(options, source);
   if (!options.sweep.empty()) return sweep_budgets(options, source);
   if (options.budget.empty()) {
     throw InputError(InputError::Parts{.place = "plan",
@@ -311,6 +307,13 @@ void add_plan(CLI::App& app, int& exit_code) {
       verb->add_option("--sweep", options->sweep, "many budgets: 4GiB..12GiB:20; writes no trace");
   CLI::Option* apply =
       verb->add_option("--apply", options->apply, "carry out the decisions of a plan in text form");
+  CLI::Option* shard = verb->add_option(
+      "--shard", options->shard,
+      "spread the micro-batches over ranks: data, zero1, zero2, zero3; auto beside --budget; none: "
+      "one rank does it all, for comparison");
+  verb->add_option("--ranks", options->ranks, "how many; divides the micro-batches")
+      ->check(CLI::Range(1, 1024))
+      ->needs(shard);
   CLI::Option* output =
       verb->add_option("-o,--output", options->output,
                        "the planned trace; default beside the input: run.tmk gives run.plan.tmk");
@@ -319,6 +322,7 @@ void add_plan(CLI::App& app, int& exit_code) {
   many->excludes(budget)->excludes(apply)->excludes(output)->excludes(print);
   apply->excludes(budget);
   allocator->excludes(many)->excludes(apply);
+  shard->excludes(many)->excludes(apply)->excludes(print)->excludes(allocator);
   verb->add_flag("--json", options->json, "figures as one JSON object");
   verb->add_flag("--quiet", options->quiet, "no progress");
   verb->footer("Example: tidemark plan run.tmk --budget 60% -o planned.tmk");

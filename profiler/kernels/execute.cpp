@@ -4,6 +4,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "profiler/communicator.h"
 #include "profiler/kernels/gemm.h"
 #include "profiler/kernels/kernels.h"
 #include "traces/error.h"
@@ -174,7 +175,8 @@ std::string kernel_error(const Trace& trace, const Op& op) {
     }
   }
   if (op.kind == OpKind::copy) return {};
-  if (op.kind != OpKind::report_loss && kernel_of<float>(op.kind) == nullptr) {
+  const bool elsewhere = op.kind == OpKind::report_loss || is_collective(op.kind);
+  if (!elsewhere && kernel_of<float>(op.kind) == nullptr) {
     return "kind " + std::string(to_string(op.kind)) + " has no CPU kernel";
   }
   if (std::string error = dtype_error(trace, op); !error.empty()) return error;

@@ -1,0 +1,58 @@
+// How the ranks of one run meet: the seam between a rank and the others, be they threads or
+// processes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <vector>
+
+#include "traces/trace.h"
+
+namespace tidemark {
+
+/// True for all_reduce, reduce_scatter and all_gather.
+[[nodiscard]] bool is_collective(OpKind kind);
+
+/// One rank's share in one collective. R ranks of a group, n elements of a part.
+struct CollectiveCall {
+  OpKind kind = OpKind::all_reduce;
+  std::span<const std::int32_t> ranks;  // of the group, ascending
+  std::int32_t rank = 0;                // the caller
+  DType dtype = DType::f32;             // f32 or f64
+  std::byte* x = nullptr;  // all_reduce: any number, in place; reduce_scatter: R n; all_gather: n
+  std::byte* y = nullptr;  // reduce_scatter: n; all_gather: R n; all_reduce: not used
+  std::int64_t elements = 0;  // of x
+};
+
+/// What waits for a rank that will not come any more gets this.
+class TeamStopped : public std::runtime_error {
+ public:
+  TeamStopped() : std::runtime_error("another rank ended the run") {}
+};
+
+/// One rank's line to the others. Every rank of a group makes the same calls in the same order.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  /// Returns when the result is there and x may be written again. Sums are made in ascending order
+  /// of the ranks: ((x0 + x1) + x2) + ..., element by element, so they are the same on every rank
+  /// and in every run. Throws TeamStopped.
+  virtual void run(const CollectiveCall& call) = 0;
+
+  /// The values that every rank of the run brought, in the order of the ranks. All bring as many.
+  /// Throws TeamStopped.
+  virtual std::vector<double> share(std::span<const double> values) = 0;
+
+  /// Ends the waiting of all ranks, now and later.
+  virtual void stop() = 0;
+};
+
+/// Ranks that are threads of this process: they read each other's memory, which must stay where it
+/// is until all of them are done. One communicator per rank.
+[[nodiscard]] std::vector<std::unique_ptr<Communicator>> make_thread_team(std::int32_t ranks);
+
+}  // namespace tidemark

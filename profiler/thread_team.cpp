@@ -1,0 +1,181 @@
+// Ranks as threads. They meet at a barrier, read what the others brought, and meet again before
+// anybody goes on.
+#include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "profiler/communicator.h"
+#include "profiler/kernels/ordered_sum.h"
+
+namespace tidemark {
+namespace {
+
+/// Where the ranks of one group meet.
+struct Meeting {
+  std::vector<const CollectiveCall*> calls;  // by place in the group
+  std::size_t arrived = 0;
+  std::int64_t round = 0;
+};
+
+/// What the ranks of one run share.
+class Team {
+ public:
+  explicit Team(std::int32_t ranks) : values_(static_cast<std::size_t>(ranks)) {}
+
+  /// The calls of all ranks of the group, once all of them are there.
+  const std::vector<const CollectiveCall*>& gather(const CollectiveCall& call, std::size_t place) {
+    std::unique_lock lock(mutex_);
+    Meeting& meeting = meeting_of(call.ranks);
+    meeting.calls[place] = &call;
+    wait_for_all(meeting, lock);
+    return meeting.calls;
+  }
+
+  /// Returns when all ranks of the group have come here.
+  void meet(std::span<const std::int32_t> ranks) {
+    std::unique_lock lock(mutex_);
+    wait_for_all(meeting_of(ranks), lock);
+  }
+
+  std::vector<double> share(std::size_t rank, std::span<const double> values) {
+    std::unique_lock lock(mutex_);
+    values_[rank].assign(values.begin(), values.end());
+    wait_for_all(sharing_, lock);
+    std::vector<double> all;
+    for (const std::vector<double>& one : values_) all.insert(all.end(), one.begin(), one.end());
+    wait_for_all(sharing_, lock);
+    return all;
+  }
+
+  void stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopped_ = true;
+    }
+    changed_.notify_all();
+  }
+
+ private:
+  Meeting& meeting_of(std::span<const std::int32_t> ranks) {
+    Meeting& meeting = meetings_[std::vector<std::int32_t>(ranks.begin(), ranks.end())];
+    meeting.calls.resize(ranks.size(), nullptr);
+    return meeting;
+  }
+
+  void wait_for_all(Meeting& meeting, std::unique_lock<std::mutex>& lock) {
+    if (stopped_) throw TeamStopped();
+    const std::size_t expected = &meeting == &sharing_ ? values_.size() : meeting.calls.size();
+    const std::int64_t round = meeting.round;
+    if (++meeting.arrived == expected) {
+      meeting.arrived = 0;
+      ++meeting.round;
+      changed_.notify_all();
+      return;
+    }
+    changed_.wait(lock, [&] { return stopped_ || meeting.round != round; });
+    if (meeting.round == round) throw TeamStopped();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::vector<std::int32_t>, Meeting> meetings_;  // by group; nodes stay where they are
+  Meeting sharing_;                                        // of all ranks, for share()
+  std::vector<std::vector<double>> values_;                // by rank
+  bool stopped_ = false;
+};
+
+class ThreadCommunicator : public Communicator {
+ public:
+  ThreadCommunicator(std::shared_ptr<Team> team, std::int32_t rank)
+      : team_(std::move(team)), rank_(rank) {}
+
+  void run(const CollectiveCall& call) override {
+    const auto found = std::ranges::lower_bound(call.ranks, call.rank);
+    const auto place = static_cast<std::size_t>(found - call.ranks.begin());
+    const std::vector<const CollectiveCall*>& calls = team_->gather(call, place);
+    if (call.kind == OpKind::all_gather) {
+      gather(call, calls);
+    } else {
+      reduce(call, calls, place);
+    }
+    if (call.kind == OpKind::all_reduce) {
+      team_->meet(call.ranks);  // every part is summed
+      copy_parts(call, calls, place);
+    }
+    team_->meet(call.ranks);  // nobody reads from here any more
+  }
+
+  std::vector<double> share(std::span<const double> values) override {
+    return team_->share(static_cast<std::size_t>(rank_), values);
+  }
+
+  void stop() override { team_->stop(); }
+
+ private:
+  struct Part {
+    std::int64_t first = 0;
+    std::int64_t count = 0;
+  };
+
+  /// Each rank sums one part: R parts of as equal sizes as they can be.
+  static Part part_of(const CollectiveCall& call, std::size_t place) {
+    const auto ranks = static_cast<std::int64_t>(call.ranks.size());
+    const auto i = static_cast<std::int64_t>(place);
+    const std::int64_t first = call.elements * i / ranks;
+    return {first, call.elements * (i + 1) / ranks - first};
+  }
+
+  static void gather(const CollectiveCall& call, const std::vector<const CollectiveCall*>& calls) {
+    const std::int64_t bytes = call.elements * size_bytes(call.dtype);
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      std::byte* to = call.y + static_cast<std::int64_t>(i) * bytes;
+      if (to != calls[i]->x) std::memcpy(to, calls[i]->x, static_cast<std::size_t>(bytes));
+    }
+  }
+
+  /// The part of this rank, to y or in place. No other rank reads that part of this rank's x.
+  static void reduce(const CollectiveCall& call, const std::vector<const CollectiveCall*>& calls,
+                     std::size_t place) {
+    const Part part = part_of(call, place);
+    std::vector<const std::byte*> from;
+    for (const CollectiveCall* one : calls) {
+      from.push_back(one->x + part.first * size_bytes(call.dtype));
+    }
+    std::byte* const to =
+        call.kind == OpKind::all_reduce ? call.x + part.first * size_bytes(call.dtype) : call.y;
+    kernels::ordered_sum(from, to, part.count, call.dtype);
+  }
+
+  static void copy_parts(const CollectiveCall& call,
+                         const std::vector<const CollectiveCall*>& calls, std::size_t place) {
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      if (i == place) continue;
+      const Part part = part_of(call, i);
+      const std::int64_t begin = part.first * size_bytes(call.dtype);
+      std::memcpy(call.x + begin, calls[i]->x + begin,
+                  static_cast<std::size_t>(part.count * size_bytes(call.dtype)));
+    }
+  }
+
+  std::shared_ptr<Team> team_;
+  std::int32_t rank_;
+};
+
+}  // namespace
+
+bool is_collective(OpKind kind) {
+  return kind == OpKind::all_reduce || kind == OpKind::reduce_scatter || kind == OpKind::all_gather;
+}
+
+std::vector<std::unique_ptr<Communicator>> make_thread_team(std::int32_t ranks) {
+  const auto team = std::make_shared<Team>(ranks);
+  std::vector<std::unique_ptr<Communicator>> out;
+  for (std::int32_t rank = 0; rank < ranks; ++rank) {
+    out.push_back(std::make_unique<ThreadCommunicator>(team, rank));
+  }
+  return out;
+}
+
+}  // namespace tidemark

@@ -1,0 +1,156 @@
+#include "sim/rank_program.h"
+
+#include <algorithm>
+
+#include "sim/op_table.h"
+#include "sim/shard.h"
+
+namespace tidemark {
+
+RankProgram::RankProgram(const Trace& source, std::int32_t rank, std::int32_t ranks, bool alone)
+    : source_(source), rank_(rank), ranks_(ranks), kept_(source.buffers.size()) {
+  out_.meta = source.meta;
+  out_.layers = source.layers;
+  out_.streams = source.streams;
+  if (out_.streams.empty()) out_.streams.push_back({.name = "compute"});
+  if (alone) return;
+  out_.meta.rank = rank;
+  out_.meta.rank_count = ranks;
+  group_ = GroupId{0};
+  Group everyone{.name = "data_parallel", .ranks = {}};
+  for (std::int32_t one = 0; one < ranks; ++one) everyone.ranks.push_back(one);
+  out_.groups.push_back(std::move(everyone));
+}
+
+BufferId RankProgram::add_row(Buffer buffer, BufferId origin) {
+  buffer.space.rank = rank_;
+  buffer.offset_bytes = -1;
+  buffer.origin = origin;
+  buffer.copy = 0;
+  out_.buffers.push_back(std::move(buffer));
+  return BufferId{out_.buffers.size() - 1};
+}
+
+BufferId RankProgram::kept(BufferId of_source) {
+  BufferId& row = kept_[of_source.index()];
+  if (!row.valid()) row = add_row(source_[of_source], of_source);
+  return row;
+}
+
+BufferId RankProgram::like(BufferId of_source, const std::string& suffix) {
+  Buffer buffer = source_[of_source];
+  buffer.name += suffix;
+  return add_row(std::move(buffer), of_source);
+}
+
+Whole RankProgram::whole(BufferId of_source, const std::string& suffix) {
+  const Buffer& source = source_[of_source];
+  const std::int64_t elements = element_count(source);
+  const std::int64_t padded = part_of(elements) * ranks_;
+  if (padded == elements) {
+    const BufferId row = like(of_source, suffix);
+    return {.owner = row, .value = row, .padding = {}};
+  }
+  const std::int64_t element_bytes = size_bytes(source.dtype);
+  Buffer owner = source;
+  owner.name += suffix + ".padded";
+  owner.shape = {padded};
+  owner.size_bytes = padded * element_bytes;
+  Whole out;
+  out.owner = add_row(owner, of_source);
+  out.value = like(of_source, suffix);
+  out_.buffers[out.value.index()].storage = out.owner;
+  Buffer padding = source;
+  padding.name += suffix + ".padding";
+  padding.shape = {padded - elements};
+  padding.size_bytes = (padded - elements) * element_bytes;
+  padding.storage = out.owner;
+  padding.storage_offset_bytes = elements * element_bytes;
+  padding.category = Category::communication;  // it is there so that parts are equal
+  out.padding = add_row(padding, of_source);
+  return out;
+}
+
+BufferId RankProgram::part(BufferId of_source, const Whole& whole, std::int32_t index,
+                           const std::string& suffix) {
+  const Buffer& source = source_[of_source];
+  const std::int64_t elements = element_count(source);
+  const std::int64_t count = part_of(elements);
+  const std::int64_t beyond = std::max<std::int64_t>(0, count * (index + 1) - elements);
+  const std::int64_t element_bytes = size_bytes(source.dtype);
+  Buffer buffer = source;
+  buffer.name += suffix;
+  buffer.shape = {count};
+  buffer.size_bytes = count * element_bytes;
+  buffer.shard = {.group = group_,
+                  .index = index,
+                  .count = ranks_,
+                  .padding_bytes = std::min(beyond, count) * element_bytes};
+  if (whole.owner.valid()) {
+    buffer.storage = whole.owner;
+    buffer.storage_offset_bytes = index * buffer.size_bytes;
+  }
+  return add_row(std::move(buffer), of_source);
+}
+
+BufferId RankProgram::own_part(BufferId of_source, const std::string& suffix) {
+  return part(of_source, Whole{}, rank_, suffix);
+}
+
+std::vector<OpId>& RankProgram::ops_of(Section section) {
+  if (section == Section::init) return schedule_.init;
+  return section == Section::body ? schedule_.body : schedule_.eval;
+}
+
+void RankProgram::run(OpId of_source, const std::vector<BufferId>& buffers, Section section,
+                      double work_share) {
+  Op op = source_[of_source];
+  for (std::size_t i = 0; i < buffers.size(); ++i) op.operands[i].buffer = buffers[i];
+  op.origin = of_source;
+  op.copy = 0;
+  if (work_share != 1 && op.duration_ns > 0) {
+    op.duration_ns = static_cast<std::int64_t>(static_cast<double>(op.duration_ns) * work_share);
+    op.time_source = TimeSource::modelled;
+  }
+  out_.ops.push_back(std::move(op));
+  ops_of(section).push_back(OpId{out_.ops.size() - 1});
+}
+
+void RankProgram::add(OpKind kind, const std::string& name, const std::vector<Use>& uses,
+                      OpId place, Section section, std::vector<Attribute> attributes) {
+  const Op& near = source_[place];
+  Op op;
+  op.name = name;
+  op.kind = kind;
+  op.layer = uses.empty() ? near.layer : out_[uses[0].second].layer;
+  op.phase = near.phase;
+  op.micro_batch = near.micro_batch;
+  for (const auto& [role, buffer] : uses) op.operands.push_back({role, buffer, -1, -1});
+  op.attributes = std::move(attributes);
+  out_.ops.push_back(std::move(op));
+  ops_of(section).push_back(OpId{out_.ops.size() - 1});
+}
+
+void RankProgram::meet(OpKind kind, const std::string& name, const std::vector<Use>& uses,
+                       OpId place, Section section) {
+  add(kind, name, uses, place, section,
+      {integer("group", 0), integer("sequence", 0), text("order", "rank")});
+}
+
+void RankProgram::clear_padding(const Whole& whole, OpId place, Section section) {
+  if (!whole.padding.valid()) return;
+  add(OpKind::fill, out_[whole.padding].name + ".clear", {{"y", whole.padding}}, place, section,
+      {real("value", 0)});
+}
+
+Trace RankProgram::finish(const std::string& stage) {
+  assign_versions(out_, schedule_);
+  out_.program = with_lifetimes(out_, schedule_);
+  number_collectives(out_);
+  out_.meta.kind = TraceKind::planned;
+  out_.meta.source = source_.meta.title;
+  out_.meta.title += stage;
+  return std::move(out_);
+}
+
+}  // namespace tidemark

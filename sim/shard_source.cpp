@@ -1,0 +1,136 @@
+#include "sim/shard_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/op_table.h"
+#include "traces/error.h"
+
+namespace tidemark {
+namespace {
+
+[[noreturn]] void refuse(const std::string& place, const std::string& expected,
+                         const std::string& found) {
+  throw InputError(InputError::Parts{.place = place, .expected = expected, .found = found});
+}
+
+void require_plain(const Trace& source) {
+  const char* const wanted = "a program to shard (level 2)";
+  if (source.meta.level < 2 || source.program.body.empty()) {
+    refuse("shard", wanted, fmt::format("level {}", source.meta.level));
+  }
+  if (source.meta.rank_count > 1) {
+    refuse("shard", "the trace of one rank", fmt::format("one of {}", source.meta.rank_count));
+  }
+  if (!source.decisions.empty() || source.streams.size() > 1) {
+    refuse("shard", "a program without decisions: shard first, then plan the ranks",
+           fmt::format("{} decisions", source.decisions.size()));
+  }
+  const auto view =
+      std::ranges::find_if(source.buffers, [](const Buffer& b) { return b.storage.valid(); });
+  if (view != source.buffers.end()) {
+    refuse("buffer '" + view->name + "'", "a program without views", "a view");
+  }
+}
+
+std::vector<OpId> ops_of(const std::vector<Instruction>& section) {
+  std::vector<OpId> out;
+  for (const Instruction& line : section) {
+    if (line.kind == InstructionKind::run) out.push_back(line.op());
+  }
+  return out;
+}
+
+std::vector<BufferId> persistent_of(const Trace& source) {
+  std::vector<BufferId> out;
+  for (const Instruction& line : source.program.init) {
+    if (line.kind == InstructionKind::alloc) out.push_back(line.buffer());
+    if (line.kind == InstructionKind::free) std::erase(out, line.buffer());
+  }
+  return out;
+}
+
+void find_weights(const Trace& source, ShardSource& out) {
+  for (auto* rows : {&out.weight_of, &out.gradient_of, &out.state_of}) {
+    rows->assign(source.buffers.size(), -1);
+  }
+  for (const OpId id : out.body) {
+    const Op& op = source[id];
+    if (!is_update(op.kind)) continue;
+    const auto row = static_cast<std::int32_t>(out.weights.size());
+    TrainedWeight w{.weight = op.operands[0].buffer,
+                    .gradient = op.operands[1].buffer,
+                    .states = {},
+                    .elements = element_count(source[op.operands[0].buffer])};
+    if (out.weight_of[w.weight.index()] >= 0) {
+      refuse("op '" + op.name + "'", "one update per weight", "a second one");
+    }
+    out.weight_of[w.weight.index()] = row;
+    out.gradient_of[w.gradient.index()] = row;
+    for (std::size_t i = 2; i < op.operands.size(); ++i) {
+      w.states.push_back(op.operands[i].buffer);
+      out.state_of[op.operands[i].buffer.index()] = row;
+    }
+    out.weights.push_back(std::move(w));
+  }
+  if (out.weights.empty()) refuse("shard", "a training run", "a body without updates of weights");
+}
+
+/// Micro-batches must not depend on each other but through gradients.
+void require_independent(const Trace& source, const ShardSource& out) {
+  for (const BufferId id : out.persistent) {
+    if (out.weight_of[id.index()] >= 0 || out.state_of[id.index()] >= 0) continue;
+    refuse("buffer '" + source[id].name + "'",
+           "micro-batches that share nothing but weights, gradients and optimizer state",
+           "state that lives from one to the next");
+  }
+}
+
+void require_known_optimizer(const Trace& source, const ShardSource& out) {
+  for (const OpId id : out.body) {
+    const Op& op = source[id];
+    const bool known = is_update(op.kind) || op.kind == OpKind::sum_of_squares ||
+                       op.kind == OpKind::clip_factor || op.kind == OpKind::scale_by;
+    if (op.phase == Phase::optimizer && !known) {
+      refuse("op '" + op.name + "'", "an update or clipping in the optimizer",
+             std::string(to_string(op.kind)));
+    }
+  }
+  for (const OpId id : out.init) {
+    for (const Operand& operand : source[id].operands) {
+      const bool fills = source[id].kind == OpKind::fill;
+      if (out.state_of[operand.buffer.index()] < 0 || fills) continue;
+      refuse("op '" + source[id].name + "'", "optimizer state that begins with one value",
+             std::string(to_string(source[id].kind)));
+    }
+  }
+  if (!ops_of(source.program.final).empty()) {
+    refuse("program.final", "no ops", fmt::format("{}", ops_of(source.program.final).size()));
+  }
+}
+
+}  // namespace
+
+bool is_update(OpKind kind) {
+  return kind == OpKind::sgd_update || kind == OpKind::momentum_update ||
+         kind == OpKind::adam_update || kind == OpKind::adamw_update;
+}
+
+ShardSource shard_source_of(const Trace& source) {
+  require_plain(source);
+  ShardSource out;
+  out.init = ops_of(source.program.init);
+  out.body = ops_of(source.program.body);
+  out.eval = ops_of(source.program.eval);
+  out.persistent = persistent_of(source);
+  find_weights(source, out);
+  require_independent(source, out);
+  require_known_optimizer(source, out);
+  for (const OpId id : out.body) {
+    out.micro_batches = std::max<std::int64_t>(out.micro_batches, source[id].micro_batch + 1);
+  }
+  return out;
+}
+
+}  // namespace tidemark

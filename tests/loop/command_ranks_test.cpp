@@ -1,0 +1,92 @@
+// Runs on several ranks as a user makes them: profile, plan --shard, profile --schedule, diff.
+#include <nlohmann/json.hpp>
+
+#include "tests/loop/command.h"
+
+using namespace tidemark_call;
+using nlohmann::json;
+
+namespace {
+
+/// A recorded run of gpt2-tiny in two micro-batches.
+void record_micro_batches(const Folder& folder) {
+  const Result r = call(folder, "profile gpt2-tiny --accumulate 2 --steps 3 --quiet -o run.tmk");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+}
+
+}  // namespace
+
+TEST_CASE("a sharded plan is written, run, shown and compared through its index") {
+  const Folder folder;
+  record_micro_batches(folder);
+  Result r = call(folder, "plan run.tmk --shard zero1 --ranks 2 -o p.tmk --json");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  const json planned = json::parse(r.out);
+  CHECK(planned["ranks"] == 2);
+  CHECK(fs::exists(folder.path / "p.rank0.tmk"));
+  CHECK(fs::exists(folder.path / "p.rank1.tmk"));
+
+  const std::string height = std::to_string(planned["height_bytes"].get<std::int64_t>());
+  r = call(folder,
+           "profile --schedule p.tmk --steps 3 --device-memory " + height + " -o m.tmk --json");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  const json measured = json::parse(r.out);
+  REQUIRE(measured["ranks"].size() == 2);
+  CHECK(measured["ranks"][0]["peak_error_bytes"] == 0);
+  CHECK(measured["ranks"][1]["peak_error_bytes"] == 0);
+
+  r = call(folder, "diff p.tmk m.tmk --json");
+  CHECK(r.code == 0);
+  for (const json& rank : json::parse(r.out)["ranks"]) CHECK(rank["peak_error_bytes"] == 0);
+
+  r = call(folder, "plan run.tmk --shard none --ranks 2 -o alone.tmk --quiet");
+  REQUIRE(r.code == 0);
+  r = call(folder, "profile --schedule alone.tmk --steps 3 -o alone.m.tmk --quiet");
+  REQUIRE(r.code == 0);
+  r = call(folder, "diff alone.m.tmk m.tmk --json");
+  CHECK(r.code == 0);
+  for (const json& rank : json::parse(r.out)["ranks"]) CHECK(rank["bitwise_equal"] == true);
+  CHECK(call(folder, "show m.tmk").out.find("zero1 on 2 ranks") != std::string::npos);
+}
+
+TEST_CASE("a budget with --shard auto chooses a stage, or says that there is none") {
+  const Folder folder;
+  record_micro_batches(folder);
+  Result r = call(folder, "plan run.tmk --shard auto --budget 70% --nodes 20 -o p.tmk --json");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  const json found = json::parse(r.out);
+  CHECK(found["stages"].size() == 4);
+  CHECK(found["height_bytes"] <= found["budget_bytes"]);
+  r = call(folder, "plan run.tmk --shard auto --budget 64KiB --nodes 5 -o p.tmk");
+  CHECK(r.code == 1);
+  CHECK(r.out.find("no plan") != std::string::npos);
+}
+
+TEST_CASE("too little memory on the ranks is one message, exit code 3 and readable traces") {
+  const Folder folder;
+  record_micro_batches(folder);
+  REQUIRE(call(folder, "plan run.tmk --shard zero2 -o p.tmk --quiet").code == 0);
+  const Result r = call(folder, "profile --schedule p.tmk --device-memory 1MiB -o m.tmk");
+  CHECK(r.code == 3);
+  CHECK(r.error.find("ended the run of 2 ranks: out of device memory") != std::string::npos);
+  CHECK(call(folder, "show m.rank0.tmk").code == 0);
+  CHECK(call(folder, "show m.rank1.tmk").code == 0);
+  CHECK_FALSE(fs::exists(folder.path / "m.rank0.tmk.part"));
+}
+
+TEST_CASE("what cannot be shared among ranks is refused with one line") {
+  const Folder folder;
+  record_micro_batches(folder);
+  require_refused(folder, "plan run.tmk --shard zero1 --ranks 3", "a divisor of the 2 micro-batch");
+  require_refused(folder, "plan run.tmk --shard zero9", "--shard");
+  require_refused(folder, "plan run.tmk --shard auto", "auto beside --budget");
+  REQUIRE(call(folder, "plan run.tmk --shard zero1 -o p.tmk --quiet").code == 0);
+  require_refused(folder, "profile --schedule p.rank0.tmk -o m.tmk", "the index of all 2 ranks");
+  require_refused(folder, "plan p.rank0.tmk --shard zero1", "the trace of one rank");
+  fs::remove(folder.path / "p.rank1.tmk");
+  require_refused(folder, "profile --schedule p.tmk -o m.tmk", "p.rank1.tmk");
+}

@@ -1,0 +1,144 @@
+#include <array>
+#include <atomic>
+#include <functional>
+#include <thread>
+
+#include "profiler/communicator.h"
+#include "tests/catch.h"
+
+using namespace tidemark;
+
+namespace {
+
+using Numbers = std::vector<float>;
+
+/// Runs `body` for each rank in its own thread; all of them are done on return.
+void on_all_ranks(std::int32_t ranks,
+                  const std::function<void(std::int32_t, Communicator&)>& body) {
+  const auto team = make_thread_team(ranks);
+  std::vector<std::thread> threads;
+  for (std::int32_t rank = 0; rank < ranks; ++rank) {
+    threads.emplace_back([&, rank] { body(rank, *team[static_cast<std::size_t>(rank)]); });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+std::byte* bytes_of(Numbers& numbers, std::size_t first = 0) {
+  return reinterpret_cast<std::byte*>(numbers.data() + first);
+}
+
+/// Numbers whose sum depends on the order in which they are added.
+Numbers numbers_of(std::int32_t rank, std::size_t count) {
+  Numbers out(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    out[i] = static_cast<float>((static_cast<int>(i) * 37 + rank * 11) % 101 - 50) *
+             (rank % 2 == 0 ? 1e-4F : 1e4F);
+  }
+  return out;
+}
+
+Numbers sum_in_order(std::int32_t ranks, std::size_t count) {
+  Numbers sum = numbers_of(0, count);
+  for (std::int32_t rank = 1; rank < ranks; ++rank) {
+    const Numbers one = numbers_of(rank, count);
+    for (std::size_t i = 0; i < count; ++i) sum[i] += one[i];
+  }
+  return sum;
+}
+
+const std::vector<std::int32_t> k_three{0, 1, 2};
+
+}  // namespace
+
+TEST_CASE("all_reduce gives every rank the sum in the order of the ranks") {
+  for (const std::size_t count : {1U, 2U, 7U, 5000U}) {
+    std::array<Numbers, 3> results;
+    on_all_ranks(3, [&](std::int32_t rank, Communicator& others) {
+      Numbers& x = results[static_cast<std::size_t>(rank)];
+      x = numbers_of(rank, count);
+      others.run({.kind = OpKind::all_reduce,
+                  .ranks = k_three,
+                  .rank = rank,
+                  .x = bytes_of(x),
+                  .elements = static_cast<std::int64_t>(count)});
+    });
+    for (const Numbers& x : results) CHECK(x == sum_in_order(3, count));
+  }
+}
+
+TEST_CASE("reduce_scatter gives every rank its part, to a place of its own or in place") {
+  constexpr std::size_t k_part = 1500;
+  for (const bool in_place : {false, true}) {
+    std::array<Numbers, 3> results;
+    on_all_ranks(3, [&](std::int32_t rank, Communicator& others) {
+      Numbers x = numbers_of(rank, 3 * k_part);
+      Numbers y(k_part);
+      const std::size_t first = static_cast<std::size_t>(rank) * k_part;
+      others.run({.kind = OpKind::reduce_scatter,
+                  .ranks = k_three,
+                  .rank = rank,
+                  .x = bytes_of(x),
+                  .y = in_place ? bytes_of(x, first) : bytes_of(y),
+                  .elements = 3 * k_part});
+      if (in_place) y.assign(x.begin() + static_cast<std::ptrdiff_t>(first), x.end());
+      y.resize(k_part);
+      results[static_cast<std::size_t>(rank)] = y;
+    });
+    Numbers all;
+    for (const Numbers& part : results) all.insert(all.end(), part.begin(), part.end());
+    CHECK(all == sum_in_order(3, 3 * k_part));
+  }
+}
+
+TEST_CASE("all_gather puts the parts behind each other, also in place and in a smaller group") {
+  const std::vector<std::int32_t> two{0, 2};
+  std::array<Numbers, 3> results;
+  on_all_ranks(3, [&](std::int32_t rank, Communicator& others) {
+    if (rank == 1) return;
+    Numbers y(4, -1);
+    const std::size_t place = rank == 0 ? 0 : 2;
+    y[place] = static_cast<float>(rank + 1);
+    y[place + 1] = static_cast<float>(rank + 5);
+    others.run({.kind = OpKind::all_gather,
+                .ranks = two,
+                .rank = rank,
+                .x = bytes_of(y, place),
+                .y = bytes_of(y),
+                .elements = 2});
+    results[static_cast<std::size_t>(rank)] = y;
+  });
+  CHECK(results[0] == Numbers{1, 5, 3, 7});
+  CHECK(results[2] == results[0]);
+}
+
+TEST_CASE("shared values come in the order of the ranks, every time") {
+  on_all_ranks(2, [](std::int32_t rank, Communicator& others) {
+    for (int round = 0; round < 100; ++round) {
+      const std::array mine{static_cast<double>(rank), static_cast<double>(round)};
+      const std::vector<double> expected{0, static_cast<double>(round), 1,
+                                         static_cast<double>(round)};
+      if (others.share(mine) != expected) throw std::logic_error("wrong values");
+    }
+  });
+}
+
+TEST_CASE("a rank that stops the team ends the waiting of all others, now and later") {
+  std::atomic<int> stopped{0};
+  on_all_ranks(3, [&](std::int32_t rank, Communicator& others) {
+    if (rank == 1) return others.stop();
+    Numbers x(4, 1);
+    const CollectiveCall call{.kind = OpKind::all_reduce,
+                              .ranks = k_three,
+                              .rank = rank,
+                              .x = bytes_of(x),
+                              .elements = 4};
+    for (int again = 0; again < 2; ++again) {
+      try {
+        others.run(call);
+      } catch (const TeamStopped&) {
+        ++stopped;
+      }
+    }
+  });
+  CHECK(stopped == 4);
+}

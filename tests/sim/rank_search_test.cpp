@@ -1,0 +1,82 @@
+#include "sim/rank_search.h"
+
+#include "../catch.h"
+#include "sim/check.h"
+#include "sim/device.h"
+#include "sim/placement.h"
+#include "sim/timeline.h"
+#include "tests/sim/shard_sources.h"
+
+using namespace tidemark;
+using namespace tidemark::test;
+
+namespace {
+
+Trace timed_decoder() {
+  RunConfig config = default_run("gpt2-tiny");
+  config.model.gpt2.layers = 1;
+  config.batch = config.accumulation = 2;
+  config.sequence = 16;
+  Trace source = build_program(config);
+  fill_modelled_times(find_device("laptop-core"), source);
+  return source;
+}
+
+const std::vector<ShardStage> k_all{ShardStage::data, ShardStage::zero1, ShardStage::zero2,
+                                    ShardStage::zero3};
+
+}  // namespace
+
+TEST_CASE("ranks without decisions are placed alike and legal together") {
+  const Trace source = timed_decoder();
+  for (const ShardStage stage : k_all) {
+    const std::vector<Trace> ranks = shard_placed(source, stage, 2);
+    CHECK(check_ranks(ranks).empty());
+    for (const Trace& rank : ranks) {
+      const Space device{SpaceKind::device, rank.meta.rank};
+      CHECK(placement_height(rank, device) == rank.plan.height_bytes);
+      CHECK(rank.plan.peak_bytes == replay(rank, device).peak.bytes);
+    }
+  }
+}
+
+TEST_CASE("the joint plan is never worse than a single strategy in the same budget") {
+  const Trace source = timed_decoder();
+  SearchRequest request;
+  request.link_bytes_per_s = 10e9;
+  request.nodes = 10;
+  request.method = "joint";
+  const std::int64_t peak = shard_placed(source, ShardStage::data, 2)[0].plan.height_bytes;
+  for (const int percent : {85, 70}) {
+    CAPTURE(percent);
+    request.budget_bytes = peak * percent / 100 / k_granule_bytes * k_granule_bytes;
+    const RankSearchResult joint = search_ranks(source, k_all, 2, request);
+    REQUIRE(joint.best >= 0);
+    REQUIRE(joint.planned.size() == 2);
+    CHECK(check_ranks(joint.planned).empty());
+    const PlanRecord& plan = joint.planned[0].plan;
+    CHECK(plan.height_bytes <= request.budget_bytes);
+    for (const ShardStage stage : k_all) {  // sharding alone
+      const PlanRecord alone = shard_placed(source, stage, 2)[0].plan;
+      if (alone.height_bytes <= request.budget_bytes) CHECK(plan.step_ns <= alone.step_ns);
+    }
+    for (const bool recompute : {true, false}) {  // recomputation or offload alone
+      SearchRequest single = request;
+      single.allow_recompute = recompute;
+      single.allow_offload = !recompute;
+      const SearchResult alone = search(shard_placed(source, ShardStage::data, 2)[0], single);
+      if (alone.feasible) CHECK(plan.step_ns <= alone.planned.plan.step_ns);
+    }
+  }
+}
+
+TEST_CASE("a budget in which no stage fits has no plan, and says what is the least of each") {
+  SearchRequest request;
+  request.budget_bytes = 64 << 10;
+  request.nodes = 5;
+  request.method = "joint";
+  const RankSearchResult result = search_ranks(timed_decoder(), {ShardStage::zero3}, 2, request);
+  CHECK(result.best == -1);
+  CHECK(result.planned.empty());
+  CHECK(result.stages.at(0).search.infeasible.bound_bytes > request.budget_bytes);
+}
