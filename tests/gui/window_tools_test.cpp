@@ -134,6 +134,7 @@ class WindowToolsTest : public QObject {
 
   void lanes_name_the_op_under_the_cursor() {
     auto& lanes = child<LaneWidget>("lanes");
+    QApplication::processEvents();  // the layout knows its lanes
     QVERIFY(lanes.height() > 15);
     picture_of(lanes);
     const OpSpan& span = state().run->timeline().spans[20];
