@@ -19,7 +19,7 @@ namespace tidemark {
 namespace {
 
 constexpr int k_dots_per_inch = 1200;
-constexpr int k_plot_width_px = 660;  // of the 1/96 inch that QTextDocument counts in
+constexpr int k_plot_width_px = 620;  // of the 1/96 inch that QTextDocument counts in
 constexpr int k_plot_sharpness = 4;   // pixels of a plot for each of these
 
 // What QTextDocument knows of the page's own style.
@@ -78,7 +78,7 @@ void print_page(const std::string& html_file, const std::string& pdf_file) {
     writer.setCreator(k_tool);
     writer.setResolution(k_dots_per_inch);
     writer.setPageSize(QPageSize(QPageSize::A4));
-    writer.setPageMargins(QMarginsF(15, 15, 15, 15), QPageLayout::Millimeter);
+    writer.setPageMargins(QMarginsF(0, 0, 0, 0));  // QTextDocument leaves 2 cm
     QTextDocument document;
     document.setDefaultStyleSheet(k_paper_style);
     document.setHtml(with_pictures(html, document));

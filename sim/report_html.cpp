@@ -28,7 +28,7 @@ th,td{padding:.35em .7em;text-align:left;vertical-align:top;border-bottom:1px so
 th{font-weight:600;background:var(--soft)}td.n,th.n{text-align:right;white-space:nowrap}
 td.fits{background:var(--good)}td.too_large{background:var(--bad)}
 td.not_possible{color:var(--dim)}td.fits,td.too_large{min-width:7.5em}
-td:first-child{white-space:nowrap}td small{display:block;color:var(--dim)}
+td:first-child{white-space:nowrap}td small{color:var(--dim)}
 svg{display:block;width:100%;height:auto;margin:.6em 0}
 li{margin:.25em 0}
 @media print{:root{--ink:#000;--paper:#fff;--line:#bbb;--soft:#f2f2f2;--good:#e6f4ec;
@@ -53,7 +53,7 @@ std::string step_text(const ReportRow& row) {
 std::string grid_cell(const Report& report, const ReportCell& c) {
   const std::string kind(to_string(c.verdict));
   if (!c.best) {
-    return fmt::format("<td class=\"{}\">not possible<small>{}</small></td>", kind,
+    return fmt::format("<td class=\"{}\">not possible<br><small>{}</small></td>", kind,
                        escaped(c.reason));
   }
   const ReportEntry& e = report.entries[*c.best];
@@ -65,7 +65,7 @@ std::string grid_cell(const Report& report, const ReportCell& c) {
     small = fmt::format("{:.0f} % of the device", 100 * bytes / e.usable_bytes);
     if (e.row.step_s) small += ", " + step_text(e.row);
   }
-  return fmt::format("<td class=\"{}\">{} {}<small>{}</small></td>", kind,
+  return fmt::format("<td class=\"{}\">{} {}<br><small>{}</small></td>", kind,
                      c.verdict == CellVerdict::fits ? "&#10003; fits" : "&#10007; too large",
                      bytes_text(bytes), small);
 }

@@ -19,7 +19,9 @@ int fuzz_description(const Read& read) {
   try {
     const Description d = read();
     const Transformer model = d.model ? d.model->model : find_transformer("llama3-8b")->model;
-    Strategy strategy = d.strategy.value_or(Strategy{.recipe = find_recipe("ddp")});
+    Strategy strategy;
+    strategy.recipe = find_recipe("ddp");
+    if (d.strategy) strategy = *d.strategy;
     if (strategy.batch.sequence == 0) strategy.batch.sequence = 16;
     if (!problems(model, strategy).empty()) return 0;
     if (parameter_count(model) <= 0) std::abort();
