@@ -17,13 +17,13 @@ struct Plugin {
 };
 
 /// The driver is asked first: without one the libraries of CUDA would only fail later and vaguer.
-Plugin load() {
+Plugin load(const std::string& folder) {
   namespace fs = std::filesystem;
   Plugin out;
   std::error_code error;
-  const fs::path folder = fs::read_symlink("/proc/self/exe", error).parent_path();
-  fs::path file = folder / "libtidemark-cuda.so";
-  if (!fs::exists(file, error)) file = folder.parent_path() / "lib" / "libtidemark-cuda.so";
+  const fs::path self = fs::read_symlink("/proc/self/exe", error).parent_path();
+  fs::path file = (folder.empty() ? self : fs::path(folder)) / "libtidemark-cuda.so";
+  if (!fs::exists(file, error)) file = self.parent_path() / "lib" / "libtidemark-cuda.so";
   if (!fs::exists(file, error)) {
     out.why = "libtidemark-cuda.so is not there: it is built only where nvcc is found";
     return out;
@@ -54,20 +54,20 @@ Plugin load() {
   return out;
 }
 
-const Plugin& plugin() {
-  static const Plugin loaded = load();
+const Plugin& plugin(const std::string& folder) {
+  static const Plugin loaded = load(folder);
   return loaded;
 }
 
 }  // namespace
 
-const cuda::PluginApi* load_cuda_plugin(std::string& why) {
-  why = plugin().why;
-  return plugin().api;
+const cuda::PluginApi* load_cuda_plugin(std::string& why, const std::string& folder) {
+  why = plugin(folder).why;
+  return plugin(folder).api;
 }
 
 std::string cuda_device_name() {
-  return plugin().device;
+  return plugin({}).device;
 }
 
 }  // namespace tidemark

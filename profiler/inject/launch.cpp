@@ -15,6 +15,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string_view>
 
 #include "profiler/cupti/driver.h"
 #include "profiler/cupti/reconcile.h"
@@ -175,10 +176,13 @@ std::string nothing_recorded(std::size_t ranges) {
 }  // namespace
 
 bool is_injection(int argc, const char* const* argv) {
+  bool found = false;
   for (int i = 1; i < argc && std::strcmp(argv[i], "--") != 0; ++i) {
-    if (std::strcmp(argv[i], "--inject") == 0) return true;
+    const std::string_view word = argv[i];
+    if (word == "--help" || word == "-h") return false;  // one help for all of profile
+    found = found || word == "--inject";
   }
-  return false;
+  return found;
 }
 
 InjectionCommand parse_injection(int argc, const char* const* argv) {

@@ -18,7 +18,8 @@ struct InjectionCommand {
   bool quiet = false;
 };
 
-/// True when the words of tidemark-profile ask for an injection: --inject before any "--".
+/// True when the words of tidemark-profile ask for an injection: --inject before any "--", and no
+/// --help.
 [[nodiscard]] bool is_injection(int argc, const char* const* argv);
 
 /// Throws InputError for anything that is not understood.

@@ -128,7 +128,7 @@ TEST_CASE("cuda backend: what it cannot execute is refused before it begins") {
 
 TEST_CASE("cuda backend: the device of this machine, where there is one") {
   std::string why;
-  const cuda::PluginApi* real = load_cuda_plugin(why);
+  const cuda::PluginApi* real = load_cuda_plugin(why, TIDEMARK_BIN_DIR);
   if (real == nullptr) {
     WARN("SKIP: no CUDA device: " << why);
     CHECK_FALSE(why.empty());

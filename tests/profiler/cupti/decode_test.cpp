@@ -200,3 +200,42 @@ TEST_CASE("decode: allocation calls say how much was asked for and whether it wa
   data.functionParams = &created;
   CHECK(allocation_call(CUPTI_DRIVER_TRACE_CBID_cuMemCreate, data)->size_bytes == 2 << 20);
 }
+
+TEST_CASE("decode: libcupti itself walks such a buffer in the same steps, where it is installed") {
+  std::string why;
+  const CuptiApi* real = load_cupti(why);
+  if (real == nullptr) {
+    WARN("SKIP: " << why);
+    return;
+  }
+  FakeCupti fake;
+  Activities buffer;
+  buffer.add(memory_record());
+  CUpti_ActivityMemoryPool3 pool{};
+  pool.kind = CUPTI_ACTIVITY_KIND_MEMORY_POOL;
+  buffer.add(pool);
+  CUpti_ActivityExternalCorrelation scope{};
+  scope.kind = CUPTI_ACTIVITY_KIND_EXTERNAL_CORRELATION;
+  scope.externalKind = k_our_correlation, scope.externalId = 99, scope.correlationId = 7;
+  buffer.add(scope);
+  CUpti_ActivityKernel10 kernel{};
+  kernel.kind = CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL;
+  kernel.start = 10, kernel.end = 20, kernel.name = "gemm";
+  buffer.add(kernel);
+  CUpti_ActivityMemcpy6 copy{};
+  copy.kind = CUPTI_ACTIVITY_KIND_MEMCPY;
+  copy.start = 20, copy.end = 25;
+  buffer.add(copy);
+  CUpti_ActivityMemset4 fill{};
+  fill.kind = CUPTI_ACTIVITY_KIND_MEMSET;
+  fill.start = 30, fill.end = 35;
+  buffer.add(fill);
+  CUpti_ActivityOverhead3 overhead{};
+  overhead.kind = CUPTI_ACTIVITY_KIND_OVERHEAD;
+  buffer.add(overhead);
+  buffer.add(memory_record());
+  const RecordBatch expected = buffer.read(fake.api);
+  CHECK(expected.memory.size() == 2);
+  CHECK(expected.spans.size() == 4);
+  CHECK(buffer.read(*real) == expected);
+}

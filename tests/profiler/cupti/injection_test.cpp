@@ -81,6 +81,9 @@ TEST_CASE("injection: the command line") {
   CHECK_THROWS_AS(parsed({"--inject", "-o", "-", "--", "x"}), InputError);
   const char* not_ours[] = {"tidemark-profile", "x", "--", "--inject"};
   CHECK_FALSE(is_injection(4, not_ours));
+  const char* help[] = {"tidemark-profile", "--inject", "--help"};
+  CHECK_FALSE(is_injection(3, help));
+  CHECK(is_injection(2, help));
 }
 
 TEST_CASE("injection: a rank for each device of each process") {
