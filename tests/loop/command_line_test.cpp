@@ -320,6 +320,12 @@ TEST_CASE("estimate says what each pipeline rank of a transformer needs") {
     CHECK(rank["states_bytes"].get<double>() < 16 * 8.05e9 / 64);
     CHECK(rank["states_bytes"].get<double>() > 16 * 8.02e9 / 64);
   }
+  double parts_ns = 0;
+  for (const Json& part : j["step_parts_ns"]) parts_ns += part.get<double>();
+  CHECK(std::abs(parts_ns - j["step_ns"].get<double>()) < 20);
+  CHECK(j["verdict"] == "fits");
+  CHECK(j["expected_bytes"].get<double>() > j["peak_bytes"].get<double>());
+  CHECK(j["model_flops_utilization"].get<double>() < 1);
   const Result whole = call(folder, "estimate llama3-70b --recipe ddp");
   CHECK(whole.code == 1);
   CHECK(whole.out.find("TOO LARGE") != std::string::npos);
