@@ -134,6 +134,7 @@ std::vector<std::string> assumptions_of(const Report& report) {
     const std::string line = fmt::format("{}: figures from {}.", d.device.name, d.device.source);
     if (std::find(out.begin(), out.end(), line) == out.end()) out.push_back(line);
   }
+  for (const std::string& line : time_and_memory_assumptions()) out.push_back(line);
   for (const std::string& line : report.spec.assumptions) out.push_back(line);
   return out;
 }
