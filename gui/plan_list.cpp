@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "gui/whatif_text.h"
 #include "sim/compare.h"
 #include "sim/units.h"
 
@@ -129,8 +130,7 @@ std::vector<ComparedFigure> comparison(const PlanList& list) {
   line("no plan is faster than", [](Plan p) {
     return p.result->bound_step_ns < 0 ? std::string() : format_ns(p.result->bound_step_ns);
   });
-  line("samples per second",
-       [](Plan p) { return fmt::format("{:.4g}", p.result->samples_per_s()); });
+  line("samples per second", [](Plan p) { return rate_text(*p.result); });
   line("decisions", [](Plan p) { return decisions_text(*p.result); });
   line("host memory", [](Plan p) { return bytes_text(p.result->host_peak_bytes); });
   line("copied per step", [](Plan p) { return bytes_text(p.result->copied_bytes); });

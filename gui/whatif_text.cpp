@@ -84,6 +84,11 @@ std::string decisions_text(const WhatIfResult& r) {
 
 }  // namespace
 
+std::string rate_text(const WhatIfResult& r) {
+  const double rate = r.samples_per_s();
+  return rate >= 1000 ? fmt::format("{:.0f}", rate) : fmt::format("{:.4g}", rate);
+}
+
 std::string card_html(const WhatIfResult& r) {
   const PlanRecord& plan = r.plan();
   Lines lines;
@@ -94,7 +99,7 @@ std::string card_html(const WhatIfResult& r) {
             fmt::format("<b>{}</b> ({} against keeping everything)", format_ns(plan.step_ns),
                         change(plan.step_ns, plan.keep_all_step_ns)));
   lines.add("bound", gap_text(r));
-  lines.add("samples", fmt::format("{:.4g} per second", r.samples_per_s()));
+  lines.add("samples", rate_text(r) + " per second");
   if (r.reserved_bytes >= 0) lines.add("reserved", format_bytes(r.reserved_bytes));
   if (r.host_peak_bytes > 0) lines.add("host", format_bytes(r.host_peak_bytes));
   if (r.copied_bytes > 0) lines.add("link", format_bytes(r.copied_bytes) + " per step");

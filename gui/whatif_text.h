@@ -14,6 +14,9 @@ namespace tidemark {
 /// The same in one line, for the status bar and for a screen reader.
 [[nodiscard]] std::string card_line(const WhatIfResult& result);
 
+/// Samples per second, four digits or all before the point.
+[[nodiscard]] std::string rate_text(const WhatIfResult& result);
+
 /// "12 tried, best 10.1 ms, bound 9.8 ms, gap +3.1 %".
 [[nodiscard]] std::string progress_text(const WhatIfProgress& progress);
 

@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::size_t k_large_ops = 1000;
 constexpr int k_lowest_walks = 8;
+constexpr int k_walks = 6;
 constexpr double k_caution = 0.004;
+constexpr double k_large_caution = 0.015;
 constexpr std::int64_t k_any_height = std::numeric_limits<std::int64_t>::max() / 2;
 
 Space device_of(const Trace& trace) {
@@ -42,11 +44,6 @@ QuickPlanner::QuickPlanner(Trace source, const Link& link)
   keep_all_height_bytes_ = kept.planned.plan.height_bytes;
 }
 
-/// The first placement found has to do where each further one takes as long as a picture.
-int QuickPlanner::walks() const {
-  return flow_.body.size() > k_large_ops ? 3 : 6;
-}
-
 QuickPlan QuickPlanner::plan(std::int64_t budget_bytes, const EvictionSettings& wish) {
   EvictionSettings settings = wish;
   settings.across = backward_begin_;
@@ -60,8 +57,11 @@ QuickPlan QuickPlanner::plan(std::int64_t budget_bytes, const EvictionSettings& 
     return static_cast<std::int64_t>(static_cast<double>(budget_bytes) / slack);
   };
   settings.limit_bytes = budget_bytes >= keep_all_height_bytes_ ? budget_bytes : limit_for(slack_);
+  // On a large body a plan takes as long as a picture: what one teaches serves the next question.
+  const int most_plans = flow_.body.size() > k_large_ops ? 1 : k_walks;
   std::optional<QuickPlan> best;
-  for (int walk = 0; walk < walks(); ++walk) {
+  int plans = 0;
+  for (int walk = 0; walk < k_walks && plans < most_plans; ++walk) {
     const Eviction eviction = evict(flow_, settings);
     if (!eviction.fits) {  // below what can be kept: with less room for the placement, if any
       if (settings.limit_bytes >= budget_bytes) break;
@@ -70,10 +70,10 @@ QuickPlan QuickPlanner::plan(std::int64_t budget_bytes, const EvictionSettings& 
     }
     QuickPlan found = carry_out(eviction.decisions, budget_bytes, k_any_height);
     const std::int64_t height = found.planned.plan.height_bytes;
-    // The next placement is not packed like this one: more caution with every walk.
-    slack_ =
-        std::max(1.0, static_cast<double>(height) / static_cast<double>(settings.limit_bytes)) +
-        k_caution * (walk + 1);
+    // The next placement is not packed like this one: more caution with every plan.
+    ++plans;
+    const double ratio = static_cast<double>(height) / static_cast<double>(settings.limit_bytes);
+    slack_ = std::max(1.0, ratio) + (most_plans == 1 ? k_large_caution : k_caution * plans);
     settings.limit_bytes = std::min(limit_for(slack_), settings.limit_bytes - 1);
     const bool lower = !best || height < best->planned.plan.height_bytes;
     if (lower) best = std::move(found);

@@ -47,7 +47,6 @@ class QuickPlanner {
                                     std::int64_t budget_bytes, std::int64_t enough_bytes) const;
   /// The lowest plan that walks reach, whatever the budget.
   [[nodiscard]] QuickPlan lowest(EvictionSettings settings, std::int64_t budget_bytes) const;
-  [[nodiscard]] int walks() const;
 
   Trace source_;
   Link link_;
