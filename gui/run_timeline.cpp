@@ -42,6 +42,8 @@ class Level {
 std::vector<LevelPoint> replayed_host(const Trace& trace) {
   std::vector<LevelPoint> points;
   for (const SpaceKind kind : {SpaceKind::host_pinned, SpaceKind::host_pageable}) {
+    const auto is_there = [&](const Buffer& buffer) { return buffer.space.kind == kind; };
+    if (std::none_of(trace.buffers.begin(), trace.buffers.end(), is_there)) continue;
     const Timeline host = replay(trace, {.kind = kind, .rank = trace.meta.rank});
     Level level;
     for (const MemoryChange& change : host.changes) level.add(change.time_ns, change.delta_bytes);
@@ -183,7 +185,10 @@ RunTimeline take_timeline(Trace& trace) {
     for (const Event& e : events) recording.take({e.kind, e.time_ns, e.index, e.size_bytes});
     return recording.finish(trace.events);
   }
-  Timeline replayed = replay(trace, {.kind = SpaceKind::device, .rank = trace.meta.rank});
+  return columns_of(replay(trace, {.kind = SpaceKind::device, .rank = trace.meta.rank}), trace);
+}
+
+RunTimeline columns_of(Timeline replayed, const Trace& trace) {
   RunTimeline timeline;
   timeline.space = replayed.space;
   timeline.changes = ChangeColumns(trace);

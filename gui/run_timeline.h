@@ -113,4 +113,7 @@ class RunRecording {
 /// events is replayed, as sim's timeline_of() does.
 [[nodiscard]] RunTimeline take_timeline(Trace& trace);
 
+/// A replay of the device space of `trace` that is there already; host memory is replayed here.
+[[nodiscard]] RunTimeline columns_of(Timeline replayed, const Trace& trace);
+
 }  // namespace tidemark

@@ -151,7 +151,7 @@ WhatIfPlanner::Prepared& WhatIfPlanner::prepared(const WhatIf& what_if, const Ru
   source.meta.source = base_->file();
   const HostLink link = host_link_of(source);
   slot = std::make_unique<Prepared>(config, std::move(source),
-                                    Link{link.bytes_per_s, link.latency_ns});
+                                    CopyLink{link.bytes_per_s, link.latency_ns});
   return *slot;
 }
 
@@ -211,8 +211,9 @@ WhatIfResultPtr WhatIfPlanner::result(const WhatIf& what_if, Prepared& at, Answe
   result->layers = layer_rows(at.planner.source(), at.planner.flow(), answer.planned, what_if);
   if (answer.timeline.changes.empty()) answer.timeline = replay(answer.planned);
   fill_host_figures(answer.planned, *result);
+  RunTimeline columns = columns_of(std::move(answer.timeline), answer.planned);
   result->planned =
-      std::make_shared<const Run>("what-if", std::move(answer.planned), std::move(answer.timeline));
+      std::make_shared<const Run>("what-if", std::move(answer.planned), std::move(columns));
   result->fits = result->needed_bytes() <= budget_bytes;
   return result;
 }
@@ -325,7 +326,7 @@ WhatIfResultPtr WhatIfPlanner::refine(const WhatIf& what_if, const KeepGoing& go
   if (!walk_is_better) return result(what_if, at, std::move(answer));
   // The same plan, with what is proven.
   answer.planned = first->planned->trace();
-  answer.timeline = first->planned->timeline();
+  answer.timeline = {};
   answer.reserved_bytes = first->reserved_bytes;
   return result(what_if, at, std::move(answer));
 }

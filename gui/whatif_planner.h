@@ -80,7 +80,7 @@ class WhatIfPlanner {
 
  private:
   struct Prepared {
-    Prepared(RunConfig run, Trace source, const Link& link)
+    Prepared(RunConfig run, Trace source, const CopyLink& link)
         : config(std::move(run)), planner(std::move(source), link) {}
     RunConfig config;
     QuickPlanner planner;

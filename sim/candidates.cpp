@@ -71,7 +71,7 @@ std::int64_t suitable_nodes(const SearchRequest& request, const Dataflow& flow) 
   return std::clamp(k_nodes * k_ops / ops, k_least, k_nodes);
 }
 
-void declare_link(Trace& trace, StreamKind kind, const Link& link) {
+void declare_link(Trace& trace, StreamKind kind, const CopyLink& link) {
   Stream* found = nullptr;
   for (Stream& stream : trace.streams) {
     if (stream.kind == kind) found = &stream;
@@ -88,7 +88,7 @@ void declare_link(Trace& trace, StreamKind kind, const Link& link) {
 
 }  // namespace
 
-void declare_links(Trace& trace, const Link& link) {
+void declare_links(Trace& trace, const CopyLink& link) {
   declare_link(trace, StreamKind::device_to_host, link);
   declare_link(trace, StreamKind::host_to_device, link);
 }

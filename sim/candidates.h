@@ -28,7 +28,7 @@ struct Candidate {
 };
 
 /// The link that plans of `trace` copy over, on a stream of its own per direction.
-void declare_links(Trace& trace, const Link& link);
+void declare_links(Trace& trace, const CopyLink& link);
 
 /// The source with its link, and every plan that was tried on it. `tried` counts evictions and
 /// evaluations; a plan that was evaluated before costs nothing.

@@ -127,7 +127,7 @@ class Walk {
   }
 
  private:
-  Link link() const { return {settings_.link_bytes_per_s, settings_.link_latency_ns}; }
+  CopyLink link() const { return {settings_.link_bytes_per_s, settings_.link_latency_ns}; }
   State& state(BufferId id) { return states_[id.index()]; }
   bool gone(BufferId id) { return state(id).where == Where::absent; }
 

@@ -25,14 +25,14 @@ Space device_of(const Trace& trace) {
   return {SpaceKind::device, trace.meta.rank};
 }
 
-Trace with_links(Trace source, const Link& link) {
+Trace with_links(Trace source, const CopyLink& link) {
   if (link.bytes_per_s > 0) declare_links(source, link);
   return source;
 }
 
 }  // namespace
 
-QuickPlanner::QuickPlanner(Trace source, const Link& link)
+QuickPlanner::QuickPlanner(Trace source, const CopyLink& link)
     : source_(with_links(std::move(source), link)),
       link_(link),
       flow_(dataflow_of(source_)),

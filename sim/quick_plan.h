@@ -23,7 +23,7 @@ class QuickPlanner {
  public:
   /// Level 2 with a duration on every op, and without decisions. A link without a rate: nothing is
   /// ever moved to the host.
-  QuickPlanner(Trace source, const Link& link);
+  QuickPlanner(Trace source, const CopyLink& link);
 
   [[nodiscard]] const Trace& source() const { return source_; }
   [[nodiscard]] const Dataflow& flow() const { return flow_; }
@@ -49,7 +49,7 @@ class QuickPlanner {
   [[nodiscard]] QuickPlan lowest(EvictionSettings settings, std::int64_t budget_bytes) const;
 
   Trace source_;
-  Link link_;
+  CopyLink link_;
   Dataflow flow_;
   Position backward_begin_ = -1;
   std::int64_t keep_all_peak_bytes_ = 0;

@@ -23,7 +23,7 @@ Trace timed(RunConfig config) {
   return trace;
 }
 
-const Link k_link{.bytes_per_s = 1e10, .latency_ns = 500};
+const CopyLink k_link{.bytes_per_s = 1e10, .latency_ns = 500};
 
 }  // namespace
 
