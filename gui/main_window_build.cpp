@@ -318,6 +318,7 @@ void MainWindow::build_what_if(QToolBar& toolbar) {
   addDockWidget(Qt::RightDockWidgetArea, what_if_);
   what_if_->hide();
   connect(what_if_, &WhatIfDock::budget_chosen, this, &MainWindow::set_budget);
+  connect(what_if_, &WhatIfDock::overlays_settled, this, &MainWindow::refresh_report);
   QMenu& menu = *menuBar()->addMenu(QStringLiteral("&Plan"));
   for (QAction* action : what_if_->menu_actions()) menu.addAction(action);
   toolbar.addSeparator();

@@ -291,6 +291,7 @@ void WhatIfDock::show_overlay() {
   if (wanted == overlay_ || timeline_.state().run != base_) return;
   timeline_.replace_other(overlay_, wanted);
   overlay_ = std::move(wanted);
+  if (!overlay_ || answer_->refined) emit overlays_settled();
 }
 
 void WhatIfDock::show_list() {
@@ -454,6 +455,7 @@ void WhatIfDock::measured(const QString& path) {
     if (timeline_.state().run == base_) {
       timeline_.replace_other(measured_overlay_, run);
       measured_overlay_ = run;
+      emit overlays_settled();
     }
     set_state(state_);
     if (const ListedPlan* plan = state_.list.find(running_plan_)) {

@@ -71,6 +71,7 @@ class WhatIfDock : public QDockWidget {
 
  signals:
   void budget_chosen(qint64 budget_bytes);
+  void overlays_settled();  // what lies over the run changed, and is not about to change again
 
  protected:
   void showEvent(QShowEvent* event) override;

@@ -123,7 +123,7 @@ void WhatIfDock::build_card(QVBoxLayout& column) {
   card_->setObjectName(QStringLiteral("what_if_card"));
   card_->setAccessibleName(QStringLiteral("Answer"));
   card_->setFrameShape(QFrame::NoFrame);
-  card_->setMinimumHeight(190);
+  card_->setMinimumHeight(215);
   card_->setMaximumHeight(260);
   column.addWidget(card_, 1);
 }

@@ -167,7 +167,7 @@ void WhatIfWorker::answer(const Job& job) {
   if (!settle(job.serial)) return;
   const WhatIfResultPtr chosen = planner_->choose(job.what_if, going(job.serial));
   if (!chosen) return;
-  if (chosen->config != quick->config) tell(chosen);
+  if (chosen->config != quick->config || (chosen->fits && !quick->fits)) tell(chosen);
   tell(planner_->refine(job.what_if, going(job.serial)));
 }
 

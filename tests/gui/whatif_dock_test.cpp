@@ -287,10 +287,6 @@ class WhatIfDockTest : public QObject {
       table.model()->setData(table.model()->index(row, 0), Qt::Checked, Qt::CheckStateRole);
     }
     window_->timeline().set_one_step(true);
-    for (QAction* action : dock().menu_actions()) {
-      if (action->text() == QStringLiteral("Find the front")) action->trigger();
-    }
-    QVERIFY(settled());
     QVERIFY(dock().state().shown != nullptr);
     const QString folder = qEnvironmentVariable("TIDEMARK_PICTURES");
     for (const Theme theme : {Theme::light, Theme::dark}) {
