@@ -140,7 +140,7 @@ std::vector<LayerRow> layer_rows(const Trace& source, const Dataflow& flow, cons
   const Position backward_begin = backward_begin_of(source, flow);
   std::vector<LayerRow> by_layer(source.layers.size());
   std::set<Position> counted;
-  Link link;
+  CopyLink link;
   for (const Stream& stream : source.streams) {
     if (stream.kind == StreamKind::device_to_host) {
       link = {stream.link_bytes_per_s, stream.latency_ns};
