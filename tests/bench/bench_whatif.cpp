@@ -176,7 +176,7 @@ void measure_replan(WhatIfPlanner& planner, TimelineWidget& timeline, Result& re
 Result measure(std::int64_t event_count) {
   Result result;
   const RunPtr run = recorded_run(event_count);
-  result.events = static_cast<std::int64_t>(run->trace().events.size());
+  result.events = run->timeline().event_count;
   const ViewRange step = run->steady_step(Axis::change);
   result.changes_per_step = step.span();
   result.ops_per_step =
