@@ -58,8 +58,7 @@ TEST_CASE("plan list: measured stands beside planned") {
   CHECK(measured_text(*list.find(id)).empty());
   Trace trace = list.find(id)->result->planned->trace();
   trace.steps = {{.step = 0, .wall_ns = 1}, {.step = 1, .wall_ns = 2 * trace.plan.step_ns}};
-  Timeline timeline = replay(trace);
-  list.find(id)->measured = std::make_shared<const Run>("m", std::move(trace), std::move(timeline));
+  list.find(id)->measured = std::make_shared<const Run>("m", std::move(trace));
   const std::string text = measured_text(*list.find(id));
   CHECK(text.find("(equal)") != std::string::npos);
   CHECK(text.find("+100.0 %") != std::string::npos);

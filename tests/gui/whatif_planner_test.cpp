@@ -178,8 +178,7 @@ TEST_CASE("what-if planner: what cannot be planned is refused in words") {
                     Catch::Matchers::Contains("level"));
   Trace program = planned_from()->trace();
   program.meta.config_json.clear();
-  Timeline timeline = replay(program);
-  WhatIfPlanner fixed(std::make_shared<const Run>("x", std::move(program), std::move(timeline)));
+  WhatIfPlanner fixed(std::make_shared<const Run>("x", std::move(program)));
   CHECK_FALSE(fixed.can_change());
   CHECK_NOTHROW(fixed.quick({}));
   WhatIf what_if;
