@@ -21,8 +21,7 @@ namespace tidemark::test {
   trace.meta.backend = "dry";
   trace.meta.device = "a100-40g";
   fill_modelled_times(find_device("a100-40g"), trace);
-  Timeline timeline = replay(trace);
-  return std::make_shared<const Run>("sample.tmk", std::move(trace), std::move(timeline));
+  return std::make_shared<const Run>("sample.tmk", std::move(trace));
 }
 
 }  // namespace tidemark::test
