@@ -1,5 +1,6 @@
 // The window on the offscreen platform: grouping, tabs, lanes, lives, palette, bookmarks, history,
 // files in the background, dropping, following, sessions.
+#include <QAbstractButton>
 #include <QAction>
 #include <QApplication>
 #include <QComboBox>
