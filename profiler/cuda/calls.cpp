@@ -276,7 +276,10 @@ std::string cuda_kernel_error(const Trace& trace, const Op& op) {
   if (std::string error = kernel_error(trace, op); !error.empty()) return error;
   if (is_structural(op.kind)) return {};
   for (const Operand& operand : op.operands) {
-    if (trace[operand.buffer].dtype == DType::f64) return "the CUDA backend has no f64";
+    const DType dtype = trace[operand.buffer].dtype;
+    if (dtype == DType::f64 || dtype == DType::bf16) {
+      return "the CUDA backend has no " + std::string(to_string(dtype)) + " yet";
+    }
   }
   if (is_made_on_host(op.kind) || op.kind == OpKind::report_loss) return {};
   const std::vector<std::byte*> nowhere(op.operands.size(), nullptr);

@@ -131,27 +131,19 @@ TEST_CASE("cuda kernels: every op as the CPU kernel does it") {
   CHECK(seen.size() >= 26);
 }
 
-TEST_CASE("cuda kernels: products of bfloat16 round as the CPU does, and a kernel must be known") {
+TEST_CASE("cuda kernels: bf16 is refused in words, and a kernel must be known") {
   FakePlugin fake;
   RunConfig config = small_gpt2();
   config.precision = Precision::bf16;
   const Trace program = build_program(config);
-  std::size_t products = 0;
+  std::size_t refused = 0;
   for (const Op& op : program.ops) {
-    if (find_operand(op, "bf16_factors") == nullptr) continue;
     if (!kernel_error(program, op).empty()) continue;  // this CPU has no bfloat16
-    Memory expected = random_memory(program, op, 5);
-    Memory found = expected;
-    const std::vector<std::byte*> cpu = pointers_of(expected);
-    const std::vector<std::byte*> device = pointers_of(found);
-    execute_kernel({program, op, 0, cpu, nullptr});
-    for (const cuda::Call& call : cuda_calls({program, op, 0, device, nullptr})) {
-      REQUIRE(fake.api.launch(&call, nullptr) == 0);
-    }
-    ++products;
-    CHECK(difference(program, op, expected, found) <= 1e-5);
+    if (cuda_kernel_error(program, op) == "the CUDA backend has no bf16 yet") ++refused;
   }
-  if (products == 0) WARN("SKIP: no bfloat16 products on this CPU");
+  const bool has_bf16 = std::ranges::all_of(
+      program.ops, [&](const Op& op) { return kernel_error(program, op).empty(); });
+  if (has_bf16) CHECK(refused > 0);
   cuda::Call unknown;
   unknown.kernel = static_cast<cuda::Kernel>(1000);
   CHECK(fake.api.launch(&unknown, nullptr) != 0);
