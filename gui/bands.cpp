@@ -50,8 +50,8 @@ constexpr CanvasColours k_contrast = {.background = 0xFF000000,
                                       .grid = 0xFF8C8C8C,
                                       .card = 0xFF000000,
                                       .over = 0xFFFF6060,
-                                      // cyan, pink, yellow
-                                      .overlays = {0xFF00FFFF, 0xFFFF7FD0, 0xFFFFFF00}};
+                                      // blue, pink, light green
+                                      .overlays = {0xFF4DA3FF, 0xFFFF7FA8, 0xFFC8FF90}};
 
 }  // namespace
 

@@ -68,7 +68,10 @@ QuickPlan QuickPlanner::plan(std::int64_t budget_bytes, const EvictionSettings& 
       settings.limit_bytes = std::min(budget_bytes, settings.limit_bytes * 51 / 50);
       continue;
     }
-    QuickPlan found = carry_out(eviction.decisions, budget_bytes, k_any_height);
+    // Keeping everything fits where the budget is its height: that placement must be found again.
+    const bool keeps_all = eviction.decisions.empty();
+    QuickPlan found =
+        carry_out(eviction.decisions, budget_bytes, keeps_all ? budget_bytes : k_any_height);
     const std::int64_t height = found.planned.plan.height_bytes;
     // The next placement is not packed like this one: more caution with every plan.
     ++plans;

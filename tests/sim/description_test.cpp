@@ -16,7 +16,7 @@ TEST_CASE("description: the format by content, and a peak from each that has all
   CHECK(read("llama.json").format == DescriptionFormat::huggingface);
   CHECK(read("deepspeed.json").format == DescriptionFormat::deepspeed);
   for (const Description& d :
-       {read("megatron.sh"), read("megatron.yaml", 8), read("torchtitan.toml", 64)}) {
+       {read("megatron.args"), read("megatron.yaml", 8), read("torchtitan.toml", 64)}) {
     REQUIRE(d.model);
     REQUIRE(d.strategy);
     require_valid(d.model->model, *d.strategy);

@@ -11,7 +11,7 @@ using Lines = std::vector<std::string>;
 namespace {
 
 Description script(const std::string& from = "", const std::string& to = "") {
-  const std::string text = description_file("megatron.sh");
+  const std::string text = description_file("megatron.args");
   return read_megatron(from.empty() ? text : replaced(text, from, to), "run.sh", {});
 }
 
