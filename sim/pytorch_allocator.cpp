@@ -15,6 +15,7 @@ constexpr std::int64_t k_small_request_bytes = k_mib;
 constexpr std::int64_t k_small_segment_bytes = 2 * k_mib;
 constexpr std::int64_t k_own_segment_from_bytes = 10 * k_mib;
 constexpr std::int64_t k_segment_round_bytes = 2 * k_mib;
+constexpr std::size_t k_most_streams = 64;
 
 constexpr std::int64_t k_no_limit = std::numeric_limits<std::int64_t>::max();
 
@@ -68,18 +69,16 @@ std::int32_t PyTorchAllocator::new_block() {
   return row;
 }
 
-std::int32_t PyTorchAllocator::new_cache(std::int32_t pool, std::int32_t stream) {
+std::int32_t PyTorchAllocator::cache_of(std::int32_t pool, std::int32_t stream) {
   const std::size_t key = index(pool) * k_most_streams + index(stream);
   if (key >= cache_rows_.size()) cache_rows_.resize((index(pool) + 1) * k_most_streams, -1);
-  cache_rows_[key] = static_cast<std::int32_t>(caches_.size());
-  caches_.push_back(std::make_unique<Cache>());
-  Cache& cache = *caches_.back();
-  cache.pool = pool;
-  cache.stream = stream;
-  const bool always = cache.is_small() || conf_.expandable_segments;
-  cache.least_rest_bytes = always ? k_min_block_bytes : k_small_request_bytes + 1;
-  cache.unsplit_from_bytes = always ? k_no_limit : conf_.max_split_bytes;
-  if (index(pool) >= pool_lookups_.size()) pool_lookups_.resize(index(pool) + 1, 0);
+  if (cache_rows_[key] < 0) {
+    cache_rows_[key] = static_cast<std::int32_t>(caches_.size());
+    caches_.push_back(std::make_unique<Cache>());
+    caches_.back()->pool = pool;
+    caches_.back()->stream = stream;
+    if (index(pool) >= pool_lookups_.size()) pool_lookups_.resize(index(pool) + 1, 0);
+  }
   return cache_rows_[key];
 }
 
@@ -87,7 +86,8 @@ std::int32_t PyTorchAllocator::new_cache(std::int32_t pool, std::int32_t stream)
 /// an expandable one.
 std::int64_t PyTorchAllocator::releasable_bytes(const Block& block) const {
   if (!block.is_expandable) {
-    return block.size_bytes & -std::int64_t{(block.previous & block.next) == -1};
+    return (block.previous & block.next) == -1 && block.previous == block.next ? block.size_bytes
+                                                                               : 0;
   }
   const std::int64_t base = range_base(block);
   const std::int64_t page = page_bytes(block);
@@ -98,9 +98,10 @@ std::int64_t PyTorchAllocator::releasable_bytes(const Block& block) const {
 
 void PyTorchAllocator::insert_free(std::int32_t row) {
   Block& b = at(row);
-  note_free(b);
+  Cache& cache = *caches_[index(b.cache)];
+  b.free_since = pool_lookups_[index(cache.pool)];
   cached_bytes_ += releasable_bytes(b);
-  caches_[index(b.cache)]->free.insert({b.size_bytes, b.address, row});
+  cache.free.insert({b.size_bytes, b.address, row});
 }
 
 void PyTorchAllocator::remove_free(const Block& b) {
@@ -115,41 +116,20 @@ bool PyTorchAllocator::joins(const Block& block, std::int32_t neighbour) const {
   return !n.in_use && n.is_mapped == block.is_mapped;
 }
 
-/// The block takes over a neighbour, which is in no set any more.
+/// `block` takes over `neighbour`, which is in no set any more.
 void PyTorchAllocator::absorb(std::int32_t row, std::int32_t neighbour) {
   Block& b = at(row);
-  b.previous == neighbour ? absorb_previous(b, row) : absorb_next(b, row);
-}
-
-void PyTorchAllocator::absorb_previous(Block& b, std::int32_t row) {
-  const Block& n = at(b.previous);
-  unused_.push_back(b.previous);
+  Block& n = at(neighbour);
   b.size_bytes += n.size_bytes;
-  b.address = n.address;
-  b.previous = n.previous;
-  if (b.previous >= 0) at(b.previous).next = row;
-}
-
-void PyTorchAllocator::absorb_next(Block& b, std::int32_t row) {
-  const Block& n = at(b.next);
-  unused_.push_back(b.next);
-  b.size_bytes += n.size_bytes;
-  b.next = n.next;
-  if (b.next >= 0) at(b.next).previous = row;
-}
-
-/// A free block takes over the neighbour behind or before it; it keeps its row, and mostly its
-/// place in the free set.
-template <bool behind>
-void PyTorchAllocator::widen_free(std::int32_t row) {
-  Block& b = at(row);
-  FreeBlocks& free = caches_[index(b.cache)]->free;
-  const FreeBlocks::Place place = free.find(b.size_bytes, b.address);
-  cached_bytes_ -= releasable_bytes(b);
-  behind ? absorb_next(b, row) : absorb_previous(b, row);
-  note_free(b);
-  cached_bytes_ += releasable_bytes(b);
-  free.replace(place, {b.size_bytes, b.address, row});
+  if (b.previous == neighbour) {
+    b.address = n.address;
+    b.previous = n.previous;
+    if (b.previous >= 0) at(b.previous).next = row;
+  } else {
+    b.next = n.next;
+    if (b.next >= 0) at(b.next).previous = row;
+  }
+  unused_.push_back(neighbour);
 }
 
 void PyTorchAllocator::free_block(std::int32_t row) {
@@ -157,13 +137,12 @@ void PyTorchAllocator::free_block(std::int32_t row) {
   active_bytes_ -= b.size_bytes;
   b.in_use = false;
   b.is_pending = false;
-  const bool joins_next = joins(b, b.next);
-  if (!joins(b, b.previous)) return joins_next ? widen_free<false>(b.next) : insert_free(row);
-  if (joins_next) {
-    remove_free(at(b.next));
-    absorb_next(b, row);
+  for (const std::int32_t neighbour : {b.previous, b.next}) {
+    if (!joins(b, neighbour)) continue;
+    remove_free(at(neighbour));
+    absorb(row, neighbour);
   }
-  widen_free<true>(b.previous);
+  insert_free(row);
 }
 
 /// Cuts a block that is in no set: what lies behind `low_bytes` becomes a free block.
@@ -193,19 +172,17 @@ void PyTorchAllocator::split_high(std::int32_t row, std::int64_t low_bytes) {
 BlockHandle PyTorchAllocator::allocate(const AllocatorRequest& request) {
   const std::int64_t size = round_size(conf_, request.size_bytes);
   const bool is_small = size <= k_small_request_bytes;
-  const std::int32_t cache_row = cache_of(2 * request.pool + (is_small ? 1 : 0), request.stream);
-  Cache& cache = *caches_[index(cache_row)];
-  const FreeBlocks::Place place = find_free(cache, size);
-  std::int32_t row = -1;
-  if (!place.at_end()) {
-    row = take_free(cache, place, size);
-  } else {
-    row = grow_with_last_resorts(cache_row, size);
-    if (row < 0) return k_no_block;
-    if (cache.splits(size, at(row).size_bytes - size)) split_high(row, size);
-  }
+  const std::int32_t cache = cache_of(2 * request.pool + (is_small ? 1 : 0), request.stream);
+  std::int32_t row = take_free(cache, size);
+  if (row < 0) row = grow_with_last_resorts(cache, size);
+  if (row < 0) return k_no_block;
+  const std::int64_t rest = at(row).size_bytes - size;
+  const bool splits = is_small || conf_.expandable_segments
+                          ? rest >= k_min_block_bytes
+                          : size < conf_.max_split_bytes && rest > k_small_request_bytes;
+  at(row).in_use = true;
+  if (splits) split_high(row, size);
   Block& b = at(row);
-  b.in_use = true;
   b.requested_bytes = request.size_bytes;
   active_bytes_ += b.size_bytes;
   allocated_bytes_ += b.size_bytes;
@@ -213,51 +190,25 @@ BlockHandle PyTorchAllocator::allocate(const AllocatorRequest& request) {
   return row;
 }
 
-/// The free block that serves the request; the end when none does.
-FreeBlocks::Place PyTorchAllocator::find_free(const Cache& cache, std::int64_t size_bytes) {
+/// The free block that serves the request, out of its set; -1 when none does.
+std::int32_t PyTorchAllocator::take_free(std::int32_t cache_row, std::int64_t size_bytes) {
+  Cache& cache = *caches_[index(cache_row)];
   if (collects_garbage_) ++pool_lookups_[index(cache.pool)];
   FreeBlocks::Place place = cache.free.best_fit(size_bytes);
-  if (place.at_end()) return place;
+  if (place.at_end()) return -1;
   if (at(cache.free[place].block).is_expandable) {
     place = skip_expandable(cache, place);
-    if (place.at_end()) return place;
+    if (place.at_end()) return -1;
   }
-  const std::int64_t found_bytes = cache.free[place].size_bytes;
-  const std::int64_t most = conf_.max_split_bytes;
-  if (size_bytes < most && found_bytes >= most) return {};
-  if (size_bytes >= most && found_bytes >= size_bytes + conf_.max_non_split_rounding_bytes) {
-    return {};
-  }
-  return place;
-}
-
-/// A block of the request, out of the free one at `place`: all of it, or its low part. The free
-/// rest keeps the row, and mostly its place in the free set.
-std::int32_t PyTorchAllocator::take_free(Cache& cache, const FreeBlocks::Place& place,
-                                         std::int64_t size_bytes) {
   const FreeBlocks::Entry entry = cache.free[place];
-  cached_bytes_ -= releasable_bytes(at(entry.block));
-  if (!cache.splits(size_bytes, entry.size_bytes - size_bytes)) {
-    cache.free.erase(place);
-    return entry.block;
+  const std::int64_t most = conf_.max_split_bytes;
+  if (size_bytes < most && entry.size_bytes >= most) return -1;
+  if (size_bytes >= most && entry.size_bytes >= size_bytes + conf_.max_non_split_rounding_bytes) {
+    return -1;
   }
-  const std::int32_t row = new_block();
-  Block& low = at(row);
-  Block& rest = at(entry.block);
-  low.address = rest.address;
-  low.size_bytes = size_bytes;
-  low.cache = rest.cache;
-  low.is_expandable = rest.is_expandable;
-  low.previous = rest.previous;
-  low.next = entry.block;
-  if (low.previous >= 0) at(low.previous).next = row;
-  rest.previous = row;
-  rest.address += size_bytes;
-  rest.size_bytes -= size_bytes;
-  note_free(rest);
-  cached_bytes_ += releasable_bytes(rest);
-  cache.free.replace(place, {rest.size_bytes, rest.address, entry.block});
-  return row;
+  cached_bytes_ -= releasable_bytes(at(entry.block));
+  cache.free.erase(place);
+  return entry.block;
 }
 
 /// A block that touches the part that can grow counts with that part; with the option off,

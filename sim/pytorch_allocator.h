@@ -60,46 +60,24 @@ class PyTorchAllocator final : public AllocatorModel {
     std::int32_t pool = 0;
     std::int32_t stream = 0;
     FreeBlocks free;
-    std::int64_t least_rest_bytes = 0;    // a rest from here on becomes a block of its own
-    std::int64_t unsplit_from_bytes = 0;  // but not of requests from here on
-    std::vector<std::int32_t> unmapped;   // by address
+    std::vector<std::int32_t> unmapped;  // by address
     [[nodiscard]] bool is_small() const { return pool % 2 != 0; }
-    [[nodiscard]] bool splits(std::int64_t size_bytes, std::int64_t rest_bytes) const {
-      return rest_bytes >= least_rest_bytes && size_bytes < unsplit_from_bytes;
-    }
   };
-
-  static constexpr std::size_t k_most_streams = 64;
 
   static std::size_t index(std::int32_t block) { return static_cast<std::size_t>(block); }
   Block& at(std::int32_t block) { return blocks_[index(block)]; }
   [[nodiscard]] const Block& at(std::int32_t block) const { return blocks_[index(block)]; }
 
   std::int32_t new_block();
-  std::int32_t cache_of(std::int32_t pool, std::int32_t stream) {
-    const std::size_t key = index(pool) * k_most_streams + index(stream);
-    const std::int32_t known = key < cache_rows_.size() ? cache_rows_[key] : -1;
-    return known >= 0 ? known : new_cache(pool, stream);
-  }
-  std::int32_t new_cache(std::int32_t pool, std::int32_t stream);
-  void note_free(Block& block) const {
-    if (collects_garbage_) {
-      block.free_since = pool_lookups_[index(caches_[index(block.cache)]->pool)];
-    }
-  }
+  std::int32_t cache_of(std::int32_t pool, std::int32_t stream);
   void insert_free(std::int32_t block);
   void remove_free(const Block& block);
   void free_block(std::int32_t block);
   void absorb(std::int32_t block, std::int32_t neighbour);
-  void absorb_next(Block& block, std::int32_t row);
-  void absorb_previous(Block& block, std::int32_t row);
-  template <bool behind>
-  void widen_free(std::int32_t row);
   bool joins(const Block& block, std::int32_t neighbour) const;
   void split_high(std::int32_t block, std::int64_t low_bytes);
 
-  FreeBlocks::Place find_free(const Cache& cache, std::int64_t size_bytes);
-  std::int32_t take_free(Cache& cache, const FreeBlocks::Place& place, std::int64_t size_bytes);
+  std::int32_t take_free(std::int32_t cache, std::int64_t size_bytes);
   FreeBlocks::Place skip_expandable(const Cache& cache, FreeBlocks::Place place) const;
   std::int32_t grow(std::int32_t cache, std::int64_t size_bytes, std::int64_t segment_bytes);
   std::int32_t grow_with_last_resorts(std::int32_t cache, std::int64_t size_bytes);
