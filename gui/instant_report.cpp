@@ -7,7 +7,7 @@
 
 #include "gui/labels.h"
 #include "gui/legend.h"
-#include "gui/markup.h"
+#include "sim/html_text.h"
 #include "sim/op_table.h"
 #include "sim/units.h"
 

@@ -2,8 +2,8 @@
 
 #include <array>
 
-#include "gui/run_report.h"
 #include "sim/compare.h"
+#include "sim/html_text.h"
 #include "sim/units.h"
 
 namespace tidemark {

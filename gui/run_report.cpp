@@ -6,8 +6,8 @@
 
 #include "gui/labels.h"
 #include "gui/legend.h"
-#include "gui/markup.h"
 #include "sim/compare.h"
+#include "sim/html_text.h"
 #include "sim/run_state.h"
 #include "sim/units.h"
 
@@ -180,26 +180,6 @@ std::string budget_line(const ViewState& state) {
 }
 
 }  // namespace
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 std::string run_report_html(const ViewState& state) {
   if (!state.run) return "<p>No run is open.</p>";

@@ -7,9 +7,6 @@
 
 namespace tidemark {
 
-/// For HTML: names come from traces.
-[[nodiscard]] std::string escaped(const std::string& text);
-
 /// Complete for any state, also when nothing is open. Names from the trace are escaped.
 [[nodiscard]] std::string run_report_html(const ViewState& state);
 

@@ -6,7 +6,7 @@
 
 #include "gui/labels.h"
 #include "gui/legend.h"
-#include "gui/markup.h"
+#include "sim/html_text.h"
 #include "sim/units.h"
 #include "traces/error.h"
 #include "traces/file.h"

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "gui/run_report.h"
+#include "sim/html_text.h"
 #include "sim/units.h"
 
 namespace tidemark {
