@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "sim/budget.h"
 #include "sim/compare.h"
 #include "sim/table.h"
 #include "sim/timeline.h"
@@ -85,10 +86,6 @@ void print_out_of_time(const SearchResult& result, const PlanQuestion& asked) {
 }
 
 }  // namespace
-
-std::int64_t step_peak_bytes(const Trace& source) {
-  return replay(source, {SpaceKind::device, source.meta.rank}).peak.bytes;
-}
 
 Json result_json(const SearchResult& result, const SearchRequest& request) {
   Json j{{"feasible", result.feasible}, {"budget_bytes", request.budget_bytes}};

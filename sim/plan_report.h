@@ -17,9 +17,6 @@ struct PlanQuestion {
   std::string link_source;  // of request.link_bytes_per_s, in words
 };
 
-/// Of one steady step of the program: what was recorded, also when the recording was cut short.
-[[nodiscard]] std::int64_t step_peak_bytes(const Trace& source);
-
 [[nodiscard]] nlohmann::ordered_json result_json(const SearchResult& result,
                                                  const SearchRequest& request);
 /// The op and the buffers that set the planned peak.
