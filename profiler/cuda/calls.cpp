@@ -81,16 +81,14 @@ Call product(const KernelCall& op, const std::vector<std::string_view>& roles, s
 std::vector<Call> linear_calls(const KernelCall& op) {
   switch (op.op.kind) {
     case OpKind::linear_forward:
-      return {product(op, {"x", "w", "y", "b", "bf16_factors"}, op.rows("x"), op.rows("w"),
-                      op.columns("x"), 2)};
+      return {product(op, {"x", "w", "y", "b"}, op.rows("x"), op.rows("w"), op.columns("x"), 2)};
     case OpKind::linear_backward_data:
-      return {product(op, {"dy", "w", "dx", "", "bf16_factors"}, op.rows("dy"), op.columns("w"),
-                      op.columns("dy"), 0)};
+      return {product(op, {"dy", "w", "dx"}, op.rows("dy"), op.columns("w"), op.columns("dy"), 0)};
     default:
       break;
   }
-  std::vector<Call> calls{product(op, {"dy", "x", "dw", "", "bf16_factors"}, op.columns("dy"),
-                                  op.columns("x"), op.rows("dy"), 1)};
+  std::vector<Call> calls{
+      product(op, {"dy", "x", "dw"}, op.columns("dy"), op.columns("x"), op.rows("dy"), 1)};
   if (!op.has("db")) return calls;
   Call sums = call_of(op, Kernel::column_sums, {"dy", "db"});
   set(sums.sizes, {op.rows("dy"), op.columns("dy")});

@@ -18,7 +18,7 @@ class Execution {
     switch (call_.kernel) {
       case Kernel::fill:  // y; count; value
         return each(size(0), Fill{at(0), real(0)});
-      case Kernel::product:  // a, b, c, bias?, bf16 factors?; m, n, k, a transposed, b transposed
+      case Kernel::product:  // a, b, c, bias?; m, n, k, a transposed, b transposed
         return product();
       case Kernel::column_sums:  // dy, sums; rows, columns
         return each(size(1), ColumnSums{at(0), at(1), size(0), size(1), adds(1)});
@@ -81,12 +81,6 @@ class Execution {
     p.a_transposed = (size(3) & 1) != 0;
     p.b_transposed = (size(3) & 2) != 0;
     p.accumulates = adds(2);
-    if (auto* factors = static_cast<std::uint16_t*>(call_.pointers[4])) {
-      const std::int64_t a_count = p.m * p.k;
-      if (int code = each(a_count, RoundToBfloat16{at(0), factors})) return code;
-      if (int code = each(p.k * p.n, RoundToBfloat16{at(1), factors + a_count})) return code;
-      p.a = factors, p.b = factors + a_count, p.bf16 = true;
-    }
     return place_.product(p);
   }
 

@@ -22,14 +22,14 @@
 namespace tidemark::cuda {
 
 /// Row-major c[m,n] = a[m,k] b[k,n] + bias[n] + beta c; `a_transposed`: a is stored [k,m], and so
-/// on for b. `bf16`: both factors are read as bfloat16.
+/// on for b.
 struct Product {
   std::int64_t m = 0, n = 0, k = 0;
-  const void* a = nullptr;
-  const void* b = nullptr;
+  const float* a = nullptr;
+  const float* b = nullptr;
   float* c = nullptr;
   const float* bias = nullptr;
-  bool a_transposed = false, b_transposed = false, accumulates = false, bf16 = false;
+  bool a_transposed = false, b_transposed = false, accumulates = false;
 };
 
 /// Partial sums of a long sum, in the device's own memory: k_partials doubles.
@@ -86,18 +86,6 @@ TIDEMARK_BODY float activation_slope(Kernel kernel, float dy, float saved) {
     }
   }
 }
-
-/// Upper half of a float, to nearest, ties to even (kernels/bfloat16.h).
-struct RoundToBfloat16 {
-  const float* x;
-  std::uint16_t* y;
-  TIDEMARK_BODY void operator()(std::int64_t i) const {
-    std::uint32_t bits = 0;
-    memcpy(&bits, &x[i], sizeof bits);
-    const std::uint32_t rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
-    y[i] = static_cast<std::uint16_t>(x[i] != x[i] ? 0x7FC0U : rounded);
-  }
-};
 
 struct Fill {
   float* y;

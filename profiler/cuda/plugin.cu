@@ -1,6 +1,5 @@
 // libtidemark-cuda.so: the only part that links libraries of CUDA.
 #include <cublasLt.h>
-#include <cuda_bf16.h>
 #include <cuda_runtime.h>
 #include <nvtx3/nvToolsExt.h>
 
@@ -75,7 +74,7 @@ struct Stream {
   /// The bias runs along n, which is then the rows: its epilogue fits.
   cublasStatus_t multiply(const Product& p) {
     Descriptors d;
-    const cudaDataType_t type = p.bf16 ? CUDA_R_16BF : CUDA_R_32F;
+    constexpr cudaDataType_t type = CUDA_R_32F;
     const auto op = [](bool transposed) { return transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
     const auto u = [](std::int64_t x) { return static_cast<std::uint64_t>(x); };
     cublasStatus_t status =

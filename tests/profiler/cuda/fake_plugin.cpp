@@ -25,14 +25,6 @@ std::vector<std::unique_ptr<std::int64_t>>& events() {
   return all;
 }
 
-float value(const void* matrix, std::int64_t at, bool bf16) {
-  if (!bf16) return static_cast<const float*>(matrix)[at];
-  const std::uint32_t bits = std::uint32_t{static_cast<const std::uint16_t*>(matrix)[at]} << 16;
-  float out = 0;
-  std::memcpy(&out, &bits, sizeof out);
-  return out;
-}
-
 struct Host {
   template <class Body>
   int each(std::int64_t count, const Body& body) {
@@ -49,8 +41,8 @@ struct Host {
         double sum = p.bias == nullptr ? 0 : static_cast<double>(p.bias[j]);
         if (p.accumulates) sum += static_cast<double>(p.c[i * p.n + j]);
         for (std::int64_t k = 0; k < p.k; ++k) {
-          const float a = value(p.a, p.a_transposed ? k * p.m + i : i * p.k + k, p.bf16);
-          const float b = value(p.b, p.b_transposed ? j * p.k + k : k * p.n + j, p.bf16);
+          const float a = p.a[p.a_transposed ? k * p.m + i : i * p.k + k];
+          const float b = p.b[p.b_transposed ? j * p.k + k : k * p.n + j];
           sum += static_cast<double>(a) * static_cast<double>(b);
         }
         p.c[i * p.n + j] = static_cast<float>(sum);

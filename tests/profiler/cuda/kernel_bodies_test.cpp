@@ -70,7 +70,7 @@ double difference(const Trace& trace, const Op& op, const Memory& a, const Memor
   double worst = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     const Operand& operand = op.operands[i];
-    const bool scratch = operand.role == "workspace" || operand.role == "bf16_factors";
+    const bool scratch = operand.role == "workspace";
     if (operand.writes < 0 || scratch) continue;
     double most = 1e-3;
     double apart = 0;
