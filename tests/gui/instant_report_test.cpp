@@ -8,15 +8,9 @@
 
 using namespace tidemark;
 using test::run_of;
+using test::state_of;
 
 namespace {
-
-ViewState state_of(RunPtr run) {
-  ViewState state;
-  state.run = std::move(run);
-  state.range = limits_of(state);
-  return state;
-}
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;

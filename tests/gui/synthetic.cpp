@@ -184,4 +184,11 @@ RunPtr run_of(Trace trace) {
   return std::make_shared<const Run>("synthetic.tmk", std::move(trace), std::move(nothing));
 }
 
+ViewState state_of(RunPtr run) {
+  ViewState state;
+  state.run = std::move(run);
+  state.range = limits_of(state);
+  return state;
+}
+
 }  // namespace tidemark::test

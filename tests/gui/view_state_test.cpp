@@ -13,17 +13,7 @@
 
 using namespace tidemark;
 using test::run_of;
-
-namespace {
-
-ViewState state_of(RunPtr run) {
-  ViewState state;
-  state.run = std::move(run);
-  state.range = limits_of(state);
-  return state;
-}
-
-}  // namespace
+using test::state_of;
 
 TEST_CASE("steady steps of two runs begin and end at the same place of the axis") {
   ViewState state = state_of(run_of(test::training_trace({.layer_count = 4})));

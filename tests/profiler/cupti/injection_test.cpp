@@ -9,26 +9,16 @@
 #include <filesystem>
 
 #include "../../catch.h"
+#include "folder.h"
 #include "profiler/doctor.h"
 #include "profiler/inject/launch.h"
 #include "traces/error.h"
 #include "traces/file.h"
 
 using namespace tidemark;
+using test::Folder;
 
 namespace {
-
-struct Folder {
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "tidemark_XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  [[nodiscard]] std::string file(const std::string& name) const { return (path / name).string(); }
-  std::filesystem::path path;
-};
 
 struct Outcome {
   int exit_code = 0;

@@ -7,6 +7,7 @@
 
 #include "../../catch.h"
 #include "fake_cupti.h"
+#include "folder.h"
 #include "sim/breakdown.h"
 #include "traces/file.h"
 
@@ -17,23 +18,13 @@ namespace {
 
 constexpr std::int64_t k_mib = std::int64_t{1} << 20;
 
-struct Folder {
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "tidemark_XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  [[nodiscard]] RecordingOptions options() const {
-    RecordingOptions out;
-    out.path = (path / "run.tmk").string();
-    out.command = "train --fast";
-    out.own_thread = false;
-    return out;
-  }
-  std::filesystem::path path;
-};
+RecordingOptions options_of(const Folder& folder) {
+  RecordingOptions out;
+  out.path = folder.file("run.tmk");
+  out.command = "train --fast";
+  out.own_thread = false;
+  return out;
+}
 
 struct Played {
   FakeCupti cupti;
@@ -56,7 +47,7 @@ TEST_CASE("recording: a step of a program becomes a trace with layers, phases an
   Played program;
   program.driver.used_bytes = 300 * k_mib;  // the context
   {
-    InjectedRecording recording(folder.options());
+    InjectedRecording recording(options_of(folder));
     std::string why;
     REQUIRE(recording.attach(program.cupti.api, &program.driver.api, why));
     program.cupti.context_created(&program);
@@ -69,16 +60,16 @@ TEST_CASE("recording: a step of a program becomes a trace with layers, phases an
     recording.pop();
     CHECK(recording.pop() == 0);
     recording.pump(false);
-    const Trace early = read_trace(folder.options().path);
+    const Trace early = read_trace(options_of(folder).path);
     CHECK_FALSE(early.health.complete);
     program.allocate(2 * k_mib);
     recording.pump(false);
     recording.pump(false);
-    CHECK(read_trace(folder.options().path).buffers.size() >= 4);
+    CHECK(read_trace(options_of(folder).path).buffers.size() >= 4);
     recording.close();
     recording.close();
   }
-  const Trace trace = read_trace(folder.options().path);
+  const Trace trace = read_trace(options_of(folder).path);
   CHECK(trace.health == Health{});
   CHECK(trace.meta.command == "train --fast");
   CHECK(trace.meta.device == "Paper GPU");
@@ -103,14 +94,14 @@ TEST_CASE("recording: a step of a program becomes a trace with layers, phases an
 TEST_CASE("recording: a refused allocation is in the trace at once, with its size") {
   const Folder folder;
   Played program;
-  InjectedRecording recording(folder.options());
+  InjectedRecording recording(options_of(folder));
   std::string why;
   REQUIRE(recording.attach(program.cupti.api, &program.driver.api, why));
   recording.push("forward");
   program.allocate(8 * k_mib);
   program.cupti.allocation_returns(64 * k_mib, CUDA_ERROR_OUT_OF_MEMORY);
   recording.pump(false);
-  const Trace trace = read_trace(folder.options().path);  // as if the program ended here
+  const Trace trace = read_trace(options_of(folder).path);  // as if the program ended here
   std::vector<std::int64_t> refused;
   for (const Event& e : trace.events) {
     if (e.kind == EventKind::out_of_memory) refused.push_back(e.size_bytes);
@@ -125,24 +116,24 @@ TEST_CASE("recording: dropped records and a fatal error of CUPTI make a trace in
   Played program;
   std::string why;
   SECTION("dropped") {
-    InjectedRecording recording(folder.options());
+    InjectedRecording recording(options_of(folder));
     REQUIRE(recording.attach(program.cupti.api, nullptr, why));
     program.allocate(k_mib);
     program.cupti.dropped = 3;
     recording.close();
-    const Trace trace = read_trace(folder.options().path);
+    const Trace trace = read_trace(options_of(folder).path);
     CHECK(trace.health.dropped_events == 3);
     CHECK_FALSE(trace.health.complete);
   }
   SECTION("fatal") {
-    InjectedRecording recording(folder.options());
+    InjectedRecording recording(options_of(folder));
     REQUIRE(recording.attach(program.cupti.api, nullptr, why));
     program.allocate(k_mib);
     recording.pump(false);
     program.cupti.callback(program.cupti.user, CUPTI_CB_DOMAIN_STATE, CUPTI_CBID_STATE_FATAL_ERROR,
                            nullptr);
     recording.close();
-    CHECK_FALSE(read_trace(folder.options().path).health.complete);
+    CHECK_FALSE(read_trace(options_of(folder).path).health.complete);
   }
 }
 
@@ -150,28 +141,28 @@ TEST_CASE(
     "recording: ranges without CUDA leave layers only, a forked child leaves the file alone") {
   const Folder folder;
   {
-    InjectedRecording recording(folder.options());
+    InjectedRecording recording(options_of(folder));
     recording.push("forward");
     recording.pop();
     CHECK(recording.pop() == 0);  // one too many
   }
-  const Trace trace = read_trace(folder.options().path);
+  const Trace trace = read_trace(options_of(folder).path);
   CHECK(trace.layers.size() == 1);
   CHECK(trace.buffers.empty());
-  std::filesystem::remove(folder.options().path);
+  std::filesystem::remove(options_of(folder).path);
   {
-    InjectedRecording recording(folder.options());
+    InjectedRecording recording(options_of(folder));
     recording.push("forward");
     recording.abandon();
     recording.pop();
   }
-  CHECK_FALSE(std::filesystem::exists(folder.options().path));
+  CHECK_FALSE(std::filesystem::exists(options_of(folder).path));
 }
 
 TEST_CASE("recording: the writer's own thread writes without being asked") {
   const Folder folder;
   Played program;
-  RecordingOptions options = folder.options();
+  RecordingOptions options = options_of(folder);
   options.own_thread = true;
   {
     InjectedRecording recording(options);
@@ -184,7 +175,7 @@ TEST_CASE("recording: the writer's own thread writes without being asked") {
 
 TEST_CASE("recording: a place that cannot be written does not end the program") {
   Played program;
-  RecordingOptions options = Folder().options();  // gone already
+  RecordingOptions options = options_of(Folder());  // gone already
   InjectedRecording recording(options);
   std::string why;
   REQUIRE(recording.attach(program.cupti.api, nullptr, why));
