@@ -30,4 +30,10 @@ function(tidemark_library folder)
   target_link_libraries(tidemark_${folder}
     PUBLIC ${ARG_LINK}
     PRIVATE ${ARG_PRIVATE_LINK} $<BUILD_INTERFACE:tidemark_warnings>)
+  # The readers are there. This guides libFuzzer to new paths; in other programs of the build the
+  # library of AddressSanitizer takes its calls.
+  if(folder MATCHES "^(traces|sim)$" AND CMAKE_CXX_COMPILER_ID MATCHES Clang AND
+     CMAKE_CXX_FLAGS MATCHES "fsanitize=address")
+    target_compile_options(tidemark_${folder} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
 endfunction()

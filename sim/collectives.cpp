@@ -35,7 +35,7 @@ double ring_ns(Collective collective, const Link& link, std::int64_t ranks, doub
 
 double tree_all_reduce_ns(const Link& link, std::int64_t ranks, double bytes) {
   if (ranks <= 1) return 0;
-  const auto depth = std::bit_width(static_cast<std::uint64_t>(ranks - 1));
+  const int depth = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(ranks - 1)));
   return 2 * real(depth) * link.latency_ns + 2 * bytes / link.bytes_per_ns;
 }
 

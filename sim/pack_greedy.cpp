@@ -34,7 +34,8 @@ class Pile {
   void each(const PackBlock& block, Function f) const {
     for (const Chunk& c : chunks_) {
       for (std::size_t i = 0; i < c.offset.size(); ++i) {
-        const bool meets = (c.begin[i] < block.end) & (block.begin < c.end[i]);
+        // Both at once: a branch between them is missed too often.
+        const bool meets = int{c.begin[i] < block.end} & int{block.begin < c.end[i]};
         if (f(c.offset[i], meets ? c.top[i] : 0)) return;
       }
     }

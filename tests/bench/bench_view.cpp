@@ -22,6 +22,7 @@
 #include "gui/timeline_widget.h"
 #include "gui/view_index.h"
 #include "tests/gui/synthetic.h"
+#include "tests/paths.h"
 #include "traces/file.h"
 
 namespace {

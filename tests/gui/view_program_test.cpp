@@ -7,6 +7,7 @@
 #include "gui/bands.h"
 #include "tests/catch.h"
 #include "tests/gui/synthetic.h"
+#include "tests/paths.h"
 #include "traces/file.h"
 
 using namespace tidemark;

@@ -21,6 +21,7 @@
 #include "gui/whatif_tables.h"
 #include "tests/gui/synthetic.h"
 #include "tests/gui/whatif_sample.h"
+#include "tests/paths.h"
 #include "traces/file.h"
 
 namespace tidemark {

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 namespace tidemark_call {
 

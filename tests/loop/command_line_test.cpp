@@ -6,6 +6,7 @@
 
 #include "tests/catch.h"
 #include "tests/loop/command.h"
+#include "tests/paths.h"
 #include "traces/file.h"
 
 using Json = nlohmann::json;

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/loop/command.h"
+#include "tests/paths.h"
 
 using namespace tidemark_call;
 using nlohmann::json;

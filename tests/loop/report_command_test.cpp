@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "command.h"
+#include "tests/paths.h"
 #include "traces/file.h"
 
 using namespace tidemark_call;

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "tests/catch.h"
+#include "tests/paths.h"
 #include "tests/planner/validator.h"
 #include "traces/error.h"
 

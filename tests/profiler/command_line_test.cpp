@@ -15,6 +15,7 @@
 #include "sim/exit_code.h"
 #include "sim/run_state.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 #include "tests/profiler/programs.h"
 #include "traces/error.h"
 #include "traces/file.h"

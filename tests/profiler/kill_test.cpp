@@ -15,6 +15,7 @@
 #include "profiler/executor.h"
 #include "sim/builder.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 #include "traces/binary.h"
 #include "traces/error.h"
 #include "traces/file.h"

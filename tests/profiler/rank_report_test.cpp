@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/catch.h"
+#include "tests/paths.h"
 #include "tests/profiler/programs.h"
 #include "traces/file.h"
 

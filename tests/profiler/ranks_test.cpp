@@ -10,6 +10,7 @@
 
 #include "sim/check.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 #include "tests/profiler/programs.h"
 #include "traces/error.h"
 #include "traces/file.h"

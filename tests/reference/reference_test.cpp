@@ -9,6 +9,7 @@
 #include "sim/builder.h"
 #include "sim/op_table.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 #include "tests/profiler/open_program.h"
 #include "tests/profiler/programs.h"
 

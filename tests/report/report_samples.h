@@ -4,6 +4,7 @@
 #include <string>
 
 #include "sim/report_spec.h"
+#include "tests/paths.h"
 #include "traces/file.h"
 
 namespace tidemark::test {

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "../catch.h"
+#include "tests/paths.h"
 #include "traces/error.h"
 #include "traces/file.h"
 #include "traces/import_snapshot.h"

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "tests/paths.h"
 #include "traces/file.h"
 
 namespace tidemark::test {

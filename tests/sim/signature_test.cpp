@@ -11,6 +11,7 @@
 #include "sim/search.h"
 #include "sim/timeline.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 #include "traces/error.h"
 #include "traces/file.h"
 

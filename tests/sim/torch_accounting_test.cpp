@@ -6,6 +6,7 @@
 
 #include "../catch.h"
 #include "sim/builder.h"
+#include "tests/paths.h"
 
 using namespace tidemark;
 

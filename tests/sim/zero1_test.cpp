@@ -5,6 +5,7 @@
 #include "../catch.h"
 #include "sim/check.h"
 #include "sim/timeline.h"
+#include "tests/paths.h"
 #include "traces/file.h"
 #include "traces/validate.h"
 

@@ -4,6 +4,7 @@
 #include "../catch.h"
 #include "sim/check.h"
 #include "sim/timeline.h"
+#include "tests/paths.h"
 #include "traces/file.h"
 #include "traces/mapped.h"
 

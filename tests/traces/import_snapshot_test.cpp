@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "../catch.h"
+#include "tests/paths.h"
 #include "traces/error.h"
 #include "traces/file.h"
 #include "traces/frame_label.h"

@@ -7,6 +7,7 @@
 
 #include "../catch.h"
 #include "random_trace.h"
+#include "tests/paths.h"
 #include "traces/binary.h"
 #include "traces/blocks.h"
 #include "traces/error.h"

@@ -10,6 +10,7 @@
 #include "profiler/cuda/load_plugin.h"
 #include "profiler/executor.h"
 #include "sim/builder.h"
+#include "tests/paths.h"
 #include "traces/error.h"
 
 using namespace tidemark;

@@ -12,6 +12,7 @@
 #include "folder.h"
 #include "profiler/doctor.h"
 #include "profiler/inject/launch.h"
+#include "tests/paths.h"
 #include "traces/error.h"
 #include "traces/file.h"
 

@@ -1,0 +1,1 @@
+// Nothing: its library carries the precompiled headers of the tests.
