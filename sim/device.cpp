@@ -53,6 +53,21 @@ HostLink host_link_of(const Trace& trace) {
           .device = device.name};
 }
 
+Device as_measured(const Device& device, const Trace& trace) {
+  double bytes = 0;
+  double busy_s = 0;
+  for (const Op& op : trace.ops) {
+    if (op.phase != Phase::optimizer || op.time_source != TimeSource::measured) continue;
+    const OpWork work = op_work(trace, op);
+    bytes += static_cast<double>(work.bytes_read + work.bytes_written);
+    busy_s +=
+        static_cast<double>(std::max<std::int64_t>(0, op.duration_ns - device.launch_ns)) / 1e9;
+  }
+  Device out = device;
+  if (bytes > 0 && busy_s > 0) out.memory_bytes_per_s = bytes / busy_s;
+  return out;
+}
+
 void fill_modelled_times(const Device& device, Trace& trace) {
   for (Op& op : trace.ops) {
     if (op.duration_ns >= 0) continue;

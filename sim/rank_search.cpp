@@ -13,7 +13,8 @@ namespace {
 
 std::vector<Trace> shard_timed(const Trace& source, ShardStage stage, std::int32_t ranks) {
   std::vector<Trace> out = shard(source, stage, ranks);
-  for (Trace& rank : out) fill_modelled_times(find_device("laptop-core"), rank);
+  const Device device = as_measured(find_device("laptop-core"), source);
+  for (Trace& rank : out) fill_modelled_times(device, rank);
   return out;
 }
 

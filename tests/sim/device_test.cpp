@@ -5,6 +5,7 @@
 
 #include "../catch.h"
 #include "sim/builder.h"
+#include "sim/op_table.h"
 #include "small_program.h"
 #include "traces/error.h"
 
@@ -68,6 +69,26 @@ TEST_CASE("a copy takes its bytes over the link once, events take no time") {
   CHECK(modelled_ns(round_figures(), t, copy(0, 0, 1, 1)) == 1'000'100);
   CHECK(modelled_ns(round_figures(), t, record(0)) == 0);
   CHECK(modelled_ns(round_figures(), t, wait(0)) == 0);
+}
+
+TEST_CASE("the memory rate is that of the optimizer's measured ops, when there are some") {
+  const Device& device = find_device("laptop-core");
+  Trace t = build_program(default_run("mlp-tiny"));
+  CHECK(as_measured(device, t).memory_bytes_per_s == device.memory_bytes_per_s);
+  fill_modelled_times(device, t);
+  CHECK(as_measured(device, t).memory_bytes_per_s == device.memory_bytes_per_s);
+  std::int64_t optimizer_ops = 0;
+  for (Op& op : t.ops) {
+    op.time_source = TimeSource::measured;
+    if (op.phase != Phase::optimizer) continue;
+    const OpWork work = op_work(t, op);  // at 4 bytes per ns
+    op.duration_ns = device.launch_ns + (work.bytes_read + work.bytes_written) / 4;
+    ++optimizer_ops;
+  }
+  REQUIRE(optimizer_ops > 0);
+  const Device measured = as_measured(device, t);
+  CHECK(measured.memory_bytes_per_s == Approx(4e9).epsilon(0.001));
+  CHECK(measured.f32_flops_per_s == device.f32_flops_per_s);
 }
 
 TEST_CASE("modelled times fill only what has no time, and are marked") {
