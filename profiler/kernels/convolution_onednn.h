@@ -2,6 +2,7 @@
 // without it, it takes none. Only convolution.cpp calls this.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 
 namespace tidemark::kernels::onednn {

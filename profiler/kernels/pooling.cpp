@@ -71,7 +71,7 @@ TIDEMARK_INLINE void find_largest(const Pairs<T>& x, Largest<T>& out) {
     T place = 0;
 #pragma GCC unroll 3
     for (std::size_t i = 1; i < 4; ++i) {
-      const bool larger = (window[i] > value) | (window[i] != window[i]);
+      const bool larger = int{window[i] > value} | int{window[i] != window[i]};
       value = larger ? window[i] : value;
       place = larger ? static_cast<T>(i) : place;
     }

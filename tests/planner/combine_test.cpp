@@ -17,8 +17,9 @@ PlainGraph knapsack_graph(std::uint64_t seed, std::int32_t blocks) {
   graph.costs.push_back(1);
   graph.sizes.push_back(1);
   for (std::int32_t i = 0; i < blocks; ++i) {
-    graph.costs.push_back(static_cast<std::int64_t>(40 + (seed * 7 + 11 * i) % 23));
-    graph.sizes.push_back(static_cast<std::int64_t>(50 + (seed * 5 + 17 * i) % 29));
+    const auto at = static_cast<std::uint64_t>(i);
+    graph.costs.push_back(static_cast<std::int64_t>(40 + (seed * 7 + 11 * at) % 23));
+    graph.sizes.push_back(static_cast<std::int64_t>(50 + (seed * 5 + 17 * at) % 29));
     graph.edges.emplace_back(0, i + 1);
   }
   for (std::int32_t i = 0; i < blocks; ++i) {

@@ -46,7 +46,7 @@ TEST_CASE("kernel_error names what a kernel cannot execute") {
 }
 
 TEST_CASE("kernels do not depend on the address of their operands") {
-  for (const std::size_t shift : {4, 8, 20, 64}) {
+  for (const std::size_t shift : {4U, 8U, 20U, 64U}) {
     CHECK(add_case(DType::f32).run(0, shift) == add_case(DType::f32).run(0, 0));
     OpCase linear(OpKind::linear_forward, DType::f32);
     linear.reads("x", {9, 65}, random_numbers(9 * 65, 3))

@@ -35,7 +35,7 @@ TEST_CASE("part log: cut at every byte, what is whole stays and the rest is done
   const TemporaryFile file;
   {
     PartLog log(file.path, "abc", k_parts);
-    for (const std::size_t i : {2, 0, 3, 1}) log.add(to_line(i, result_of(i)));
+    for (const std::size_t i : {2U, 0U, 3U, 1U}) log.add(to_line(i, result_of(i)));
     log.add(to_line(3, result_of(3)));  // not twice
   }
   const std::string whole = read_file(file.path);

@@ -30,12 +30,11 @@ TEST_CASE("report parts: a search keeps what no strategy beats, as looking at al
     const PartResult result = run_part(spec, part);
     CHECK(result.visited == visited);
     std::vector<std::pair<double, double>> front;
-    for (const auto& [seconds, bytes] : all) {
+    for (const std::pair<double, double>& point : all) {
       const bool beaten = std::any_of(all.begin(), all.end(), [&](const auto& other) {
-        return other.first <= seconds && other.second <= bytes &&
-               other != std::pair(seconds, bytes);
+        return other.first <= point.first && other.second <= point.second && other != point;
       });
-      if (!beaten) front.emplace_back(seconds, bytes);
+      if (!beaten) front.push_back(point);
     }
     std::sort(front.begin(), front.end());
     front.erase(std::unique(front.begin(), front.end()), front.end());

@@ -125,7 +125,7 @@ TEST_CASE("random rows come back as they were") {
 
 TEST_CASE("many flat rows at once are written and read as one by one") {
   Draw draw(2);
-  for (std::size_t count : {0, 1, 127, 128, 129, 511, 512, 513, 1500}) {
+  for (std::size_t count : {0U, 1U, 127U, 128U, 129U, 511U, 512U, 513U, 1500U}) {
     std::vector<Event> rows(count);
     for (Event& row : rows) {
       row.kind = draw.of<EventKind>();
