@@ -12,6 +12,8 @@ namespace {
 
 using Trouble = std::string;
 
+constexpr std::int64_t k_most_heads = std::int64_t{1} << 32;  // so that sums do not overflow
+
 const Buffer& buffer_of(const Trace& trace, const Op& op, std::string_view role) {
   return trace[find_operand(op, role)->buffer];
 }
@@ -420,6 +422,61 @@ Trouble most_likely(const Trace& trace, const Op& op) {
   const Buffer& logits = buffer_of(trace, op, "logits");
   if (column_count(logits) < 1) return trouble(trace, op, "logits", "at least one class");
   return want_elements(trace, op, "tokens", row_count(logits));
+}
+
+Trouble rms_norm(const Trace& trace, const Op& op) {
+  const Buffer& x = buffer_of(trace, op, "x");
+  for (const char* role : {"y", "dy", "dx", "residual"}) {
+    if (Trouble t = want_elements(trace, op, role, element_count(x)); !t.empty()) return t;
+  }
+  return first_of({want_elements(trace, op, "w", column_count(x)),
+                   want_elements(trace, op, "dw", column_count(x)),
+                   want_elements(trace, op, "inverse_rms", row_count(x))});
+}
+/// x or dx [B, T, (H + 2 G) D], y or dy [B, T, 3 H D]; G divides H, D is even.
+Trouble rotary(const Trace& trace, const Op& op) {
+  const char* in = has(op, "x") ? "x" : "dx";
+  const Buffer& x = buffer_of(trace, op, in);
+  const std::int64_t heads = integer_at(op, "heads", 0);
+  const std::int64_t kv_heads = integer_at(op, "kv_heads", 0);
+  if (heads < 1 || kv_heads < 1 || heads > k_most_heads || heads % kv_heads != 0) {
+    return "attributes heads and kv_heads must be at least 1, and kv_heads divide heads";
+  }
+  if (!(real_of(op, "base") > 1)) return "attribute base must be above 1";
+  const std::int64_t slots = heads + 2 * kv_heads;
+  if (x.shape.size() != 3 || x.shape[2] % (2 * slots) != 0 || x.shape[2] == 0) {
+    return trouble(trace, op, in, "[B, T, (H + 2 G) D] with an even D");
+  }
+  const std::int64_t rows = x.shape[0] * x.shape[1];
+  return want_matrix(trace, op, has(op, "y") ? "y" : "dy", rows, x.shape[2] / slots * 3 * heads);
+}
+/// x or dx [M, 2 F], y or dy [M, F].
+Trouble swiglu(const Trace& trace, const Op& op) {
+  const Buffer& x = buffer_of(trace, op, "x");
+  if (column_count(x) % 2 != 0) return trouble(trace, op, "x", "an even number of columns");
+  for (const char* role : {"y", "dy"}) {
+    if (!has(op, role)) continue;
+    Trouble t = want_matrix(trace, op, role, row_count(x), column_count(x) / 2);
+    if (!t.empty()) return t;
+  }
+  return want_elements(trace, op, "dx", element_count(x));
+}
+/// tokens [B, T], w or dw [V, C], y or dy [B, T, C].
+Trouble token_embedding(const Trace& trace, const Op& op) {
+  const Buffer& w = buffer_of(trace, op, has(op, "w") ? "w" : "dw");
+  return want_matrix(trace, op, has(op, "y") ? "y" : "dy",
+                     element_count(buffer_of(trace, op, "tokens")), column_count(w));
+}
+
+/// x [M, K], y [M, n] with columns first .. first + n - 1 of x.
+Trouble slice_columns(const Trace& trace, const Op& op) {
+  const Buffer& x = buffer_of(trace, op, "x");
+  const Buffer& y = buffer_of(trace, op, "y");
+  const std::int64_t first = integer_at(op, "first", 0);
+  if (first < 0 || first > column_count(x) - column_count(y)) {
+    return trouble(trace, op, "x", fmt::format("{} columns from {} on", column_count(y), first));
+  }
+  return want_matrix(trace, op, "y", row_count(x), column_count(y));
 }
 
 Trouble copy(const Trace& trace, const Op& op) {
