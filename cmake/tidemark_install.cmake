@@ -7,8 +7,17 @@ if(TARGET tidemark-view)
   list(APPEND tidemark_programs tidemark-view)
 endif()
 install(TARGETS ${tidemark_programs} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+if(TARGET tidemark-mpi)
+  install(TARGETS tidemark-mpi LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/tidemark")
+endif()
+# Beside the programs or in lib: that is where they look. The CUDA plug-in stays in the build tree:
+# what it links is in no Debian package.
+if(TARGET tidemark-inject)
+  install(TARGETS tidemark-inject LIBRARY DESTINATION lib)
+endif()
 install(DIRECTORY traces/samples DESTINATION "${CMAKE_INSTALL_DATADIR}/tidemark")
 install(FILES README.md CHANGELOG.md traces/FORMAT.md docs/glossary.md docs/life-of-a-run.md
+  docs/window.md
   DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 install(FILES LICENSE RENAME copyright DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 
@@ -39,7 +48,8 @@ set_target_properties(tidemark_traces PROPERTIES EXPORT_NAME traces)
 set_target_properties(tidemark_sim PROPERTIES EXPORT_NAME sim)
 install(TARGETS tidemark_traces tidemark_sim EXPORT tidemark_targets
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
-  FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tidemark")
+  FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tidemark"
+  FILE_SET alone DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tidemark")
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/tidemark")
 install(EXPORT tidemark_targets NAMESPACE tidemark:: FILE tidemark-targets.cmake
   DESTINATION "${package_dir}")

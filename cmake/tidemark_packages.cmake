@@ -9,6 +9,8 @@ find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(tomlplusplus REQUIRED)
 find_package(Boost 1.74 REQUIRED COMPONENTS iostreams)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
@@ -28,6 +30,10 @@ if(TIDEMARK_ONEDNN_INCLUDE AND TIDEMARK_ONEDNN_LIBRARY)
 endif()
 add_feature_info(onednn TIDEMARK_WITH_ONEDNN "faster matrix products, needs libdnnl-dev")
 
+find_package(MPI QUIET COMPONENTS CXX)
+set(TIDEMARK_WITH_MPI ${MPI_CXX_FOUND})
+add_feature_info(mpi TIDEMARK_WITH_MPI "reports on many machines, needs libopenmpi-dev")
+
 set(TIDEMARK_WITH_SOLVER OFF)
 if(NOT TIDEMARK_SOLVER STREQUAL "OFF")
   pkg_check_modules(cbc QUIET IMPORTED_TARGET cbc)
@@ -44,15 +50,18 @@ set(TIDEMARK_WITH_GUI OFF)
 if(NOT TIDEMARK_GUI STREQUAL "OFF")
   find_package(Qt6 6.4 QUIET COMPONENTS Widgets Test)
   set(TIDEMARK_WITH_GUI ${Qt6_FOUND})
+  find_package(Qt6Svg 6.4 QUIET)
 endif()
+set(TIDEMARK_WITH_SVG ${Qt6Svg_FOUND})
 add_feature_info(window TIDEMARK_WITH_GUI "tidemark-view, needs Qt 6.4 (qt6-base-dev)")
+add_feature_info(printing TIDEMARK_WITH_SVG "reports as PDF, needs qt6-svg-dev")
 
 # CMake looks for nvcc only in PATH and CUDACXX; a toolkit in its default folder would be missed.
 set(TIDEMARK_WITH_CUDA OFF)
 if(NOT EXISTS "${PROJECT_SOURCE_DIR}/profiler/cuda/CMakeLists.txt")
   set(cuda_text "CUDA plug-in, not written yet")
 else()
-  set(cuda_text "CUDA plug-in, needs the CUDA toolkit")
+  set(cuda_text "backend cuda, needs the CUDA toolkit")
   if(NOT TIDEMARK_CUDA STREQUAL "OFF")
     find_program(TIDEMARK_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATH_SUFFIXES bin
                  PATHS /usr/local/cuda)
@@ -64,6 +73,23 @@ else()
   endif()
 endif()
 add_feature_info(cuda TIDEMARK_WITH_CUDA "${cuda_text}")
+
+# Headers only: libcupti itself is looked for when a recording begins.
+set(TIDEMARK_WITH_CUPTI OFF)
+if(NOT TIDEMARK_CUDA STREQUAL "OFF")
+  find_path(TIDEMARK_CUPTI_INCLUDE cupti.h HINTS ENV CUDA_HOME ENV CUDA_PATH
+            PATHS /usr/local/cuda PATH_SUFFIXES include extras/CUPTI/include)
+  find_path(TIDEMARK_NVTX_INCLUDE nvtx3/nvToolsExt.h HINTS ENV CUDA_HOME ENV CUDA_PATH
+            PATHS /usr/local/cuda PATH_SUFFIXES include)
+  if(TIDEMARK_CUPTI_INCLUDE AND TIDEMARK_NVTX_INCLUDE)
+    set(TIDEMARK_WITH_CUPTI ON)
+    add_library(tidemark_cupti_headers INTERFACE)
+    target_include_directories(tidemark_cupti_headers SYSTEM INTERFACE
+      "${TIDEMARK_CUPTI_INCLUDE}" "${TIDEMARK_NVTX_INCLUDE}")
+  endif()
+endif()
+add_feature_info(cupti TIDEMARK_WITH_CUPTI
+                 "recording of any CUDA program, needs the headers of CUPTI and NVTX 3")
 
 # Rebuilds from unchanged text cost nothing, also in another checkout.
 find_program(TIDEMARK_CCACHE ccache)

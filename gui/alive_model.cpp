@@ -13,9 +13,29 @@ void AliveModel::show(RunPtr run, std::int64_t change, std::int64_t zero_ns) {
   beginResetModel();
   run_ = std::move(run);
   zero_ns_ = zero_ns;
-  rows_ = run_ ? alive_rows(*run_, change) : std::vector<AliveRow>{};
-  sort_rows();
+  all_rows_ = run_ ? alive_rows(*run_, change) : std::vector<AliveRow>{};
+  filter_and_sort();
   endResetModel();
+}
+
+void AliveModel::set_filter(const QString& text) {
+  beginResetModel();
+  words_ = text.split(QLatin1Char(' '), Qt::SkipEmptyParts);
+  filter_and_sort();
+  endResetModel();
+}
+
+void AliveModel::filter_and_sort() {
+  rows_.clear();
+  for (const AliveRow& row : all_rows_) {
+    const auto found = [this, &row](const QString& word) {
+      return text(row, name).contains(word, Qt::CaseInsensitive) ||
+             text(row, layer).contains(word, Qt::CaseInsensitive) ||
+             text(row, category).contains(word, Qt::CaseInsensitive);
+    };
+    if (std::all_of(words_.begin(), words_.end(), found)) rows_.push_back(row);
+  }
+  sort_rows();
 }
 
 std::int64_t AliveModel::total_bytes() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <QAbstractTableModel>
+#include <QStringList>
 #include <vector>
 
 #include "gui/instant.h"
@@ -20,7 +21,12 @@ class AliveModel : public QAbstractTableModel {
   /// from `zero_ns`. The order that was chosen stays.
   void show(RunPtr run, std::int64_t change, std::int64_t zero_ns);
 
+  /// Only rows in whose name, layer or category each word of `text` is found, whatever its case.
+  void set_filter(const QString& text);
+
   [[nodiscard]] const std::vector<AliveRow>& rows() const { return rows_; }
+  /// Without the filter.
+  [[nodiscard]] std::size_t all_count() const { return all_rows_.size(); }
   [[nodiscard]] std::int64_t total_bytes() const;
 
   [[nodiscard]] int rowCount(const QModelIndex& parent = {}) const override;
@@ -33,11 +39,14 @@ class AliveModel : public QAbstractTableModel {
  private:
   [[nodiscard]] QString text(const AliveRow& row, int column) const;
   [[nodiscard]] bool less(const AliveRow& a, const AliveRow& b, int column) const;
+  void filter_and_sort();
   void sort_rows();
 
   RunPtr run_;
   std::int64_t zero_ns_ = 0;
+  std::vector<AliveRow> all_rows_;
   std::vector<AliveRow> rows_;
+  QStringList words_;
   int sort_column_ = size;
   Qt::SortOrder sort_order_ = Qt::DescendingOrder;
 };

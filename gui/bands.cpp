@@ -26,13 +26,6 @@ constexpr std::array<Rgb, k_band_count> k_band_colours = {
     0xFF86837C,  // unknown: grey
 };
 
-constexpr Rgb darkened(Rgb colour) {
-  const auto channel = [colour](int shift) {
-    return (((colour >> shift) & 0xFFU) * 9 / 20) << shift;
-  };
-  return 0xFF000000U | channel(16) | channel(8) | channel(0);
-}
-
 constexpr CanvasColours k_light = {.background = 0xFFFFFFFF,
                                    .text = 0xFF1A1A1A,
                                    .faint_text = 0xFF5A5A5A,
@@ -49,6 +42,16 @@ constexpr CanvasColours k_dark = {.background = 0xFF17191C,
                                   .over = 0xFFFF5A5A,
                                   // blue, pink, light green
                                   .overlays = {0xFF4DA3FF, 0xFFFF7FA8, 0xFFC8FF90}};
+
+// Pure black and white, and nothing between them but lines.
+constexpr CanvasColours k_contrast = {.background = 0xFF000000,
+                                      .text = 0xFFFFFFFF,
+                                      .faint_text = 0xFFFFFFFF,
+                                      .grid = 0xFF8C8C8C,
+                                      .card = 0xFF000000,
+                                      .over = 0xFFFF6060,
+                                      // blue, pink, light green
+                                      .overlays = {0xFF4DA3FF, 0xFFFF7FA8, 0xFFC8FF90}};
 
 }  // namespace
 
@@ -96,8 +99,8 @@ BandBytes by_band(const CategoryBytes& by_category) {
   return bands;
 }
 
-std::int64_t total_bytes(const CategoryBytes& by_category) {
-  return std::accumulate(by_category.begin(), by_category.end(), std::int64_t{0});
+std::int64_t total_bytes(std::span<const std::int64_t> parts) {
+  return std::accumulate(parts.begin(), parts.end(), std::int64_t{0});
 }
 
 const CanvasColours& light_colours() {
@@ -107,8 +110,19 @@ const CanvasColours& dark_colours() {
   return k_dark;
 }
 
+const CanvasColours& contrast_colours() {
+  return k_contrast;
+}
+
 Rgb band_colour(Band band) {
   return k_band_colours[static_cast<std::size_t>(band)];
+}
+
+Rgb darkened(Rgb colour) {
+  const auto channel = [colour](int shift) {
+    return (((colour >> shift) & 0xFFU) * 9 / 20) << shift;
+  };
+  return 0xFF000000U | channel(16) | channel(8) | channel(0);
 }
 
 Rgb edge_colour(Band band) {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "sim/timeline.h"
@@ -35,7 +36,7 @@ using BandBytes = std::array<std::int64_t, k_band_count>;
 
 /// Sums the categories into bands; the total is unchanged.
 [[nodiscard]] BandBytes by_band(const CategoryBytes& by_category);
-[[nodiscard]] std::int64_t total_bytes(const CategoryBytes& by_category);
+[[nodiscard]] std::int64_t total_bytes(std::span<const std::int64_t> parts);
 
 /// Opaque colour, 0xFFRRGGBB: the layout of QImage::Format_RGB32.
 using Rgb = std::uint32_t;
@@ -53,6 +54,7 @@ struct CanvasColours {
 
 [[nodiscard]] const CanvasColours& light_colours();
 [[nodiscard]] const CanvasColours& dark_colours();
+[[nodiscard]] const CanvasColours& contrast_colours();
 
 /// Okabe-Ito colours: at most eight hues; recomputed activations are a lighter activation; input,
 /// overhead and unknown are greys.
@@ -61,5 +63,6 @@ struct CanvasColours {
 /// The one pixel at the upper edge of a band: its colour, darkened, so that neighbours are told
 /// apart without colour as well.
 [[nodiscard]] Rgb edge_colour(Band band);
+[[nodiscard]] Rgb darkened(Rgb colour);
 
 }  // namespace tidemark

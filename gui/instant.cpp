@@ -6,7 +6,7 @@ namespace tidemark {
 namespace {
 
 /// The op of the latest span that covers `time_ns`, if any.
-OpId running_op(const Timeline& timeline, std::int64_t time_ns) {
+OpId running_op(const RunTimeline& timeline, std::int64_t time_ns) {
   auto after =
       std::upper_bound(timeline.spans.begin(), timeline.spans.end(), time_ns,
                        [](std::int64_t t, const OpSpan& span) { return t < span.begin_ns; });
@@ -38,11 +38,11 @@ void fill_uses(const Run& run, std::int64_t end_ns, AliveRow& row) {
 Instant instant_at(const Run& run, std::int64_t change, std::int64_t position, Axis axis) {
   Instant instant;
   instant.change = change;
-  instant.by_category = run.pyramid().state_after(change);
-  instant.total_bytes = total_bytes(instant.by_category);
+  instant.by_band = run.pyramid().state_after(change);
+  instant.total_bytes = total_bytes(instant.by_band);
   instant.time_ns = axis == Axis::time ? position : run.timeline().begin_ns;
   if (change >= 0) {
-    const MemoryChange& at = run.timeline().changes[static_cast<std::size_t>(change)];
+    const MemoryChange at = run.timeline().changes[static_cast<std::size_t>(change)];
     const bool later = axis == Axis::time && position > at.time_ns;
     instant.time_ns = later ? position : at.time_ns;
     instant.step = at.step;
@@ -64,11 +64,11 @@ std::vector<AliveRow> alive_rows(const Run& run, std::int64_t change, std::size_
   const auto& changes = run.timeline().changes;
   for (const std::size_t index : run.alive().alive_after(change)) {
     if (rows.size() >= limit) break;
-    const Lifetime& lifetime = run.alive().lifetimes()[index];
+    const Lifetime lifetime = run.alive().lifetime(index);
     AliveRow row{.buffer = lifetime.buffer, .bytes = lifetime.bytes};
-    row.alloc_ns = changes[static_cast<std::size_t>(lifetime.alloc_change)].time_ns;
+    row.alloc_ns = changes.time_ns(static_cast<std::size_t>(lifetime.alloc_change));
     if (lifetime.freed()) {
-      row.free_ns = changes[static_cast<std::size_t>(lifetime.free_change)].time_ns;
+      row.free_ns = changes.time_ns(static_cast<std::size_t>(lifetime.free_change));
     }
     fill_uses(run, lifetime.freed() ? row.free_ns + 1 : run.whole(Axis::time).end, row);
     rows.push_back(row);
@@ -91,13 +91,21 @@ RangeStatistics range_statistics(const Run& run, ViewRange range, Axis axis) {
   double byte_units = 0;
   for (std::int64_t i = first; i < last; ++i) {
     const std::int64_t delta_bytes =
-        run.timeline().changes[static_cast<std::size_t>(i)].delta_bytes;
+        run.timeline().changes.delta_bytes(static_cast<std::size_t>(i));
     const std::int64_t at = pyramid.position_of(i, axis);
     byte_units += static_cast<double>(total) * static_cast<double>(at - since);
     since = at;
     total += delta_bytes;
     (delta_bytes < 0 ? result.free_count : result.alloc_count) += 1;
     result.allocated_bytes += std::max<std::int64_t>(delta_bytes, 0);
+    result.largest_bytes = std::max(result.largest_bytes, delta_bytes);
+  }
+  for (std::size_t row = run.alive().begun_until(first - 1);
+       row < run.alive().begun_until(last - 1); ++row) {
+    const Lifetime life = run.alive().lifetime(row);
+    if (life.free_change < last) continue;
+    ++result.survivor_count;
+    result.survivor_bytes += life.bytes;
   }
   byte_units += static_cast<double>(total) * static_cast<double>(range.end - since);
   result.mean_bytes = byte_units / static_cast<double>(range.span());

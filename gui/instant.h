@@ -17,7 +17,7 @@ struct Instant {
   std::int32_t step = -1;
   OpId op;  // that runs, or that the change belongs to
   std::int64_t total_bytes = 0;
-  CategoryBytes by_category{};
+  BandBytes by_band{};
   bool operator==(const Instant&) const = default;
 };
 
@@ -51,6 +51,9 @@ struct RangeStatistics {
   std::int64_t alloc_count = 0;
   std::int64_t free_count = 0;
   std::int64_t allocated_bytes = 0;
+  std::int64_t largest_bytes = 0;   // of one allocation
+  std::int64_t survivor_count = 0;  // allocated in the range and alive at its end
+  std::int64_t survivor_bytes = 0;
   bool operator==(const RangeStatistics&) const = default;
 };
 

@@ -38,11 +38,11 @@ class CardWriter {
 
   void pair(const QString& name, const QString& value) { line(name, value, colours_.faint_text); }
 
-  void band(Band band, std::int64_t bytes, std::int64_t total_bytes) {
+  void band(const QString& name, Rgb colour, std::int64_t bytes, std::int64_t total_bytes) {
     const int height_px = painter_.fontMetrics().height();
     const QRect swatch(box_.left(), y_ + 2, height_px - 4, height_px - 4);
-    painter_.fillRect(swatch, to_colour(band_colour(band)));
-    painter_.setPen(to_colour(edge_colour(band)));
+    painter_.fillRect(swatch, to_colour(colour));
+    painter_.setPen(to_colour(darkened(colour)));
     painter_.drawRect(swatch);
     const double share =
         total_bytes == 0 ? 0
@@ -55,7 +55,6 @@ class CardWriter {
     const QString value = QString::fromStdString(format_bytes(bytes));
     reserved_px_ = share_px;
     indent_px_ = height_px + 4;
-    const QString name = text_of(spoken(to_string(band)));
     line(name, value, bytes == 0 ? colours_.faint_text : colours_.text);
     indent_px_ = 0;
     reserved_px_ = 0;
@@ -133,23 +132,28 @@ void write_others(CardWriter& card, const ViewState& state, const Instant& insta
 }
 
 /// Without room only the bands that hold something.
-void write_bands(CardWriter& card, const Instant& instant, bool roomy) {
-  const BandBytes bands = by_band(instant.by_category);
-  for (std::size_t k = k_band_count; k-- > 0;) {
+void write_bands(CardWriter& card, const ViewState& state, const Instant& instant, bool roomy) {
+  const GroupedStack& stack = stack_of(state);
+  const BandBytes bands = stack.pyramid.state_after(instant.change);
+  for (std::size_t k = stack.grouping.names.size(); k-- > 0;) {
     if (bands[k] == 0 && !roomy) continue;
-    card.band(static_cast<Band>(k), bands[k], instant.total_bytes);
+    card.band(text_of(spoken(stack.grouping.names[k])), band_colour(static_cast<Band>(k)), bands[k],
+              instant.total_bytes);
   }
 }
 
-void write_largest(CardWriter& card, const Run& run, const TimelineWidget::Focus& focus) {
+void write_largest(CardWriter& card, const ViewState& state, const TimelineWidget::Focus& focus) {
+  const Run& run = *state.run;
+  const Grouping& grouping = stack_of(state).grouping;
+  const auto place = static_cast<std::size_t>(focus.band.value_or(Band{}));
   const QString of =
-      focus.band ? text_of(spoken(to_string(*focus.band))) : QStringLiteral("tensors");
+      focus.band ? text_of(spoken(grouping.names[place])) : QStringLiteral("tensors");
   card.title(QStringLiteral("Largest %1").arg(of));
   std::size_t shown = 0;
   for (const std::size_t row : run.alive().alive_after(focus.instant.change)) {
-    const Lifetime& lifetime = run.alive().lifetimes()[row];
+    const Lifetime lifetime = run.alive().lifetime(row);
     const Buffer& buffer = run.trace()[lifetime.buffer];
-    if (focus.band && band_of(buffer.category) != *focus.band) continue;
+    if (focus.band && grouping.of_buffer[lifetime.buffer.index()] != place) continue;
     card.pair(text_of(buffer.name), text_of(format_bytes(lifetime.bytes)));
     if (++shown == k_largest_shown) break;
   }
@@ -188,9 +192,9 @@ void InstantCard::paintEvent(QPaintEvent*) {
   write_head(card, timeline_.state(), *focus, roomy);
   write_others(card, timeline_.state(), focus->instant);
   card.gap();
-  write_bands(card, focus->instant, roomy);
+  write_bands(card, timeline_.state(), focus->instant, roomy);
   card.gap();
-  write_largest(card, *timeline_.state().run, *focus);
+  write_largest(card, timeline_.state(), *focus);
 }
 
 }  // namespace tidemark

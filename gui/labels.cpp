@@ -61,11 +61,11 @@ std::array<int, 2> widest_gap(std::array<int, 2> rows, std::span<const std::vect
 
 Phase phase_at(const Run& run, std::int64_t position, Axis axis) {
   const Trace& trace = run.trace();
-  const Timeline& timeline = run.timeline();
+  const RunTimeline& timeline = run.timeline();
   OpId op;
   if (axis == Axis::change) {
     const std::int64_t change = run.pyramid().change_at(position, axis);
-    if (change >= 0) op = timeline.changes[static_cast<std::size_t>(change)].op;
+    if (change >= 0) op = timeline.changes.op(static_cast<std::size_t>(change));
   } else {
     const auto after =
         std::upper_bound(timeline.spans.begin(), timeline.spans.end(), position,

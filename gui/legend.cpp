@@ -27,9 +27,10 @@ std::string budget_text(const ViewState& state, const OverBudget& over) {
 }
 
 /// A stretched time is no measured one.
-std::string fit_text(const Alignment& alignment) {
-  if (!alignment.is_fitted()) return {};
-  return alignment.fit == Fit::ops ? ", time fitted op by op" : ", time fitted to the step";
+std::string fit_text(const Alignment& alignment, Axis axis) {
+  if (!alignment.is_fitted(axis)) return {};
+  return fmt::format(", {} fitted {}", axis == Axis::time ? "time" : "events",
+                     alignment.fit == Fit::ops ? "op by op" : "to the step");
 }
 
 void add_warning(const ViewState& state, const Run& run, std::vector<LegendEntry>& legend) {
@@ -72,7 +73,7 @@ std::vector<LegendEntry> legend_of(const ViewState& state, const OverBudget& ove
          .text =
              fmt::format("{} {} ({}){}", label_of(state, other), format_bytes(bytes),
                          format_change(static_cast<double>(bytes), static_cast<double>(peak_bytes)),
-                         fit_text(state.others[i].alignment))});
+                         fit_text(state.others[i].alignment, state.axis))});
   }
   if (!state.others.empty()) {
     legend.push_back(

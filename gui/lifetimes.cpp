@@ -6,64 +6,79 @@ namespace tidemark {
 namespace {
 
 constexpr std::size_t k_fan_out = 16;
+constexpr AliveIndex::ChangeRow k_never = std::numeric_limits<AliveIndex::ChangeRow>::max();
 
-/// Calls `use(buffer, row of the span)` once per distinct storage of each span, in span order.
+/// Calls `use(buffer, op row)` once per distinct storage of each op.
 template <class Use>
-void for_each_use(const Trace& trace, const Timeline& timeline, Use use) {
+void for_each_use(const Trace& trace, Use use) {
   std::vector<BufferId> seen;
-  for (std::size_t row = 0; row < timeline.spans.size(); ++row) {
-    const OpId op = timeline.spans[row].op;
-    if (!op.valid()) continue;
+  for (std::size_t op = 0; op < trace.ops.size(); ++op) {
     seen.clear();
-    for (const Operand& operand : trace[op].operands) {
+    for (const Operand& operand : trace.ops[op].operands) {
       const BufferId storage = storage_of(trace, operand.buffer);
       if (std::find(seen.begin(), seen.end(), storage) != seen.end()) continue;
       seen.push_back(storage);
-      use(storage, row);
+      use(storage.index(), static_cast<std::int32_t>(op));
     }
   }
 }
 
 }  // namespace
 
-AliveIndex::AliveIndex(const Trace& trace, const Timeline& timeline) {
-  constexpr std::size_t k_none = std::numeric_limits<std::size_t>::max();
-  std::vector<std::size_t> open(trace.buffers.size(), k_none);
-  for (std::size_t i = 0; i < timeline.changes.size(); ++i) {
-    const MemoryChange& change = timeline.changes[i];
-    std::size_t& row = open[change.buffer.index()];
-    if (change.delta_bytes >= 0) {
-      row = lifetimes_.size();
-      lifetimes_.push_back({.buffer = change.buffer,
-                            .bytes = change.delta_bytes,
-                            .alloc_change = static_cast<std::int64_t>(i)});
-    } else if (row != k_none) {
-      lifetimes_[row].free_change = static_cast<std::int64_t>(i);
-      row = k_none;
+AliveIndex::AliveIndex(const ChangeColumns& changes, std::size_t buffer_count) : changes_(changes) {
+  std::vector<ChangeRow> open(buffer_count, k_never);  // row of the lifetime
+  FlatArray<ChangeRow>& free = arrays_.latest_free.emplace_back();
+  free.reserve(changes.size());
+  arrays_.alloc.reserve(changes.size());
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    ChangeRow& row = open[changes.buffer_row(i)];
+    if (!changes.is_free(i)) {
+      row = static_cast<ChangeRow>(arrays_.alloc.size());
+      arrays_.alloc.push_back(static_cast<ChangeRow>(i));
+      free.push_back(k_never);
+    } else if (row != k_never) {
+      free.owned_rows()[row] = static_cast<ChangeRow>(i);
+      row = k_never;
     }
   }
-  std::vector<std::int64_t> level;
-  level.reserve(lifetimes_.size());
-  for (const Lifetime& lifetime : lifetimes_) level.push_back(lifetime.free_change);
-  while (level.size() > 1) {
-    std::vector<std::int64_t> above((level.size() + k_fan_out - 1) / k_fan_out, 0);
-    for (std::size_t i = 0; i < level.size(); ++i) {
-      above[i / k_fan_out] = std::max(above[i / k_fan_out], level[i]);
+  build_levels();
+}
+
+AliveIndex::AliveIndex(const ChangeColumns& changes, Arrays arrays)
+    : changes_(changes), arrays_(std::move(arrays)) {}
+
+void AliveIndex::build_levels() {
+  while (arrays_.latest_free.back().size() > 1) {
+    const FlatArray<ChangeRow>& below = arrays_.latest_free.back();
+    FlatArray<ChangeRow> above;
+    above.reserve((below.size() + k_fan_out - 1) / k_fan_out);
+    for (std::size_t i = 0; i < below.size(); i += k_fan_out) {
+      above.push_back(*std::max_element(below.begin() + i,
+                                        below.begin() + std::min(i + k_fan_out, below.size())));
     }
-    latest_free_.push_back(std::move(level));
-    level = std::move(above);
+    arrays_.latest_free.push_back(std::move(above));
   }
-  if (!level.empty()) latest_free_.push_back(std::move(level));
+}
+
+Lifetime AliveIndex::lifetime(std::size_t row) const {
+  const ChangeRow alloc = arrays_.alloc[row];
+  const ChangeRow free = arrays_.latest_free[0][row];
+  Lifetime life{.buffer = changes_.buffer(alloc),
+                .bytes = changes_.delta_bytes(alloc),
+                .alloc_change = alloc};
+  if (free != k_never) life.free_change = free;
+  return life;
 }
 
 void AliveIndex::collect(const Query& query, std::size_t level, std::size_t node,
                          std::vector<std::size_t>& found) const {
-  if (latest_free_[level][node] <= query.change) return;
+  if (arrays_.latest_free[level][node] <= query.change) return;
   if (level == 0) {
     if (node < query.row_end) found.push_back(node);
     return;
   }
-  const std::size_t child_end = std::min((node + 1) * k_fan_out, latest_free_[level - 1].size());
+  const std::size_t child_end =
+      std::min((node + 1) * k_fan_out, arrays_.latest_free[level - 1].size());
   std::size_t rows_per_child = 1;
   for (std::size_t l = 1; l < level; ++l) rows_per_child *= k_fan_out;
   for (std::size_t child = node * k_fan_out; child < child_end; ++child) {
@@ -72,46 +87,83 @@ void AliveIndex::collect(const Query& query, std::size_t level, std::size_t node
   }
 }
 
-std::vector<std::size_t> AliveIndex::alive_after(std::int64_t change) const {
+std::size_t AliveIndex::begun_until(std::int64_t change) const {
+  if (change < 0) return 0;
+  const auto* end =
+      std::upper_bound(arrays_.alloc.begin(), arrays_.alloc.end(), static_cast<ChangeRow>(change));
+  return static_cast<std::size_t>(end - arrays_.alloc.begin());
+}
+
+std::vector<std::size_t> AliveIndex::alive_between(std::int64_t first, std::int64_t last) const {
   std::vector<std::size_t> found;
-  if (lifetimes_.empty() || change < 0) return found;
-  const auto end = std::upper_bound(
-      lifetimes_.begin(), lifetimes_.end(), change,
-      [](std::int64_t at, const Lifetime& lifetime) { return at < lifetime.alloc_change; });
-  const Query query{.change = change,
-                    .row_end = static_cast<std::size_t>(end - lifetimes_.begin())};
-  collect(query, latest_free_.size() - 1, 0, found);
-  std::sort(found.begin(), found.end(), [this](std::size_t a, std::size_t b) {
-    const Lifetime& x = lifetimes_[a];
-    const Lifetime& y = lifetimes_[b];
-    return x.bytes != y.bytes ? x.bytes > y.bytes : x.buffer < y.buffer;
-  });
+  if (arrays_.alloc.empty() || last < 0) return found;
+  const Query query{.change = static_cast<ChangeRow>(std::max<std::int64_t>(first, 0)),
+                    .row_end = begun_until(last)};
+  collect(query, arrays_.latest_free.size() - 1, 0, found);
   return found;
 }
 
-UseIndex::UseIndex(const Trace& trace, const Timeline& timeline)
-    : timeline_(timeline), first_use_(trace.buffers.size() + 1, 0) {
-  for_each_use(trace, timeline,
-               [this](BufferId buffer, std::size_t) { ++first_use_[buffer.index() + 1]; });
-  for (std::size_t i = 1; i < first_use_.size(); ++i) first_use_[i] += first_use_[i - 1];
-  span_.resize(first_use_.back());
-  std::vector<std::size_t> next(first_use_.begin(), first_use_.end() - 1);
-  for_each_use(trace, timeline, [this, &next](BufferId buffer, std::size_t row) {
-    span_[next[buffer.index()]++] = static_cast<std::int32_t>(row);
+std::vector<std::size_t> AliveIndex::alive_after(std::int64_t change) const {
+  if (change < 0) return {};
+  struct Candidate {
+    std::int64_t bytes;
+    std::size_t buffer;
+    std::size_t row;
+  };
+  std::vector<Candidate> candidates;
+  for (const std::size_t row : alive_between(change, change)) {
+    const ChangeRow alloc = arrays_.alloc[row];
+    candidates.push_back({changes_.delta_bytes(alloc), changes_.buffer_row(alloc), row});
+  }
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return a.bytes != b.bytes ? a.bytes > b.bytes : a.buffer < b.buffer;
   });
+  std::vector<std::size_t> rows;
+  rows.reserve(candidates.size());
+  for (const Candidate& candidate : candidates) rows.push_back(candidate.row);
+  return rows;
 }
 
-std::span<const std::int32_t> UseIndex::uses(BufferId buffer, std::int64_t begin_ns,
-                                             std::int64_t end_ns) const {
-  const auto at = [this](std::size_t i) { return span_.begin() + static_cast<std::ptrdiff_t>(i); };
+/// `each(add)` calls add(key, row) for all entries, the same each time.
+template <class Each>
+UseIndex::Lists UseIndex::lists_of(std::size_t key_count, Each each) {
+  Lists lists{.first = std::vector<std::size_t>(key_count + 1, 0), .rows = {}};
+  each([&lists](std::size_t key, std::int32_t) { ++lists.first[key + 1]; });
+  for (std::size_t i = 1; i < lists.first.size(); ++i) lists.first[i] += lists.first[i - 1];
+  lists.rows.resize(lists.first.back());
+  std::vector<std::size_t> next(lists.first.begin(), lists.first.end() - 1);
+  each([&](std::size_t key, std::int32_t row) { lists.rows[next[key]++] = row; });
+  return lists;
+}
+
+UseIndex::UseIndex(const Trace& trace, const std::vector<OpSpan>& spans)
+    : spans_(spans),
+      ops_of_buffer_(
+          lists_of(trace.buffers.size(), [&trace](auto add) { for_each_use(trace, add); })),
+      spans_of_op_(lists_of(trace.ops.size(), [&spans](auto add) {
+        for (std::size_t row = 0; row < spans.size(); ++row) {
+          if (spans[row].op.valid()) add(spans[row].op.index(), static_cast<std::int32_t>(row));
+        }
+      })) {}
+
+std::vector<std::int32_t> UseIndex::uses(BufferId buffer, std::int64_t begin_ns,
+                                         std::int64_t end_ns) const {
   const auto before = [this](std::int32_t row, std::int64_t time_ns) {
-    return timeline_.spans[static_cast<std::size_t>(row)].begin_ns < time_ns;
+    return spans_[static_cast<std::size_t>(row)].begin_ns < time_ns;
   };
-  const auto all_begin = at(first_use_[buffer.index()]);
-  const auto all_end = at(first_use_[buffer.index() + 1]);
-  const auto first = std::lower_bound(all_begin, all_end, begin_ns, before);
-  const auto last = std::lower_bound(first, all_end, end_ns, before);
-  return {first, last};
+  std::vector<std::int32_t> found;
+  for (std::size_t i = ops_of_buffer_.first[buffer.index()];
+       i < ops_of_buffer_.first[buffer.index() + 1]; ++i) {
+    const auto op = static_cast<std::size_t>(ops_of_buffer_.rows[i]);
+    const auto at = [this](std::size_t row) {
+      return spans_of_op_.rows.begin() + static_cast<std::ptrdiff_t>(row);
+    };
+    const auto end = at(spans_of_op_.first[op + 1]);
+    const auto first = std::lower_bound(at(spans_of_op_.first[op]), end, begin_ns, before);
+    found.insert(found.end(), first, std::lower_bound(first, end, end_ns, before));
+  }
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 }  // namespace tidemark

@@ -3,10 +3,10 @@
 
 #include <cstdint>
 #include <limits>
-#include <span>
 #include <vector>
 
-#include "sim/timeline.h"
+#include "gui/flat_array.h"
+#include "gui/run_timeline.h"
 
 namespace tidemark {
 
@@ -23,42 +23,69 @@ struct Lifetime {
 };
 
 /// Stabbing index: lifetimes by begin, under a tree of latest ends. A query walks only into nodes
-/// in which something is still alive: O(answer x log changes) at worst.
+/// in which something is still alive: O(answer x log changes) at worst. For up to 2^32 - 1 changes.
 class AliveIndex {
  public:
-  AliveIndex(const Trace& trace, const Timeline& timeline);
+  using ChangeRow = std::uint32_t;
+  /// What a view index stores (gui/view_index.h).
+  struct Arrays {
+    FlatArray<ChangeRow> alloc;                     // per lifetime, ascending
+    std::vector<FlatArray<ChangeRow>> latest_free;  // per level; level 0 per lifetime
+  };
 
+  /// `changes` must outlive the index.
+  explicit AliveIndex(const ChangeColumns& changes, std::size_t buffer_count);
+  AliveIndex(const ChangeColumns& changes, Arrays arrays);
+
+  [[nodiscard]] std::int64_t count() const {
+    return static_cast<std::int64_t>(arrays_.alloc.size());
+  }
   /// By alloc_change.
-  [[nodiscard]] std::span<const Lifetime> lifetimes() const { return lifetimes_; }
-  /// Rows of lifetimes() that are alive right after `change`, largest first, ties by buffer.
+  [[nodiscard]] Lifetime lifetime(std::size_t row) const;
+  /// Rows of lifetimes that are alive right after `change`, largest first, ties by buffer.
   [[nodiscard]] std::vector<std::size_t> alive_after(std::int64_t change) const;
+  /// How many lifetimes begin with the changes up to `change`.
+  [[nodiscard]] std::size_t begun_until(std::int64_t change) const;
+  /// Rows of lifetimes that are alive after any of the changes [first, last], in order of begin.
+  [[nodiscard]] std::vector<std::size_t> alive_between(std::int64_t first, std::int64_t last) const;
+
+  [[nodiscard]] const Arrays& arrays() const { return arrays_; }
 
  private:
   struct Query {
-    std::int64_t change = 0;
-    std::size_t row_end = 0;  // lifetimes from here on begin after `change`
+    ChangeRow change = 0;     // free after it
+    std::size_t row_end = 0;  // lifetimes from here on begin too late
   };
+  void build_levels();
   void collect(const Query& query, std::size_t level, std::size_t node,
                std::vector<std::size_t>& found) const;
 
-  std::vector<Lifetime> lifetimes_;
-  std::vector<std::vector<std::int64_t>> latest_free_;  // per level; level 0 over lifetimes_
+  const ChangeColumns& changes_;
+  Arrays arrays_;
 };
 
 /// When a buffer is used: spans of ops that have it, or a view of it, as an operand.
 class UseIndex {
  public:
   /// Both must outlive the index.
-  UseIndex(const Trace& trace, const Timeline& timeline);
+  UseIndex(const Trace& trace, const std::vector<OpSpan>& spans);
 
-  /// Rows of timeline.spans that use `buffer` and begin in [begin_ns, end_ns).
-  [[nodiscard]] std::span<const std::int32_t> uses(BufferId buffer, std::int64_t begin_ns,
-                                                   std::int64_t end_ns) const;
+  /// Rows of the spans that use `buffer` and begin in [begin_ns, end_ns), in order.
+  [[nodiscard]] std::vector<std::int32_t> uses(BufferId buffer, std::int64_t begin_ns,
+                                               std::int64_t end_ns) const;
 
  private:
-  const Timeline& timeline_;
-  std::vector<std::size_t> first_use_;  // per buffer, and one past the last
-  std::vector<std::int32_t> span_;
+  /// Lists of rows, one per key, in one array.
+  struct Lists {
+    std::vector<std::size_t> first;  // per key, and one past the last
+    std::vector<std::int32_t> rows;
+  };
+  template <class Each>
+  static Lists lists_of(std::size_t key_count, Each each);
+
+  const std::vector<OpSpan>& spans_;
+  Lists ops_of_buffer_;
+  Lists spans_of_op_;
 };
 
 }  // namespace tidemark

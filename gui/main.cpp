@@ -1,10 +1,13 @@
 // tidemark-view: opens runs in a window, or paints the same window into a PNG.
 #include <QApplication>
+#include <QFileInfo>
 #include <cstdio>
 #include <exception>
 
 #include "gui/main_window.h"
 #include "gui/options.h"
+#include "gui/print_page.h"
+#include "gui/run_loader.h"
 #include "gui/script.h"
 #include "sim/exit_code.h"
 #include "traces/error.h"
@@ -26,7 +29,8 @@ void drop_platform_chatter(QtMsgType type, const QMessageLogContext&, const QStr
 void prepare_environment(const ViewOptions& options) {
   const bool display =
       qEnvironmentVariableIsSet("DISPLAY") || qEnvironmentVariableIsSet("WAYLAND_DISPLAY");
-  const bool headless = !options.screenshot.empty() || !options.script.empty();
+  const bool headless =
+      !options.screenshot.empty() || !options.script.empty() || !options.print.empty();
   if (headless && !display && !qEnvironmentVariableIsSet("QT_QPA_PLATFORM")) {
     qputenv("QT_QPA_PLATFORM", "offscreen");
   }
@@ -35,30 +39,61 @@ void prepare_environment(const ViewOptions& options) {
   }
 }
 
-void fill(MainWindow& window, const ViewOptions& options) {
-  for (const std::string& file : options.files) window.compare_with(load_run(file));
+/// What the options say about the view of runs that are open.
+void set_view(MainWindow& window, const ViewOptions& options) {
   if (!options.budget.empty()) window.set_budget(window.parse_budget(options.budget));
+  window.timeline().set_group_by(options.group_by);
   if (options.one_step) window.timeline().set_one_step(true);
   const RunPtr run = window.timeline().state().run;
   if (options.at_peak && run) window.timeline().pin_change(run->timeline().peak.change);
   if (options.at_ns >= 0) pin_time(window, options.at_ns);
 }
 
+/// Runs are opened in the background; what can be said at once about wrong names is said at once.
+void open_in_background(MainWindow& window, const ViewOptions& options) {
+  QStringList files;
+  for (const std::string& file : options.files) {
+    files.push_back(QString::fromStdString(file));
+    if (QFileInfo(files.back()).isReadable() && QFileInfo(files.back()).isFile()) continue;
+    throw InputError({.file = file,
+                      .place = "",
+                      .expected = "a readable file",
+                      .found = QFileInfo::exists(files.back()) ? "it cannot be read" : "none"});
+  }
+  if (files.isEmpty()) return;
+  QObject::connect(&window.loader(), &RunLoader::opened, &window,
+                   [&window, options, left = files.size()](int, const RunPtr&) mutable {
+                     if (--left != 0) return;
+                     try {
+                       set_view(window, options);
+                     } catch (const InputError& error) {
+                       std::fprintf(stderr, "tidemark-view: %s\n", error.what());
+                     }
+                   });
+  window.open_files(files, false);
+}
+
 int run_application(int argc, char** argv, const ViewOptions& options) {
   qInstallMessageHandler(drop_platform_chatter);
   QApplication application(argc, argv);
   set_up_application(application);
+  if (!options.print.empty()) {
+    print_page(options.files[0], options.print);
+    return k_exit_done;
+  }
   MainWindow window(options.theme.value_or(system_theme()));
   window.resize(options.width_px, options.height_px);
   const bool headless = !options.screenshot.empty() || !options.script.empty();
   if (headless) {
     window.show();
-    fill(window, options);
+    for (const std::string& file : options.files) window.compare_with(load_run(file));
+    set_view(window, options);
     if (!options.script.empty()) run_script(window, options.script);
     if (!options.screenshot.empty()) save_screenshot(window, options.screenshot);
     return k_exit_done;
   }
-  fill(window, options);
+  window.use_sessions(sessions_path());
+  open_in_background(window, options);
   window.show();
   return QApplication::exec();
 }

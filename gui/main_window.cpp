@@ -11,11 +11,16 @@
 #include <QTableView>
 #include <QTextBrowser>
 #include <QtGlobal>
+#include <algorithm>
+#include <array>
 
 #include "gui/elided_label.h"
+#include "gui/instant_tabs.h"
 #include "gui/labels.h"
 #include "gui/options.h"
 #include "gui/run_report.h"
+#include "gui/view_export.h"
+#include "gui/welcome_page.h"
 #include "sim/units.h"
 #include "traces/error.h"
 
@@ -36,7 +41,9 @@ QString help_html() {
   html += QStringLiteral(
       "<tr><td><b>Ctrl+O</b></td><td>Open</td></tr>"
       "<tr><td><b>Ctrl+Shift+O</b></td><td>Compare with another run</td></tr>"
-      "<tr><td><b>Ctrl+E</b></td><td>Export the window as PNG</td></tr></table>"
+      "<tr><td><b>Ctrl+K</b></td><td>Find a command, a peak, a bookmark or a buffer</td></tr>"
+      "<tr><td><b>Alt+Left, Alt+Right</b></td><td>The view before, the view after</td></tr>"
+      "<tr><td><b>Ctrl+E</b></td><td>Export as PNG, SVG, CSV or JSON</td></tr></table>"
       "<h3>Mouse</h3><p>Wheel: zoom at the cursor. Drag: move. Shift and drag: select a range and "
       "see its statistics. Click: pin the instant.</p>");
   return html;
@@ -48,6 +55,7 @@ void MainWindow::show_run(RunPtr run) {
   const std::int64_t plan_budget_bytes = run->trace().plan.budget_bytes;
   setWindowTitle(QFileInfo(text_of(run->file())).fileName());
   timeline_->set_run(std::move(run));
+  welcome_->hide();
   if (budget_from_plan_) timeline_->set_budget(plan_budget_bytes);
   compare_action_->setEnabled(true);
   refresh_report();
@@ -85,31 +93,29 @@ void MainWindow::set_theme(Theme theme) {
   refresh_modes();
 }
 
-void MainWindow::open_file(const QString& path, bool compare) {
+void MainWindow::ask_and_export() {
+  QString path = QFileDialog::getSaveFileName(
+      this, QStringLiteral("Export the view"), QStringLiteral("tidemark.png"),
+      QStringLiteral("Picture of the window (*.png);;Drawing of the timeline (*.svg);;Columns of "
+                     "the timeline (*.csv);;View and instant (*.json)"));
+  if (path.isEmpty()) return;
+  if (QFileInfo(path).suffix().isEmpty()) path += QStringLiteral(".png");
   try {
-    RunPtr run = load_run(path.toStdString());
-    compare ? compare_with(std::move(run)) : show_run(std::move(run));
+    export_to(path.toStdString());
   } catch (const InputError& error) {
-    QMessageBox::warning(this, QStringLiteral("Cannot open the trace"), text_of(error.what()));
+    QMessageBox::warning(this, QStringLiteral("Cannot export"), text_of(error.what()));
   }
 }
 
-void MainWindow::ask_and_open(bool compare) {
-  const QString path = QFileDialog::getOpenFileName(
-      this, compare ? QStringLiteral("Compare with") : QStringLiteral("Open a trace"), {},
-      QStringLiteral("Traces (*.tmk *.tmk.gz *.tmk.xz *.tmk.zst *.json);;All files (*)"));
-  if (!path.isEmpty()) open_file(path, compare);
-}
-
-void MainWindow::export_png() {
-  QString path = QFileDialog::getSaveFileName(this, QStringLiteral("Export as PNG"),
-                                              QStringLiteral("tidemark.png"),
-                                              QStringLiteral("Pictures (*.png)"));
-  if (path.isEmpty()) return;
-  if (!path.endsWith(QStringLiteral(".png"))) path += QStringLiteral(".png");
-  if (!grab().save(path)) {
-    QMessageBox::warning(this, QStringLiteral("Cannot export"),
-                         QStringLiteral("%1 cannot be written").arg(path));
+void MainWindow::export_to(const std::string& path) {
+  if (!path.ends_with(".png")) {
+    return export_view(timeline_->state(), timeline_->colours(), path);
+  }
+  if (!grab().save(text_of(path), "PNG")) {
+    throw InputError({.file = path,
+                      .place = "",
+                      .expected = "a file that can be written",
+                      .found = "it cannot"});
   }
 }
 
@@ -143,10 +149,23 @@ void MainWindow::show_details() {
   alive_table_->setFocus();
 }
 
+void MainWindow::show_tab(const std::string& name) {
+  static constexpr std::array<const char*, 5> k_tabs = {"table", "areas", "difference", "why",
+                                                        "range"};
+  const auto tab = std::ranges::find(k_tabs, name);
+  if (tab == k_tabs.end()) {
+    throw InputError({.file = "",
+                      .place = "tab",
+                      .expected = "table, areas, difference, why or range",
+                      .found = name});
+  }
+  tabs_->show_tab(static_cast<int>(tab - k_tabs.begin()));
+}
+
 void MainWindow::perform(Command command) {
   switch (command) {
     case Command::toggle_theme:
-      set_theme(theme_ == Theme::light ? Theme::dark : Theme::light);
+      set_theme(static_cast<Theme>((static_cast<std::size_t>(theme_) + 1) % k_theme_count));
       break;
     case Command::budget:
       budget_field_->setFocus();
@@ -154,6 +173,18 @@ void MainWindow::perform(Command command) {
       break;
     case Command::details:
       show_details();
+      break;
+    case Command::lifetimes:
+      lifetime_panel_->setVisible(!lifetime_panel_->isVisible());
+      break;
+    case Command::show_table:
+    case Command::show_areas:
+    case Command::show_difference:
+    case Command::show_why:
+    case Command::show_range:
+      alive_dock_->show();
+      alive_dock_->raise();
+      tabs_->show_tab(static_cast<int>(command) - static_cast<int>(Command::show_table));
       break;
     case Command::help:
       show_help();
@@ -188,14 +219,16 @@ void MainWindow::refresh_alive() {
   alive_title_->setText(
       QStringLiteral("%1: %2 in %3 buffers, at %4 of %5")
           .arg(state.pinned ? QStringLiteral("Pinned") : QStringLiteral("At the peak"),
-               text_of(format_bytes(instant.total_bytes)), QString::number(alive_->rowCount()),
+               text_of(format_bytes(instant.total_bytes)), QString::number(alive_->all_count()),
                text_of(format_time_ns(instant.time_ns - zero_ns)),
                state.one_step ? QStringLiteral("the step") : QStringLiteral("the run")));
+  tabs_->refresh();
 }
 
 void MainWindow::refresh_report() {
   const std::int64_t budget_bytes = timeline_->state().budget_bytes;
   report_->setHtml(text_of(run_report_html(timeline_->state())));
+  tabs_->refresh();
   if (!budget_field_->hasFocus() || budget_bytes < 0) {
     budget_field_->setText(budget_bytes < 0 ? QString() : text_of(format_bytes(budget_bytes)));
   }

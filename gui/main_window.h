@@ -4,21 +4,33 @@
 #include <QMainWindow>
 
 #include "gui/alive_model.h"
+#include "gui/session.h"
 #include "gui/theme.h"
 #include "gui/timeline_widget.h"
 
 class QAction;
+class QComboBox;
 class QDockWidget;
 class QLineEdit;
+class QProgressBar;
+class QPushButton;
 class QTableView;
 class QTextBrowser;
+class QTimer;
 class QToolBar;
 
 namespace tidemark {
 
 class ElidedLabel;
 class InstantCard;
+class InstantTabs;
+class LaneWidget;
+class LifetimeWidget;
 class MinimapWidget;
+class WhatIfDock;
+class RunLoader;
+class WelcomePage;
+struct PaletteEntry;
 
 class MainWindow : public QMainWindow {
   Q_OBJECT
@@ -38,18 +50,39 @@ class MainWindow : public QMainWindow {
 
   [[nodiscard]] TimelineWidget& timeline() { return *timeline_; }
   [[nodiscard]] const AliveModel& alive() const { return *alive_; }
+  [[nodiscard]] WhatIfDock& what_if() { return *what_if_; }
 
-  /// Asks for a file and opens it; errors are shown in a box.
-  void open_file(const QString& path, bool compare);
+  /// The window as .png, the timeline as .svg, .csv or .json, by the end of `path`. Throws
+  /// InputError.
+  void export_to(const std::string& path);
+
+  /// "table", "areas", "difference", "why" or "range". Throws InputError for another.
+  void show_tab(const std::string& name);
+
+  /// Opens files in the background, the first as the run and the others over it, or all over the
+  /// run that is open. Errors are shown in a box.
+  void open_files(const QStringList& paths, bool over);
+  [[nodiscard]] RunLoader& loader() { return *loader_; }
+
+  /// From now on the view is kept in this file, now and then and at the end.
+  void use_sessions(const std::string& path);
+  [[nodiscard]] Session session() const;
+  /// Everything but the files.
+  void restore(const Session& session);
 
  protected:
+  void closeEvent(QCloseEvent* event) override;
+  void dragEnterEvent(QDragEnterEvent* event) override;
+  void dropEvent(QDropEvent* event) override;
   void keyPressEvent(QKeyEvent* event) override;
   void resizeEvent(QResizeEvent* event) override;
 
  private:
   void build_centre();
+  [[nodiscard]] QWidget* build_lifetimes();
   void build_alive_dock();
   void build_run_dock();
+  void build_what_if(QToolBar& toolbar);
   void build_file_menu(QToolBar& toolbar);
   void build_view_menu();
   void build_toolbar_view(QToolBar& toolbar);
@@ -60,8 +93,15 @@ class MainWindow : public QMainWindow {
   void arrange_docks();
   void show_columns();
 
-  void ask_and_open(bool compare);
-  void export_png();
+  void build_files();
+  void connect_welcome();
+  void take_opened(int row, const RunPtr& run);
+  void save_now();
+  void show_palette();
+  void add_names(const Run& run, std::vector<PaletteEntry>& entries);
+  [[nodiscard]] static std::string file_of(const Run& run);
+  void ask_and_open(bool over);
+  void ask_and_export();
   void read_budget_field();
   void show_help();
   void show_details();
@@ -78,14 +118,30 @@ class MainWindow : public QMainWindow {
   ElidedLabel* alive_title_ = nullptr;
   QDockWidget* alive_dock_ = nullptr;
   QDockWidget* run_dock_ = nullptr;
+  WhatIfDock* what_if_ = nullptr;
   InstantCard* card_ = nullptr;
+  InstantTabs* tabs_ = nullptr;
+  LaneWidget* lanes_ = nullptr;
+  LifetimeWidget* lifetimes_ = nullptr;
+  QWidget* lifetime_panel_ = nullptr;
   QTextBrowser* report_ = nullptr;
   QLineEdit* budget_field_ = nullptr;
+  QComboBox* group_box_ = nullptr;
   QAction* axis_action_ = nullptr;
   QAction* step_action_ = nullptr;
   QAction* theme_action_ = nullptr;
   QAction* compare_action_ = nullptr;
+  QAction* follow_action_ = nullptr;
   ElidedLabel* status_ = nullptr;
+  RunLoader* loader_ = nullptr;
+  WelcomePage* welcome_ = nullptr;
+  QProgressBar* progress_ = nullptr;
+  QPushButton* cancel_ = nullptr;
+  QTimer* autosave_ = nullptr;
+  std::string sessions_path_;       // empty: nothing is kept
+  std::optional<Session> pending_;  // to be restored when its files are open
+  bool open_over_ = false;
+  int open_count_ = 0;
   bool compact_ = false;          // the window is small
   bool tiny_ = false;             // too low for the docks
   bool budget_from_plan_ = true;  // until somebody sets one

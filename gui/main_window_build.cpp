@@ -1,21 +1,28 @@
 // How the window is put together: one small function per part.
 #include <QAction>
+#include <QComboBox>
 #include <QDockWidget>
 #include <QHBoxLayout>
 #include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
 #include <QMenuBar>
+#include <QSplitter>
 #include <QStatusBar>
 #include <QTableView>
 #include <QTextBrowser>
 #include <QToolBar>
+#include <algorithm>
 
 #include "gui/elided_label.h"
 #include "gui/instant_card.h"
+#include "gui/instant_tabs.h"
+#include "gui/lane_widget.h"
 #include "gui/main_window.h"
 #include "gui/minimap_widget.h"
 #include "gui/options.h"
+#include "gui/welcome_page.h"
+#include "gui/whatif_dock.h"
 
 namespace tidemark {
 
@@ -32,10 +39,12 @@ MainWindow::MainWindow(Theme theme) : theme_(theme) {
   build_budget_field(*toolbar);
   build_toolbar_view(*toolbar);
   build_view_menu();
+  build_what_if(*toolbar);
   status_ = new ElidedLabel(this);
   status_->setObjectName(QStringLiteral("status"));
   statusBar()->addWidget(status_, 1);
   setMinimumSize(k_least_width_px, k_least_height_px);
+  build_files();
   connect_timeline();
   set_theme(theme);
   refresh_report();
@@ -51,13 +60,64 @@ void MainWindow::build_centre() {
   auto* left = new QVBoxLayout;
   left->setSpacing(0);
   left->addWidget(minimap_);
-  left->addWidget(timeline_, 1);
+  lanes_ = new LaneWidget(*timeline_, centre);
+  auto* split = new QSplitter(Qt::Vertical, centre);
+  auto* upper = new QWidget(split);
+  auto* stacked = new QVBoxLayout(upper);
+  stacked->setContentsMargins(0, 0, 0, 0);
+  stacked->setSpacing(0);
+  stacked->addWidget(timeline_, 1);
+  stacked->addWidget(lanes_);
+  split->addWidget(upper);
+  split->addWidget(build_lifetimes());
+  split->setCollapsible(0, false);
+  left->addWidget(split, 1);
   auto* row = new QHBoxLayout(centre);
   row->setContentsMargins(0, 0, 0, 0);
   row->setSpacing(0);
   row->addLayout(left, 1);
   row->addWidget(card_);
   setCentralWidget(centre);
+}
+
+/// Hidden until it is asked for: the timeline comes first.
+QWidget* MainWindow::build_lifetimes() {
+  lifetime_panel_ = new QWidget(this);
+  lifetimes_ = new LifetimeWidget(*timeline_, lifetime_panel_);
+  auto* order = new QComboBox(lifetime_panel_);
+  order->setObjectName(QStringLiteral("lifetime_order"));
+  order->setAccessibleName(QStringLiteral("Order of the lives"));
+  order->addItems({QStringLiteral("Largest lives"), QStringLiteral("Lives by begin"),
+                   QStringLiteral("Addresses of the placement")});
+  connect(order, &QComboBox::currentIndexChanged, this,
+          [this](int index) { lifetimes_->set_order(static_cast<LifeOrder>(index)); });
+  auto* filter = new QLineEdit(lifetime_panel_);
+  filter->setAccessibleName(QStringLiteral("Show only lives with this name"));
+  filter->setPlaceholderText(QStringLiteral("Show only: part of a name"));
+  filter->setClearButtonEnabled(true);
+  connect(filter, &QLineEdit::textChanged, lifetimes_, &LifetimeWidget::set_name_part);
+  connect(lifetimes_, &LifetimeWidget::buffer_clicked, this,
+          [this](BufferId buffer, std::int64_t alloc_change) {
+            const ViewState& state = timeline_->state();
+            const auto& alive = state.run->alive();
+            const std::int64_t change = timeline_->instant()->change;
+            const bool alive_now = std::ranges::any_of(alive.alive_after(change), [&](auto row) {
+              return alive.lifetime(row).alloc_change == alloc_change;
+            });
+            if (!alive_now) timeline_->pin_change(alloc_change);
+            tabs_->explain(buffer);
+          });
+  auto* head = new QHBoxLayout;
+  head->setContentsMargins(k_left_margin_px, 2, k_right_margin_px, 0);
+  head->addWidget(order);
+  head->addWidget(filter, 1);
+  auto* layout = new QVBoxLayout(lifetime_panel_);
+  layout->setContentsMargins(0, 0, 0, 0);
+  layout->setSpacing(0);
+  layout->addLayout(head);
+  layout->addWidget(lifetimes_, 1);
+  lifetime_panel_->hide();
+  return lifetime_panel_;
 }
 
 void MainWindow::build_alive_dock() {
@@ -93,7 +153,8 @@ void MainWindow::build_alive_dock() {
   layout->setContentsMargins(0, 0, 0, 0);
   layout->setSpacing(0);
   layout->addWidget(alive_title_);
-  layout->addWidget(alive_table_, 1);
+  tabs_ = new InstantTabs(*timeline_, *alive_, *alive_table_, content);
+  layout->addWidget(tabs_, 1);
   alive_dock_->setWidget(content);
   addDockWidget(Qt::BottomDockWidgetArea, alive_dock_);
 }
@@ -115,10 +176,13 @@ void MainWindow::build_run_dock() {
 void MainWindow::resizeEvent(QResizeEvent* event) {
   QMainWindow::resizeEvent(event);
   fit_to_size();
+  centralWidget()->layout()->activate();
+  welcome_->setGeometry(timeline_->rect());
 }
 
 void MainWindow::fit_to_size() {
   minimap_->setVisible(height() >= 560);
+  lanes_->setVisible(height() >= 640);
   card_->setVisible(width() >= 700);
   const bool tiny = height() < 450;
   const bool compact = tiny || width() < 1000 || height() < 600;
@@ -166,8 +230,11 @@ void MainWindow::build_file_menu(QToolBar& toolbar) {
                                    QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_O), this,
                                    [this] { ask_and_open(true); });
   compare_action_->setEnabled(false);
-  QAction* save = menu.addAction(QStringLiteral("&Export PNG…"), QKeySequence(Qt::CTRL | Qt::Key_E),
-                                 this, [this] { export_png(); });
+  QAction* save = menu.addAction(QStringLiteral("&Export…"), QKeySequence(Qt::CTRL | Qt::Key_E),
+                                 this, [this] { ask_and_export(); });
+  follow_action_ = menu.addAction(QStringLiteral("&Follow the file while it is written"));
+  follow_action_->setObjectName(QStringLiteral("follow"));
+  follow_action_->setCheckable(true);
   menu.addSeparator();
   menu.addAction(QStringLiteral("&Quit"), QKeySequence(QKeySequence::Quit), this, &QWidget::close);
   toolbar.addAction(open);
@@ -200,12 +267,25 @@ void MainWindow::build_toolbar_view(QToolBar& toolbar) {
     });
     return action;
   };
+  group_box_ = new QComboBox(&toolbar);
+  group_box_->setObjectName(QStringLiteral("group_by"));
+  group_box_->setAccessibleName(QStringLiteral("Divided by"));
+  group_box_->setToolTip(QStringLiteral("What the stack is divided by (G)"));
+  for (std::size_t by = 0; by < k_group_by_count; ++by) {
+    const std::string_view name = to_string(static_cast<GroupBy>(by));
+    group_box_->addItem(QStringLiteral("by %1").arg(QLatin1String(name.data())));
+  }
+  connect(group_box_, &QComboBox::activated, this, [this](int by) {
+    timeline_->set_group_by(static_cast<GroupBy>(by));
+    timeline_->setFocus();
+  });
+  toolbar.addWidget(group_box_);
   axis_action_ = add(QStringLiteral("Axis: events"), Command::toggle_axis);
   axis_action_->setToolTip(QStringLiteral("Each allocation and free equally wide (T)"));
   step_action_ = add(QStringLiteral("One step"), Command::toggle_step);
   step_action_->setToolTip(QStringLiteral("Only the steady step (O)"));
-  theme_action_ = add(QStringLiteral("Dark"), Command::toggle_theme);
-  theme_action_->setToolTip(QStringLiteral("Light or dark (L)"));
+  theme_action_ = add(QStringLiteral("Theme"), Command::toggle_theme);
+  theme_action_->setToolTip(QStringLiteral("Light, dark or high contrast (L)"));
   QAction* help = toolbar.addAction(QStringLiteral("Keys"));
   help->setToolTip(QStringLiteral("Keys and mouse (F1)"));
   connect(help, &QAction::triggered, this, [this] { perform(Command::help); });
@@ -220,8 +300,29 @@ void MainWindow::build_view_menu() {
     menu.addAction(text, this, [this, command = binding.command] { perform(command); });
   }
   menu.addSeparator();
+  menu.addAction(QStringLiteral("&Find…"), QKeySequence(Qt::CTRL | Qt::Key_K), this,
+                 [this] { show_palette(); });
+  menu.addAction(QStringLiteral("View &before"), QKeySequence(Qt::ALT | Qt::Key_Left), this,
+                 [this] { timeline_->go_back(false); });
+  menu.addAction(QStringLiteral("View &after"), QKeySequence(Qt::ALT | Qt::Key_Right), this,
+                 [this] { timeline_->go_back(true); });
+  menu.addSeparator();
   menu.addAction(alive_dock_->toggleViewAction());
   menu.addAction(run_dock_->toggleViewAction());
+}
+
+/// Hidden until somebody asks: a recording is looked at first.
+void MainWindow::build_what_if(QToolBar& toolbar) {
+  what_if_ = new WhatIfDock(*timeline_, this);
+  setCorner(Qt::BottomRightCorner, Qt::RightDockWidgetArea);
+  addDockWidget(Qt::RightDockWidgetArea, what_if_);
+  what_if_->hide();
+  connect(what_if_, &WhatIfDock::budget_chosen, this, &MainWindow::set_budget);
+  connect(what_if_, &WhatIfDock::overlays_settled, this, &MainWindow::refresh_report);
+  QMenu& menu = *menuBar()->addMenu(QStringLiteral("&Plan"));
+  for (QAction* action : what_if_->menu_actions()) menu.addAction(action);
+  toolbar.addSeparator();
+  toolbar.addAction(what_if_->menu_actions().front());
 }
 
 void MainWindow::connect_timeline() {
@@ -233,9 +334,10 @@ void MainWindow::connect_timeline() {
 }
 
 void MainWindow::refresh_modes() {
+  group_box_->setCurrentIndex(static_cast<int>(timeline_->state().group_by));
   axis_action_->setChecked(timeline_->state().axis == Axis::change);
   step_action_->setChecked(timeline_->state().one_step);
-  theme_action_->setChecked(theme_ == Theme::dark);
+  theme_action_->setChecked(theme_ != Theme::light);
 }
 
 }  // namespace tidemark

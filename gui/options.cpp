@@ -23,6 +23,7 @@ struct Texts {
   std::string size;
   std::string at;
   std::string theme;
+  std::string group_by;
 };
 
 void add_options(CLI::App& app, ViewOptions& options, Texts& texts) {
@@ -32,18 +33,32 @@ void add_options(CLI::App& app, ViewOptions& options, Texts& texts) {
   app.add_option("--size", texts.size, "of the window in pixels, from 600x400 (1600x900)");
   app.add_option("--at", texts.at, "pin an instant: peak, or a time such as 12.5ms");
   app.add_flag("--one-step", options.one_step, "only the steady step");
-  app.add_option("--theme", texts.theme, "light or dark");
+  app.add_option("--print", options.print,
+                 "print a page of `tidemark report` (HTML) as OUT.pdf and end; needs no display");
+  app.add_option("--theme", texts.theme, "light, dark or contrast");
+  app.add_option("--group-by", texts.group_by,
+                 "divide the stack by category, layer, module, phase, type or tensor");
   app.add_option("--script", options.script, "carry out commands from a file and end");
   app.set_version_flag("--version", k_tool);
 }
 
-Theme parse_theme(const std::string& text) {
+}  // namespace
+
+Theme parse_theme(const std::string& text, const std::string& place) {
   if (text == "light") return Theme::light;
   if (text == "dark") return Theme::dark;
-  throw InputError({.file = "", .place = "--theme", .expected = "light or dark", .found = text});
+  if (text == "contrast") return Theme::contrast;
+  throw InputError(
+      {.file = "", .place = place, .expected = "light, dark or contrast", .found = text});
 }
 
-}  // namespace
+GroupBy parse_group_by(const std::string& text, const std::string& place) {
+  if (const auto by = group_by_of(text)) return *by;
+  throw InputError({.file = "",
+                    .place = place,
+                    .expected = "category, layer, module, phase, type or tensor",
+                    .found = text});
+}
 
 std::optional<ViewOptions> parse_options(int argc, const char* const* argv) {
   ViewOptions options;
@@ -63,12 +78,19 @@ std::optional<ViewOptions> parse_options(int argc, const char* const* argv) {
     throw InputError(std::string(error.what()));
   }
   if (!texts.size.empty()) parse_picture_size(texts.size, options);
-  if (!texts.theme.empty()) options.theme = parse_theme(texts.theme);
+  if (!texts.theme.empty()) options.theme = parse_theme(texts.theme, "--theme");
+  if (!texts.group_by.empty()) options.group_by = parse_group_by(texts.group_by, "--group-by");
   options.at_peak = texts.at == "peak";
   if (!texts.at.empty() && !options.at_peak) options.at_ns = parse_time_ns(texts.at);
   if (!options.screenshot.empty() && options.files.empty() && options.script.empty()) {
     throw InputError(
         {.file = "", .place = "--screenshot", .expected = "a trace to show", .found = "no file"});
+  }
+  if (!options.print.empty() && options.files.size() != 1) {
+    throw InputError({.file = "",
+                      .place = "--print",
+                      .expected = "one page to print",
+                      .found = std::to_string(options.files.size()) + " files"});
   }
   if (!options.screenshot.empty()) require_png(options.screenshot, "--screenshot");
   return options;

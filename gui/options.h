@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "gui/grouping.h"
 #include "gui/theme.h"
 
 namespace tidemark {
@@ -15,12 +16,14 @@ struct ViewOptions {
   std::string budget;              // "512MiB", "60%" of the peak; empty: that of the plan, if any
   std::string screenshot;          // file; empty = open a window
   std::string script;              // file; empty = none
+  std::string print;               // PDF of the page that `files` names; empty = none
   int width_px = 1600;
   int height_px = 900;
   bool at_peak = false;     // pin the peak
   std::int64_t at_ns = -1;  // pin this instant; -1 = none
   bool one_step = false;
   std::optional<Theme> theme;
+  GroupBy group_by = GroupBy::category;
 };
 
 /// Nothing when --help or --version was asked for and answered on stdout.
@@ -35,6 +38,10 @@ void require_png(const std::string& path, const std::string& place);
 
 /// "1600x900" into the two sizes, from 600x400 to 16000x16000.
 void parse_picture_size(const std::string& text, ViewOptions& options);
+
+/// By their names. Throw InputError, with `place`, for anything else.
+[[nodiscard]] Theme parse_theme(const std::string& text, const std::string& place);
+[[nodiscard]] GroupBy parse_group_by(const std::string& text, const std::string& place);
 
 /// "512MiB", or a share of `peak_bytes` such as "60%" (-1: not known).
 [[nodiscard]] std::int64_t parse_budget(const std::string& text, std::int64_t peak_bytes);

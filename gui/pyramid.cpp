@@ -1,6 +1,7 @@
 #include "gui/pyramid.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 
 namespace tidemark {
@@ -25,56 +26,81 @@ void merge(std::optional<Extremes>& earlier, const Extremes& later) {
 
 }  // namespace
 
-Pyramid::Pyramid(const Trace& trace, const Timeline& timeline) : timeline_(timeline) {
-  category_.reserve(timeline.changes.size());
-  CategoryBytes state{};
-  for (const MemoryChange& change : timeline.changes) {
-    if (change_count() % k_leaf_changes == 0) key_frames_.push_back(state);
-    const auto category = static_cast<std::uint8_t>(trace[change.buffer].category);
-    category_.push_back(category);
-    state[category] += change.delta_bytes;
-  }
-  Level leaves;
-  for (std::int64_t first = 0; first < change_count(); first += k_leaf_changes) {
-    leaves.push_back(scan_leaf(first, std::min(first + k_leaf_changes, change_count())));
-  }
-  levels_.push_back(std::move(leaves));
-  while (levels_.back().size() > 1) levels_.push_back(level_above(levels_.back()));
+Pyramid::Pyramid(const ChangeColumns& changes, const Grouping& grouping)
+    : changes_(changes), grouping_(grouping) {
+  build_levels();
+  build_key_frames();
 }
 
-Pyramid::Level Pyramid::level_above(const Level& below) const {
-  Level above;
-  for (std::size_t i = 0; i < below.size(); ++i) {
-    if (i % k_fan_out == 0) {
-      above.push_back(below[i]);
-    } else {
-      merge(above.back(), below[i]);
+Pyramid::Pyramid(const ChangeColumns& changes, const Grouping& grouping, Arrays arrays)
+    : changes_(changes), grouping_(grouping), arrays_(std::move(arrays)) {}
+
+Pyramid::Pyramid(const Pyramid& totals, const Grouping& grouping)
+    : changes_(totals.changes_), grouping_(grouping) {
+  arrays_.levels = totals.arrays_.levels;
+  build_key_frames();
+}
+
+void Pyramid::build_levels() {
+  auto levels = std::make_shared<Levels>(1);
+  FlatArray<Extremes>& leaves = levels->front();
+  leaves.reserve(static_cast<std::size_t>(change_count() / k_leaf_changes + 1));
+  std::int64_t total = 0;
+  for (std::int64_t first = 0; first < change_count(); first += k_leaf_changes) {
+    Extremes leaf{.max_bytes = std::numeric_limits<std::int64_t>::min(),
+                  .max_change = -1,
+                  .min_bytes = std::numeric_limits<std::int64_t>::max()};
+    const std::int64_t last = std::min(first + k_leaf_changes, change_count());
+    for (std::int64_t i = first; i < last; ++i) {
+      total += changes_.delta_bytes(static_cast<std::size_t>(i));
+      merge(leaf, {.max_bytes = total, .max_change = i, .min_bytes = total});
     }
+    leaves.push_back(leaf);
   }
-  return above;
+  while (levels->back().size() > 1) {
+    FlatArray<Extremes> above;
+    Extremes node;
+    const FlatArray<Extremes>& below = levels->back();
+    for (std::size_t i = 0; i < below.size(); ++i) {
+      if (i % k_fan_out == 0) {
+        if (i > 0) above.push_back(node);
+        node = below[i];
+      } else {
+        merge(node, below[i]);
+      }
+    }
+    above.push_back(node);
+    levels->push_back(std::move(above));
+  }
+  arrays_.levels = std::move(levels);
+}
+
+void Pyramid::build_key_frames() {
+  arrays_.key_frames.reserve(static_cast<std::size_t>(change_count() / k_leaf_changes + 1));
+  BandBytes state{};
+  for (std::int64_t i = 0; i < change_count(); ++i) {
+    if (i % k_leaf_changes == 0) arrays_.key_frames.push_back(state);
+    const auto row = static_cast<std::size_t>(i);
+    state[grouping_.of_buffer[changes_.buffer_row(row)]] += changes_.delta_bytes(row);
+  }
 }
 
 std::int64_t Pyramid::position_of(std::int64_t change, Axis axis) const {
-  return axis == Axis::change ? change
-                              : timeline_.changes[static_cast<std::size_t>(change)].time_ns;
+  return axis == Axis::change ? change : changes_.time_ns(static_cast<std::size_t>(change));
 }
 
 std::int64_t Pyramid::first_change_from(std::int64_t position, Axis axis) const {
   if (axis == Axis::change) return std::clamp<std::int64_t>(position, 0, change_count());
-  const auto& changes = timeline_.changes;
-  const auto found = std::lower_bound(
-      changes.begin(), changes.end(), position,
-      [](const MemoryChange& change, std::int64_t time_ns) { return change.time_ns < time_ns; });
-  return found - changes.begin();
+  return static_cast<std::int64_t>(changes_.first_from(position));
 }
 
-CategoryBytes Pyramid::state_after(std::int64_t change) const {
+BandBytes Pyramid::state_after(std::int64_t change) const {
   if (change < 0) return {};
   const std::int64_t leaf = change / k_leaf_changes;
-  CategoryBytes state = key_frames_[static_cast<std::size_t>(leaf)];
+  BandBytes state = arrays_.key_frames[static_cast<std::size_t>(leaf)];
   for (std::int64_t i = leaf * k_leaf_changes; i <= change; ++i) {
     const auto row = static_cast<std::size_t>(i);
-    state[category_[row]] += timeline_.changes[row].delta_bytes;
+    state[grouping_.of_buffer[changes_.buffer_row(row)]] += changes_.delta_bytes(row);
   }
   return state;
 }
@@ -85,20 +111,17 @@ std::int64_t Pyramid::total_after(std::int64_t change) const {
 
 /// [first, last) lies within one leaf and is not empty.
 Extremes Pyramid::scan_leaf(std::int64_t first, std::int64_t last) const {
-  const std::int64_t leaf = first / k_leaf_changes;
-  std::int64_t total = total_bytes(key_frames_[static_cast<std::size_t>(leaf)]);
-  for (std::int64_t i = leaf * k_leaf_changes; i <= first; ++i) {
-    total += timeline_.changes[static_cast<std::size_t>(i)].delta_bytes;
-  }
+  std::int64_t total = total_after(first);
   Extremes found{.max_bytes = total, .max_change = first, .min_bytes = total};
   for (std::int64_t i = first + 1; i < last; ++i) {
-    total += timeline_.changes[static_cast<std::size_t>(i)].delta_bytes;
+    total += changes_.delta_bytes(static_cast<std::size_t>(i));
     merge(found, {.max_bytes = total, .max_change = i, .min_bytes = total});
   }
   return found;
 }
 
 Extremes Pyramid::extremes(std::int64_t first, std::int64_t last) const {
+  const Levels& levels = *arrays_.levels;
   std::optional<Extremes> found;
   std::int64_t at = first;
   while (at < last) {
@@ -111,12 +134,12 @@ Extremes Pyramid::extremes(std::int64_t first, std::int64_t last) const {
       at = leaf_end;
       continue;
     }
-    while (level + 1 < levels_.size() && at % (span * k_fan_out) == 0 &&
+    while (level + 1 < levels.size() && at % (span * k_fan_out) == 0 &&
            at + span * k_fan_out <= last) {
       ++level;
       span *= k_fan_out;
     }
-    merge(found, levels_[level][static_cast<std::size_t>(at / span)]);
+    merge(found, levels[level][static_cast<std::size_t>(at / span)]);
     at += span;
   }
   return found.value_or(Extremes{});

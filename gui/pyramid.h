@@ -8,11 +8,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "gui/bands.h"
+#include "gui/flat_array.h"
+#include "gui/grouping.h"
 #include "gui/view_range.h"
-#include "sim/timeline.h"
 
 namespace tidemark {
 
@@ -27,7 +28,7 @@ struct Extremes {
 /// One pixel column: its highest state, complete, and its lowest total.
 struct Column {
   Extremes extremes;
-  CategoryBytes at_max{};  // sums to extremes.max_bytes
+  BandBytes at_max{};  // by group; sums to extremes.max_bytes
   bool operator==(const Column&) const = default;
 };
 
@@ -36,11 +37,22 @@ class Pyramid {
   static constexpr std::int64_t k_leaf_changes = 64;
   static constexpr std::int64_t k_fan_out = 4;
 
+  using Levels = std::vector<FlatArray<Extremes>>;  // [0]: leaves
+  /// What a view index stores (gui/view_index.h). The totals are the same for every grouping.
+  struct Arrays {
+    std::shared_ptr<const Levels> levels;
+    FlatArray<BandBytes> key_frames;  // before the first change of each leaf
+  };
+
   /// Both must outlive the pyramid.
-  Pyramid(const Trace& trace, const Timeline& timeline);
+  Pyramid(const ChangeColumns& changes, const Grouping& grouping);
+  /// Over stored arrays of the same changes and the same grouping.
+  Pyramid(const ChangeColumns& changes, const Grouping& grouping, Arrays arrays);
+  /// Another grouping of the changes of `totals`.
+  Pyramid(const Pyramid& totals, const Grouping& grouping);
 
   [[nodiscard]] std::int64_t change_count() const {
-    return static_cast<std::int64_t>(category_.size());
+    return static_cast<std::int64_t>(changes_.size());
   }
 
   /// Position of a change on an axis: its time, or its index.
@@ -52,8 +64,8 @@ class Pyramid {
     return first_change_from(position + 1, axis) - 1;
   }
 
-  /// Live bytes right after a change; all zero for -1.
-  [[nodiscard]] CategoryBytes state_after(std::int64_t change) const;
+  /// Live bytes by group right after a change; all zero for -1.
+  [[nodiscard]] BandBytes state_after(std::int64_t change) const;
   [[nodiscard]] std::int64_t total_after(std::int64_t change) const;
 
   /// Over the states right after each of the changes [first, last); first < last.
@@ -63,17 +75,17 @@ class Pyramid {
   /// column_begin(x + 1)): that which it begins with and those after the changes in it.
   [[nodiscard]] std::vector<Column> columns(const ColumnScale& scale, Axis axis) const;
 
- private:
-  using Level = std::vector<Extremes>;
+  [[nodiscard]] const Arrays& arrays() const { return arrays_; }
 
+ private:
+  void build_levels();
+  void build_key_frames();
   [[nodiscard]] Extremes scan_leaf(std::int64_t first, std::int64_t last) const;
   [[nodiscard]] Column column_over(std::int64_t first, std::int64_t last, bool shows_before) const;
-  [[nodiscard]] Level level_above(const Level& below) const;
 
-  const Timeline& timeline_;
-  std::vector<std::uint8_t> category_;     // of the buffer of each change
-  std::vector<CategoryBytes> key_frames_;  // before the first change of each leaf
-  std::vector<Level> levels_;              // levels_[0]: leaves
+  const ChangeColumns& changes_;
+  const Grouping& grouping_;
+  Arrays arrays_;
 };
 
 }  // namespace tidemark

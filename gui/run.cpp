@@ -1,26 +1,98 @@
 #include "gui/run.h"
 
 #include <algorithm>
+#include <filesystem>
 
+#include "gui/view_index.h"
 #include "sim/check.h"
 #include "sim/run_state.h"
 #include "traces/error.h"
+#include "traces/event_stream.h"
 #include "traces/file.h"
+#include "traces/import_snapshot.h"
+#include "traces/mapped.h"
 
 namespace tidemark {
 
-Run::Run(std::string file, Trace trace, Timeline timeline)
+namespace {
+
+/// Steps of the constructors that all runs share.
+std::unique_ptr<const GroupedStack> stack_of(const Trace& trace, const RunTimeline& timeline,
+                                             const AliveIndex& alive) {
+  return std::make_unique<const GroupedStack>(
+      timeline.changes, group_buffers(trace, timeline, alive, GroupBy::category));
+}
+
+}  // namespace
+
+GroupedStack::GroupedStack(const ChangeColumns& changes, Grouping by)
+    : grouping(std::move(by)), pyramid(changes, grouping) {}
+
+GroupedStack::GroupedStack(const ChangeColumns& changes, Grouping by, Pyramid::Arrays arrays)
+    : grouping(std::move(by)), pyramid(changes, grouping, std::move(arrays)) {}
+
+GroupedStack::GroupedStack(const Pyramid& totals, Grouping by)
+    : grouping(std::move(by)), pyramid(totals, grouping) {}
+
+Run::Run(std::string file, Trace trace)
     : file_(std::move(file)),
       trace_(std::move(trace)),
+      timeline_(take_timeline(trace_)),
+      alive_(std::make_unique<AliveIndex>(timeline_.changes, trace_.buffers.size())),
+      stack_(stack_of(trace_, timeline_, *alive_)) {}
+
+Run::Run(std::string file, Trace trace, RunTimeline timeline, std::uint64_t fingerprint)
+    : file_(std::move(file)),
+      fingerprint_(fingerprint),
+      trace_(std::move(trace)),
       timeline_(std::move(timeline)),
-      pyramid_(trace_, timeline_),
-      alive_(trace_, timeline_),
-      uses_(trace_, timeline_),
-      local_peaks_(
-          find_local_peaks(timeline_, std::max<std::int64_t>(timeline_.run_peak.bytes / 100, 1))) {}
+      alive_(std::make_unique<AliveIndex>(timeline_.changes, trace_.buffers.size())),
+      stack_(stack_of(trace_, timeline_, *alive_)) {}
+
+Run::Run(std::string file, Trace trace, std::shared_ptr<const ViewIndex> index)
+    : file_(std::move(file)),
+      trace_(std::move(trace)),
+      index_(std::move(index)),
+      timeline_(index_->timeline(trace_, trace_.events)),
+      alive_(std::make_unique<AliveIndex>(timeline_.changes, index_->alive())),
+      stack_(std::make_unique<GroupedStack>(
+          timeline_.changes, group_buffers(trace_, timeline_, *alive_, GroupBy::category),
+          index_->pyramid())) {}
+
+Run::~Run() = default;
+
+std::uint64_t Run::fingerprint_to_store() const {
+  return pyramid().change_count() >= ViewIndex::k_least_changes ? fingerprint_ : 0;
+}
+
+const GroupedStack& Run::stack_by(GroupBy by) const {
+  if (by == GroupBy::category) return *stack_;
+  const std::lock_guard lock(lazy_);
+  auto& stack = stacks_[static_cast<std::size_t>(by)];
+  if (!stack) {
+    stack = std::make_unique<const GroupedStack>(stack_->pyramid,
+                                                 group_buffers(trace_, timeline_, *alive_, by));
+  }
+  return *stack;
+}
+
+const UseIndex& Run::uses() const {
+  const std::lock_guard lock(lazy_);
+  if (!uses_) uses_ = std::make_unique<const UseIndex>(trace_, timeline_.spans);
+  return *uses_;
+}
+
+const std::vector<std::int64_t>& Run::local_peaks() const {
+  const std::lock_guard lock(lazy_);
+  if (!local_peaks_) {
+    local_peaks_ = std::make_unique<const std::vector<std::int64_t>>(find_local_peaks(
+        timeline_.changes, std::max<std::int64_t>(timeline_.run_peak.bytes / 100, 1)));
+  }
+  return *local_peaks_;
+}
 
 ViewRange Run::whole(Axis axis) const {
-  if (axis == Axis::change) return {0, std::max<std::int64_t>(pyramid_.change_count(), 1)};
+  if (axis == Axis::change) return {0, std::max<std::int64_t>(pyramid().change_count(), 1)};
   std::int64_t end_ns = std::max(timeline_.end_ns, timeline_.begin_ns + 1);
   if (!timeline_.changes.empty()) {
     end_ns = std::max(end_ns, timeline_.changes.back().time_ns + 1);
@@ -37,8 +109,8 @@ ViewRange Run::step(std::size_t row, Axis axis) const {
   const std::int64_t end_ns = row + 1 < begins_ns.size() ? begins_ns[row + 1] : last_end_ns;
   ViewRange range{begin_ns, std::max(end_ns, begin_ns + 1)};
   if (axis == Axis::change) {
-    range.begin = pyramid_.first_change_from(begin_ns, Axis::time);
-    range.end = std::max(pyramid_.first_change_from(end_ns, Axis::time), range.begin + 1);
+    range.begin = pyramid().first_change_from(begin_ns, Axis::time);
+    range.end = std::max(pyramid().first_change_from(end_ns, Axis::time), range.begin + 1);
   }
   return range;
 }
@@ -48,8 +120,70 @@ ViewRange Run::steady_step(Axis axis) const {
   return step(timeline_.step_begin_ns.size() - 1, axis);
 }
 
-RunPtr load_run(const std::string& path) {
-  Trace trace = read_trace(path);
+namespace {
+
+/// Nothing for a file that read_trace() has to read: compressed, text, damaged.
+RunPtr load_streamed(const std::string& path, LoadControl& control) {
+  std::error_code none;
+  if (!std::filesystem::is_regular_file(path, none)) return nullptr;
+  const FileMapping file(path);
+  Trace trace;
+  std::unique_ptr<RunRecording> recording;
+  std::shared_ptr<const ViewIndex> index;
+  struct Stop {};
+  const std::uint64_t fingerprint = fingerprint_of(file.bytes());
+  const EventReceiver receiver{
+      .begin =
+          [&](std::int64_t event_count) {
+            if (event_count == 0 || !trace.ranks.empty()) throw Stop{};
+            if (event_count >= ViewIndex::k_least_changes) {
+              index =
+                  ViewIndex::open(view_index_path(view_index_folder(), fingerprint), fingerprint);
+              if (index) throw Stop{};
+            }
+            control.events_all = event_count;
+            recording =
+                std::make_unique<RunRecording>(trace, static_cast<std::size_t>(event_count));
+          },
+      .take =
+          [&](std::span<const BriefEvent> events) {
+            if (control.stop) throw Stop{};
+            for (const BriefEvent& event : events) recording->take(event);
+            control.events_done += static_cast<std::int64_t>(events.size());
+          }};
+  try {
+    if (!stream_trace(file.bytes(), trace, receiver)) return nullptr;
+  } catch (const Stop&) {
+    if (!index) return nullptr;
+    return std::make_shared<const Run>(path, std::move(trace), std::move(index));
+  }
+  RunTimeline timeline = recording->finish(trace.events);
+  return std::make_shared<const Run>(path, std::move(trace), std::move(timeline), fingerprint);
+}
+
+/// A trace, or a memory snapshot of PyTorch: of its devices that with the most bytes.
+Trace read_shown(const std::string& path) {
+  std::string bytes = read_file(path);
+  if (!bytes.starts_with('\x80')) return from_bytes(bytes, path);  // no pickle
+  try {
+    std::vector<ImportedDevice> devices =
+        import_snapshot(std::move(bytes), std::filesystem::path(path).filename().string());
+    const auto most = std::ranges::max_element(devices, {}, &ImportedDevice::all_bytes);
+    if (most == devices.end()) throw InputError("a snapshot in which nothing is allocated");
+    return std::move(most->trace);
+  } catch (const InputError& error) {
+    throw error.in_file(path);
+  }
+}
+
+}  // namespace
+
+RunPtr load_run(const std::string& path, LoadControl* control) {
+  LoadControl own;
+  LoadControl& used = control == nullptr ? own : *control;
+  if (RunPtr run = load_streamed(path, used)) return run;
+  if (used.stop) return nullptr;
+  Trace trace = read_shown(path);
   if (!trace.ranks.empty()) {
     throw InputError({.file = path,
                       .place = "",
@@ -66,11 +200,10 @@ RunPtr load_run(const std::string& path) {
   }
   // A program is replayed, and replay trusts its input.
   if (trace.events.empty()) require_legal(trace, path);
-  Timeline timeline = timeline_of(trace);
-  return std::make_shared<const Run>(path, std::move(trace), std::move(timeline));
+  return std::make_shared<const Run>(path, std::move(trace));
 }
 
-std::vector<std::int64_t> find_local_peaks(const Timeline& timeline, std::int64_t least_bytes) {
+std::vector<std::int64_t> find_local_peaks(const ChangeColumns& changes, std::int64_t least_bytes) {
   std::vector<std::int64_t> peaks;
   std::int64_t total = 0;
   std::int64_t low = 0;   // since the last peak
@@ -82,8 +215,8 @@ std::vector<std::int64_t> find_local_peaks(const Timeline& timeline, std::int64_
     rising = false;
     low = total;
   };
-  for (std::size_t i = 0; i < timeline.changes.size(); ++i) {
-    total += timeline.changes[i].delta_bytes;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    total += changes.delta_bytes(i);
     if (rising && total > high) {
       high = total;
       high_change = static_cast<std::int64_t>(i);

@@ -7,6 +7,7 @@
 #include "gui/labels.h"
 #include "gui/legend.h"
 #include "sim/compare.h"
+#include "sim/html_text.h"
 #include "sim/run_state.h"
 #include "sim/units.h"
 
@@ -14,26 +15,6 @@ namespace tidemark {
 namespace {
 
 constexpr std::size_t k_most_decisions = 200;
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 using Runs = std::vector<const Run*>;
 
@@ -101,7 +82,7 @@ void add_facts(FigureTable& table, bool has_steps) {
   });
   table.line(has_steps ? "peak of a step" : "peak", peak_text);
   table.line("peak of the run", [](const Run& run) {
-    const Timeline& timeline = run.timeline();
+    const RunTimeline& timeline = run.timeline();
     const bool same = timeline.run_peak.bytes == timeline.peak.bytes;
     return same ? std::string() : format_bytes(timeline.run_peak.bytes);
   });
@@ -114,7 +95,7 @@ void add_facts(FigureTable& table, bool has_steps) {
     return ns <= 0 ? std::string() : format_ns(ns);
   });
   table.line("events", [](const Run& run) {
-    const std::size_t events = run.trace().events.size();
+    const std::int64_t events = run.timeline().event_count;
     return events == 0 ? std::string() : fmt::format("{}", events);
   });
   table.line("allocations and frees",

@@ -10,6 +10,7 @@
 #include "gui/labels.h"
 #include "gui/main_window.h"
 #include "gui/options.h"
+#include "gui/whatif_dock.h"
 #include "traces/error.h"
 #include "traces/file.h"
 
@@ -54,6 +55,24 @@ void pin(MainWindow& window, const std::string& at) {
   }
 }
 
+/// Opens the panel and asks for a budget; ends when the search has ended.
+void ask_what_if(MainWindow& window, const std::string& budget) {
+  if (!window.timeline().state().run) refuse("an open run", "none");
+  WhatIfDock& dock = window.what_if();
+  const auto wait = [&dock] {
+    while (dock.refusal().isEmpty() && !(dock.is_ready() && dock.is_idle())) {
+      QApplication::processEvents(QEventLoop::WaitForMoreEvents);
+    }
+    if (!dock.refusal().isEmpty()) refuse("a run to plan", dock.refusal().toStdString());
+  };
+  dock.show();
+  wait();
+  WhatIf what_if = dock.state().controls;
+  what_if.budget_bytes = window.parse_budget(budget);
+  dock.ask(what_if, QStringLiteral("Budget"));
+  wait();
+}
+
 void carry_out(MainWindow& window, const std::string& line) {
   std::istringstream words(line);
   std::string verb;
@@ -65,18 +84,23 @@ void carry_out(MainWindow& window, const std::string& line) {
   if (verb == "key") return press_key(window, argument);
   if (verb == "at") return pin(window, argument);
   if (verb == "budget") return window.set_budget(window.parse_budget(argument));
+  if (verb == "what-if") return ask_what_if(window, argument);
   if (verb == "open") return window.show_run(load_run(argument));
   if (verb == "compare") return window.compare_with(load_run(argument));
   if (verb == "screenshot") return save_screenshot(window, argument);
-  if (verb == "theme" && (argument == "light" || argument == "dark")) {
-    return window.set_theme(argument == "dark" ? Theme::dark : Theme::light);
-  }
+  if (verb == "export") return window.export_to(argument);
+  if (verb == "tab") return window.show_tab(argument);
+  if (verb == "theme") return window.set_theme(parse_theme(argument, "theme"));
+  if (verb == "group") return window.timeline().set_group_by(parse_group_by(argument, "group"));
   if (verb == "resize") {
     ViewOptions size;
     parse_picture_size(argument, size);
     return window.resize(size.width_px, size.height_px);
   }
-  refuse("key, zoom, at, budget, theme, resize, open, compare or screenshot", line);
+  refuse(
+      "key, zoom, at, budget, group, what-if, theme, resize, open, compare, tab, export or "
+      "screenshot",
+      line);
 }
 
 }  // namespace

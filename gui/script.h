@@ -3,9 +3,13 @@
 //   zoom 0.2 0.4     show this part of everything there is
 //   at peak | 12ms   pin an instant
 //   budget 512MiB
-//   theme dark
+//   what-if 60%      open the what-if panel, ask for this budget, wait for the answer
+//   theme dark | light | contrast
+//   group layer      category, layer, module, phase, type or tensor
 //   resize 1600x900
 //   open run.tmk | compare planned.tmk
+//   tab areas         table, areas, difference, why, range
+//   export view.svg   or .csv, .json, .png
 //   screenshot out.png
 #pragma once
 

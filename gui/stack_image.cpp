@@ -136,11 +136,10 @@ void draw_outlines(const StackScene& scene, PixelImage& image) {
 }  // namespace
 
 std::array<int, k_band_count> band_tops(const Column& column, const ByteScale& scale) {
-  const BandBytes bands = by_band(column.at_max);
   std::array<int, k_band_count> tops{};
   std::int64_t below_bytes = 0;
   for (std::size_t k = 0; k < k_band_count; ++k) {
-    below_bytes += bands[k];
+    below_bytes += column.at_max[k];
     tops[k] = scale.row_of(below_bytes);
   }
   return tops;

@@ -47,7 +47,8 @@ struct StackScene {
 /// Width: one pixel per column; height: that of the scale.
 [[nodiscard]] PixelImage paint_stack(const StackScene& scene);
 
-/// The band that paint_stack() shows at row `y` of a column; none above the stack.
+/// The band (place in the stack) that paint_stack() shows at row `y` of a column; none above the
+/// stack.
 [[nodiscard]] std::optional<Band> band_at(const Column& column, const ByteScale& scale, int y);
 
 /// First row of each band, from the lowest band up; the last entry is the top of the stack. The

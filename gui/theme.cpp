@@ -4,6 +4,7 @@
 #include <QPalette>
 #include <QStyle>
 #include <QStyleFactory>
+#include <array>
 
 namespace tidemark {
 namespace {
@@ -14,7 +15,9 @@ QPalette palette_of(Theme theme) {
   const QColor text = QColor::fromRgb(c.text);
   const QColor faint = QColor::fromRgb(c.faint_text);
   const QColor card = QColor::fromRgb(c.card);
-  const QColor highlight = QColor::fromRgb(theme == Theme::light ? 0xFF0A64A4 : 0xFF2F7FB8);
+  static constexpr std::array<QRgb, k_theme_count> k_highlights = {0xFF0A64A4, 0xFF2F7FB8,
+                                                                   0xFFFFFF00};
+  const QColor highlight = QColor::fromRgb(k_highlights[static_cast<std::size_t>(theme)]);
   QPalette palette(text, card, background, QColor::fromRgb(c.grid), faint, text, background);
   palette.setColor(QPalette::Button, card);
   palette.setColor(QPalette::Window, card);
@@ -23,7 +26,7 @@ QPalette palette_of(Theme theme) {
   palette.setColor(QPalette::ToolTipText, text);
   palette.setColor(QPalette::PlaceholderText, faint);
   palette.setColor(QPalette::Highlight, highlight);
-  palette.setColor(QPalette::HighlightedText, Qt::white);
+  palette.setColor(QPalette::HighlightedText, theme == Theme::contrast ? Qt::black : Qt::white);
   palette.setColor(QPalette::Link, highlight);
   for (const QPalette::ColorRole role :
        {QPalette::Text, QPalette::ButtonText, QPalette::WindowText}) {
@@ -44,7 +47,15 @@ void apply_theme(Theme theme) {
 }
 
 const CanvasColours& colours_of(Theme theme) {
-  return theme == Theme::light ? light_colours() : dark_colours();
+  switch (theme) {
+    case Theme::light:
+      return light_colours();
+    case Theme::dark:
+      return dark_colours();
+    case Theme::contrast:
+      break;
+  }
+  return contrast_colours();
 }
 
 void set_up_application(QApplication& application) {

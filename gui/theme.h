@@ -1,4 +1,4 @@
-// One look everywhere: the Fusion style with a light or a dark palette of our own.
+// One look everywhere: the Fusion style with a light, a dark or a high-contrast palette of our own.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,8 @@ class QApplication;
 
 namespace tidemark {
 
-enum class Theme : std::uint8_t { light, dark };
+enum class Theme : std::uint8_t { light, dark, contrast };
+inline constexpr std::size_t k_theme_count = 3;
 
 /// What the desktop asks for: dark when its windows are dark.
 [[nodiscard]] Theme system_theme();

@@ -59,7 +59,7 @@ void for_changes(const Run& run, std::vector<OpPoints>& ops, Visit visit) {
   const ViewRange range = run.steady_step(Axis::change);
   const std::int64_t end = std::min(range.end, run.pyramid().change_count());
   for (std::int64_t i = range.begin; i < end; ++i) {
-    const MemoryChange& change = run.timeline().changes[static_cast<std::size_t>(i)];
+    const MemoryChange change = run.timeline().changes[static_cast<std::size_t>(i)];
     if (change.step < 0 || !change.op.valid() || row_of[change.op.index()] < 0) continue;
     visit(ops[static_cast<std::size_t>(row_of[change.op.index()])], change, i);
   }

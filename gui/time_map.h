@@ -46,8 +46,8 @@ struct Alignment {
   TimeMap time;
   TimeMap change;
   [[nodiscard]] const TimeMap& on(Axis axis) const { return axis == Axis::time ? time : change; }
-  /// Times of the other run were stretched.
-  [[nodiscard]] bool is_fitted() const { return !time.is_shift(); }
+  /// The axis of the other run was stretched.
+  [[nodiscard]] bool is_fitted(Axis axis) const { return !on(axis).is_shift(); }
 };
 
 /// Aligns the steady step of `there` with that of `here`. Common are ops of the compute stream that

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "gui/labels.h"
 #include "gui/timeline_widget.h"
+#include "sim/units.h"
 
 namespace tidemark {
 namespace {
@@ -126,6 +128,31 @@ void TimelineWidget::jump_to_step(bool forward) {
   set_range(state_.run->step(static_cast<std::size_t>(next), state_.axis));
 }
 
+/// At the pin, else in the middle of the view.
+void TimelineWidget::toggle_bookmark() {
+  const std::int64_t change = current_change();
+  if (change < 0) return;
+  std::vector<Bookmark> bookmarks = state_.bookmarks;
+  const auto at = std::ranges::lower_bound(bookmarks, change, {}, &Bookmark::change);
+  if (at != bookmarks.end() && at->change == change) {
+    bookmarks.erase(at);
+  } else {
+    const Instant instant = instant_of_change(*state_.run, change);
+    bookmarks.insert(
+        at, {change, format_bytes(instant.total_bytes) + " at " + format_time_ns(instant.time_ns)});
+  }
+  set_bookmarks(std::move(bookmarks));
+}
+
+void TimelineWidget::jump_to_bookmark(bool forward) {
+  const std::int64_t from = current_change();
+  const auto& marks = state_.bookmarks;
+  const auto after = std::ranges::upper_bound(marks, from, {}, &Bookmark::change);
+  const auto first_from = std::ranges::lower_bound(marks, from, {}, &Bookmark::change);
+  if (forward && after != marks.end()) pin_change(after->change);
+  if (!forward && first_from != marks.begin()) pin_change(std::prev(first_from)->change);
+}
+
 void TimelineWidget::step_change(int by) {
   const std::int64_t last = state_.run->pyramid().change_count() - 1;
   if (last >= 0) pin_change(std::clamp<std::int64_t>(current_change() + by, 0, last));
@@ -162,9 +189,20 @@ bool TimelineWidget::perform(Command command) {
     case Command::previous_step:
       jump_to_step(command == Command::next_step);
       return true;
+    case Command::bookmark:
+      toggle_bookmark();
+      return true;
+    case Command::next_bookmark:
+    case Command::previous_bookmark:
+      jump_to_bookmark(command == Command::next_bookmark);
+      return true;
     case Command::next_change:
     case Command::previous_change:
       step_change(command == Command::next_change ? 1 : -1);
+      return true;
+    case Command::next_grouping:
+      set_group_by(
+          static_cast<GroupBy>((static_cast<std::size_t>(state_.group_by) + 1) % k_group_by_count));
       return true;
     case Command::toggle_axis:
       set_axis(state_.axis == Axis::time ? Axis::change : Axis::time);
@@ -179,6 +217,12 @@ bool TimelineWidget::perform(Command command) {
     case Command::toggle_theme:
     case Command::budget:
     case Command::details:
+    case Command::lifetimes:
+    case Command::show_table:
+    case Command::show_areas:
+    case Command::show_difference:
+    case Command::show_why:
+    case Command::show_range:
     case Command::help:
       return false;
   }

@@ -135,9 +135,10 @@ void paint_steps(QPainter& painter, const TimelinePicture& p) {
 void paint_band_labels(QPainter& painter, const TimelinePicture& p) {
   painter.setFont(small_font(painter));
   const QFontMetrics metrics = painter.fontMetrics();
-  for (std::size_t k = 0; k < k_band_count; ++k) {
+  const std::vector<std::string>& names = stack_of(p.state).grouping.names;
+  for (std::size_t k = 0; k < names.size(); ++k) {
     const Band band = static_cast<Band>(k);
-    const QString name = text_of(spoken(to_string(band)));
+    const QString name = text_of(spoken(names[k]));
     const LabelSize size{metrics.horizontalAdvance(name) + 8, metrics.height()};
     const auto place = place_label(p.columns, p.bytes, band, size, p.lines);
     if (!place) continue;
@@ -266,6 +267,22 @@ void paint_selection(QPainter& painter, const TimelinePicture& p) {
   painter.drawLine(box.topRight(), box.bottomRight());
 }
 
+/// Small flags at the upper edge.
+void paint_bookmarks(QPainter& painter, const TimelinePicture& p) {
+  for (const Bookmark& bookmark : p.state.bookmarks) {
+    if (bookmark.change >= p.state.run->pyramid().change_count()) continue;
+    const int x =
+        p.scale().column_of(p.state.run->pyramid().position_of(bookmark.change, p.state.axis));
+    if (x < 0 || x >= p.canvas.width()) continue;
+    const QPoint top = p.canvas.topLeft() + QPoint(x, 0);
+    painter.setPen(QPen(to_colour(p.colours.text), 1));
+    painter.drawLine(top, top + QPoint(0, 16));
+    painter.setBrush(to_colour(p.colours.overlays[0]));
+    painter.drawPolygon(QPolygon({top, top + QPoint(9, 4), top + QPoint(0, 8)}));
+    painter.setBrush(Qt::NoBrush);
+  }
+}
+
 void paint_pin(QPainter& painter, const TimelinePicture& p) {
   if (!p.state.pinned) return;
   const Instant& pinned = *p.state.pinned;
@@ -309,6 +326,7 @@ void paint_timeline(QPainter& painter, const TimelinePicture& p) {
   painter.setFont(font);
   paint_selection(painter, p);
   paint_marks(painter, p);
+  paint_bookmarks(painter, p);
   paint_pin(painter, p);
   paint_cursor(painter, p);
 }

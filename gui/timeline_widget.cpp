@@ -1,7 +1,9 @@
 #include "gui/timeline_widget.h"
 
 #include <QPainter>
+#include <QTimer>
 #include <algorithm>
+#include <utility>
 
 namespace tidemark {
 
@@ -14,13 +16,54 @@ TimelineWidget::TimelineWidget(QWidget* parent) : QWidget(parent), colours_(&lig
   setMouseTracking(true);
   setMinimumSize(240, 100);
   setCursor(Qt::CrossCursor);
+  constexpr int k_settled_ms = 400;  // a view that stands so long is worth going back to
+  settled_ = new QTimer(this);
+  settled_->setSingleShot(true);
+  settled_->setInterval(k_settled_ms);
+  connect(settled_, &QTimer::timeout, this, &TimelineWidget::remember_view);
+}
+
+void TimelineWidget::remember_view() {
+  settled_->stop();
+  if (state_.run) history_.visit({state_.axis, state_.one_step, state_.range});
+}
+
+void TimelineWidget::go_back(bool forward) {
+  if (settled_->isActive()) remember_view();
+  const auto place = history_.step(forward);
+  if (!place) return;
+  change_mode(place->axis, place->one_step);
+  set_range(place->range);
+  settled_->stop();
+}
+
+void TimelineWidget::renew_run(RunPtr run) {
+  const bool all_shown = !state_.run || state_.range == limits_of(state_);
+  const std::vector<Overlay> others = std::exchange(state_.others, {});
+  state_.run = std::move(run);
+  for (const Overlay& other : others) lay_over(state_, other.run);
+  const std::int64_t count = state_.run->pyramid().change_count();
+  if (state_.pinned && state_.pinned->change >= count) state_.pinned.reset();
+  state_.range = all_shown ? limits_of(state_) : clamped(state_.range, limits_of(state_));
+  set_budget(state_.budget_bytes);
+  emit mode_changed();
+}
+
+void TimelineWidget::set_bookmarks(std::vector<Bookmark> bookmarks) {
+  state_.bookmarks = std::move(bookmarks);
+  update();
+  emit bookmarks_changed();
 }
 
 void TimelineWidget::set_run(RunPtr run) {
   const std::int64_t budget_bytes = state_.budget_bytes;
+  const GroupBy by = state_.group_by;
   state_ = ViewState{};
+  state_.group_by = by;
   state_.run = std::move(run);
   state_.range = limits_of(state_);
+  history_.clear();
+  remember_view();
   set_budget(budget_bytes);
   emit mode_changed();
   emit pin_changed();
@@ -35,10 +78,25 @@ void TimelineWidget::add_other(RunPtr other) {
   outdate();
 }
 
+void TimelineWidget::replace_other(const RunPtr& old, RunPtr other) {
+  if (!state_.run) return;
+  const bool all_shown = state_.range == limits_of(state_);
+  replace_overlay(state_, old, std::move(other));
+  state_.range = all_shown ? limits_of(state_) : clamped(state_.range, limits_of(state_));
+  outdate();
+}
+
 void TimelineWidget::set_budget(std::int64_t budget_bytes) {
   state_.budget_bytes = budget_bytes;
   over_ = state_.run ? over_budget(*state_.run, budget_bytes) : OverBudget{};
   outdate();
+}
+
+void TimelineWidget::set_group_by(GroupBy by) {
+  if (by == state_.group_by) return;
+  state_.group_by = by;
+  outdate();
+  emit mode_changed();
 }
 
 void TimelineWidget::set_axis(Axis axis) {
@@ -58,6 +116,7 @@ void TimelineWidget::change_mode(Axis axis, bool one_step) {
   state_.one_step = one_step;
   state_.selection.reset();
   state_.range = all_shown ? limits_of(state_) : clamped(range, limits_of(state_));
+  settled_->start();
   outdate();
   emit mode_changed();
   emit selection_changed();
@@ -72,6 +131,7 @@ void TimelineWidget::set_range(ViewRange range) {
   const ViewRange cut = clamped(range, limits_of(state_));
   if (cut == state_.range) return;
   state_.range = cut;
+  settled_->start();
   outdate();
 }
 
@@ -152,10 +212,14 @@ std::optional<TimelineWidget::Focus> TimelineWidget::focus() {
                  .instant = instant_of_column(state_, column, scale().column_begin(x)),
                  .band = band_at(column, byte_scale(), cursor_->y() - canvas().top())};
   }
-  if (state_.pinned) return Focus{.title = "Pinned", .instant = *state_.pinned, .band = {}};
-  return Focus{.title = "At the peak",
-               .instant = instant_of_change(*state_.run, state_.run->timeline().peak.change),
-               .band = {}};
+  return Focus{
+      .title = state_.pinned ? "Pinned" : "At the peak", .instant = *instant(), .band = {}};
+}
+
+std::optional<Instant> TimelineWidget::instant() const {
+  if (!state_.run) return std::nullopt;
+  if (state_.pinned) return state_.pinned;
+  return instant_of_change(*state_.run, state_.run->timeline().peak.change);
 }
 
 void TimelineWidget::paintEvent(QPaintEvent*) {

@@ -10,7 +10,10 @@
 #include "gui/commands.h"
 #include "gui/legend_paint.h"
 #include "gui/timeline_paint.h"
+#include "gui/view_history.h"
 #include "gui/view_state.h"
+
+class QTimer;
 
 namespace tidemark {
 
@@ -22,9 +25,17 @@ class TimelineWidget : public QWidget {
 
   /// Shows `run` from begin to end; what lay over the previous one is removed. Null empties it.
   void set_run(RunPtr run);
+  /// Shows a newer state of the same recording: what was in view stays there.
+  void renew_run(RunPtr run);
   /// Adds an outline over the run; without effect when nothing is open.
   void add_other(RunPtr other);
+  /// Puts `other` in the place of `old` over the run. Null for `old`: adds; for `other`: removes.
+  void replace_other(const RunPtr& old, RunPtr other);
   void set_budget(std::int64_t budget_bytes);  // -1: none
+  void set_group_by(GroupBy by);
+  void set_bookmarks(std::vector<Bookmark> bookmarks);
+  /// Goes to the view before, or after, the present one in the history.
+  void go_back(bool forward);
   void set_axis(Axis axis);
   void set_one_step(bool one_step);
   void set_colours(const CanvasColours& colours);
@@ -52,13 +63,16 @@ class TimelineWidget : public QWidget {
     std::optional<Band> band;
   };
   [[nodiscard]] std::optional<Focus> focus();
+  /// The pinned instant, else the peak; nothing without a run.
+  [[nodiscard]] std::optional<Instant> instant() const;
 
  signals:
   void range_changed();
   void focus_changed();
   void pin_changed();
   void selection_changed();
-  void mode_changed();  // axis, one step
+  void bookmarks_changed();
+  void mode_changed();  // grouping, axis, one step
 
  protected:
   void paintEvent(QPaintEvent* event) override;
@@ -84,7 +98,13 @@ class TimelineWidget : public QWidget {
   void refresh();  // columns and pixels, when something they depend on has changed
   void outdate();
 
+  void toggle_bookmark();
+  void jump_to_bookmark(bool forward);
+  void remember_view();
+
   ViewState state_;
+  ViewHistory history_;
+  QTimer* settled_ = nullptr;  // runs while the view is being moved
   const CanvasColours* colours_ = nullptr;
   OverBudget over_;
   bool outdated_ = true;

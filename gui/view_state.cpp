@@ -9,6 +9,24 @@ void lay_over(ViewState& state, RunPtr other) {
   state.others.push_back({.run = std::move(other), .alignment = std::move(alignment)});
 }
 
+void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other) {
+  const auto place = std::ranges::find(state.others, old, &Overlay::run);
+  if (!old || place == state.others.end()) {
+    if (other) lay_over(state, std::move(other));
+    return;
+  }
+  if (!other) {
+    state.others.erase(place);
+    return;
+  }
+  place->alignment = align(*state.run, *other);
+  place->run = std::move(other);
+}
+
+const GroupedStack& stack_of(const ViewState& state) {
+  return state.run->stack_by(state.group_by);
+}
+
 ViewRange limits_of(const ViewState& state) {
   if (!state.run) return {};
   ViewRange limits =
@@ -52,7 +70,7 @@ std::int64_t top_bytes_of(const ViewState& state) {
 
 std::vector<Column> columns_of(const ViewState& state, const ColumnScale& scale) {
   if (!state.run) return std::vector<Column>(static_cast<std::size_t>(scale.width_px));
-  std::vector<Column> columns = state.run->pyramid().columns(scale, state.axis);
+  std::vector<Column> columns = stack_of(state).pyramid.columns(scale, state.axis);
   const int end_px = scale.column_of(state.run->whole(state.axis).end - 1) + 1;
   for (int x = std::max(end_px, 0); x < scale.width_px; ++x) {
     columns[static_cast<std::size_t>(x)] = Column{};
@@ -60,43 +78,114 @@ std::vector<Column> columns_of(const ViewState& state, const ColumnScale& scale)
   return columns;
 }
 
+namespace {
+
+/// The row of the last step that begins at or before `position`; 0 when none does.
+std::size_t step_at(const Run& run, std::int64_t position, Axis axis) {
+  const auto& begins_ns = run.timeline().step_begin_ns;
+  const std::int64_t time_ns =
+      axis == Axis::time
+          ? position
+          : run.pyramid().position_of(std::max(position, std::int64_t{0}), Axis::time);
+  const auto after = std::upper_bound(begins_ns.begin(), begins_ns.end(), time_ns);
+  return static_cast<std::size_t>(std::max<std::ptrdiff_t>(after - begins_ns.begin() - 1, 0));
+}
+
+/// Where a part of the run's axis lies in the steady step: the same places of it that the part has
+/// in the steps it touches. Steps are of different lengths: in proportion. Nothing before the
+/// first.
+std::vector<ViewRange> folded(const Run& run, ViewRange part, Axis axis) {
+  const ViewRange steady = run.steady_step(axis);
+  if (run.timeline().step_begin_ns.empty() || part.begin >= steady.begin) return {part};
+  if (part.end <= run.step(0, axis).begin) return {};
+  const std::size_t first = step_at(run, part.begin, axis);
+  const std::size_t last = step_at(run, part.end - 1, axis);
+  if (last > first + 1) return {steady};  // all that happens in one
+  std::vector<ViewRange> parts;
+  for (std::size_t row = first; row <= last; ++row) {
+    const ViewRange step = run.step(row, axis);
+    const double stretch = static_cast<double>(steady.span()) / static_cast<double>(step.span());
+    const auto at = [&](std::int64_t position) {
+      const auto distance =
+          static_cast<double>(std::clamp(position, step.begin, step.end) - step.begin);
+      return steady.begin + static_cast<std::int64_t>(distance * stretch);
+    };
+    const std::int64_t begin = at(part.begin);
+    parts.push_back({begin, std::max(at(part.end), begin + 1)});
+  }
+  return parts;
+}
+
+/// The most that `other` holds at the points of `parts`; -1 when it has none of them.
+std::int64_t highest_at(const Overlay& other, const std::vector<ViewRange>& parts, Axis axis) {
+  const TimeMap& map = other.alignment.on(axis);
+  const ViewRange step = other.run->steady_step(axis);
+  std::int64_t highest = -1;
+  for (const ViewRange& part : parts) {
+    const std::int64_t begin = map.there(part.begin);
+    const std::int64_t end = std::max(map.there(part.end), begin + 1);
+    if (begin >= step.end || end <= step.begin) continue;
+    const ViewRange seen{std::max(begin, step.begin), std::min(end, step.end)};
+    const Column column = other.run->pyramid().columns({seen, 1}, axis).front();
+    highest = std::max(highest, column.extremes.max_bytes);
+  }
+  return highest;
+}
+
+}  // namespace
+
 OverlayColumns overlay_of(const ViewState& state, std::size_t other, const ColumnScale& scale) {
   constexpr std::array<int, 3> k_dash_px = {0, 5, 2};
-  const Run& run = *state.others[other].run;
-  const TimeMap& map = state.others[other].alignment.on(state.axis);
-  const ViewRange step = run.steady_step(state.axis);
   OverlayColumns overlay;
   overlay.dash_px = k_dash_px[other % k_dash_px.size()];
   overlay.fade_saved = other == 0;
   overlay.max_bytes.reserve(static_cast<std::size_t>(scale.width_px));
-  ViewRange shown;
+  std::vector<ViewRange> shown;
   for (int x = 0; x < scale.width_px; ++x) {
-    const std::int64_t begin = map.there(scale.column_begin(x));
-    const std::int64_t end = std::max(map.there(scale.column_begin(x + 1)), begin + 1);
-    if (begin >= step.end || end <= step.begin) {
-      overlay.max_bytes.push_back(-1);
-      continue;
-    }
-    const ViewRange part{std::max(begin, step.begin), std::min(end, step.end)};
-    if (x == 0 || part != shown) {
-      const Column column = run.pyramid().columns({part, 1}, state.axis).front();
-      overlay.max_bytes.push_back(column.extremes.max_bytes);
-    } else {
-      overlay.max_bytes.push_back(overlay.max_bytes.back());
-    }
-    shown = part;
+    const std::int64_t begin = scale.column_begin(x);
+    const std::int64_t end = std::max(scale.column_begin(x + 1), begin + 1);
+    std::vector<ViewRange> parts = folded(*state.run, {begin, end}, state.axis);
+    const bool same = x > 0 && parts == shown;
+    overlay.max_bytes.push_back(same ? overlay.max_bytes.back()
+                                     : highest_at(state.others[other], parts, state.axis));
+    shown = std::move(parts);
   }
   return overlay;
 }
 
-std::optional<std::int64_t> bytes_at_same_point(const ViewState& state, const Overlay& other,
-                                                const Instant& instant) {
-  const std::int64_t here = state.axis == Axis::time ? instant.time_ns : instant.change;
-  const std::int64_t there = other.alignment.on(state.axis).there(here);
+std::optional<std::int64_t> change_at_same_point(const ViewState& state, const Overlay& other,
+                                                 const Instant& instant) {
+  const std::int64_t at = state.axis == Axis::time ? instant.time_ns : instant.change;
+  const std::vector<ViewRange> here = folded(*state.run, {at, at + 1}, state.axis);
+  if (here.empty()) return std::nullopt;
+  const std::int64_t there = other.alignment.on(state.axis).there(here.front().begin);
   const ViewRange step = other.run->steady_step(state.axis);
   if (there < step.begin || there >= step.end) return std::nullopt;
-  const Pyramid& pyramid = other.run->pyramid();
-  return pyramid.total_after(pyramid.change_at(there, state.axis));
+  return other.run->pyramid().change_at(there, state.axis);
+}
+
+std::optional<std::int64_t> bytes_at_same_point(const ViewState& state, const Overlay& other,
+                                                const Instant& instant) {
+  const auto change = change_at_same_point(state, other, instant);
+  if (!change) return std::nullopt;
+  return other.run->pyramid().total_after(*change);
+}
+
+std::vector<double> mean_by_group(const ViewState& state, ViewRange range) {
+  const GroupedStack& stack = stack_of(state);
+  const ChangeColumns& changes = state.run->timeline().changes;
+  const std::int64_t first = stack.pyramid.first_change_from(range.begin, state.axis);
+  const std::int64_t last = stack.pyramid.first_change_from(range.end, state.axis);
+  const BandBytes begin_bytes = stack.pyramid.state_after(first - 1);
+  const auto span = static_cast<double>(range.span());
+  std::vector<double> means(begin_bytes.begin(), begin_bytes.end());
+  for (std::int64_t i = first; i < last; ++i) {  // each change lasts to the end of the range
+    const auto row = static_cast<std::size_t>(i);
+    const auto left = static_cast<double>(range.end - stack.pyramid.position_of(i, state.axis));
+    means[stack.grouping.of_buffer[changes.buffer_row(row)]] +=
+        static_cast<double>(changes.delta_bytes(row)) * (left / span);
+  }
+  return means;
 }
 
 std::int64_t peak_position(const Run& run, Axis axis) {
@@ -131,9 +220,9 @@ OverBudget over_budget(const Run& run, std::int64_t budget_bytes) {
     since_ns = time_ns;
   };
   for (std::int64_t i = first; i < last; ++i) {
-    const MemoryChange& change = run.timeline().changes[static_cast<std::size_t>(i)];
-    until(change.time_ns);
-    total += change.delta_bytes;
+    const auto row = static_cast<std::size_t>(i);
+    until(run.timeline().changes.time_ns(row));
+    total += run.timeline().changes.delta_bytes(row);
   }
   until(step.end);
   return over;

@@ -18,19 +18,33 @@ struct Overlay {
   Alignment alignment;
 };
 
+/// An instant that somebody marked.
+struct Bookmark {
+  std::int64_t change = 0;
+  std::string name;
+  bool operator==(const Bookmark&) const = default;
+};
+
 struct ViewState {
   RunPtr run;                   // filled; null when nothing is open
   std::vector<Overlay> others;  // outlines over it: planned, measured; see lay_over()
+  GroupBy group_by = GroupBy::category;
   Axis axis = Axis::time;
   bool one_step = false;  // limits are the steady step, not the whole run
   ViewRange range;
   std::int64_t budget_bytes = -1;  // -1: none
   std::optional<Instant> pinned;
   std::optional<ViewRange> selection;
+  std::vector<Bookmark> bookmarks;  // by change
 };
 
 /// Adds `other` over `state.run`, which must be there and stay.
 void lay_over(ViewState& state, RunPtr other);
+/// The same in the place of `old`, when that lies over it. Null for `other`: takes `old` away.
+void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other);
+
+/// The stack of the run as it is grouped; there must be a run.
+[[nodiscard]] const GroupedStack& stack_of(const ViewState& state);
 
 /// The widest range that can be shown: of the run and of what lies over it.
 [[nodiscard]] ViewRange limits_of(const ViewState& state);
@@ -49,15 +63,23 @@ void lay_over(ViewState& state, RunPtr other);
 [[nodiscard]] std::vector<Column> columns_of(const ViewState& state, const ColumnScale& scale);
 
 /// The steady step of `other` in the columns of `scale`, each with the same points of the program
-/// as the column of the run has; -1 outside of it.
+/// as the column of the run has. It stands for each step of the run; -1 outside of them.
 [[nodiscard]] OverlayColumns overlay_of(const ViewState& state, std::size_t other,
                                         const ColumnScale& scale);
 
-/// Bytes of `other` at the point of the program that `instant` of `state.run` is; none outside of
-/// its steady step.
+/// Bytes of `other` at the point of the program that `instant` of `state.run` is, of its steady
+/// step for every step of the run; none outside of the steps.
 [[nodiscard]] std::optional<std::int64_t> bytes_at_same_point(const ViewState& state,
                                                               const Overlay& other,
                                                               const Instant& instant);
+
+/// The change that this point is in `other`; none outside of the steps.
+[[nodiscard]] std::optional<std::int64_t> change_at_same_point(const ViewState& state,
+                                                               const Overlay& other,
+                                                               const Instant& instant);
+
+/// Mean bytes of each group over a range, by the units of the axis; sums to the mean of the total.
+[[nodiscard]] std::vector<double> mean_by_group(const ViewState& state, ViewRange range);
 
 /// Where the reported peak of a run (of its steady step) is on its axis.
 [[nodiscard]] std::int64_t peak_position(const Run& run, Axis axis);

@@ -19,6 +19,10 @@ std::int64_t rounded(std::int64_t bytes) {
 
 Arena::Arena(const ArenaOptions& options) : options_(options) {
   if (!options_.has_memory || options_.capacity_bytes <= 0) return;
+  if (options_.source != nullptr) {
+    begin_ = options_.source->take(options_.capacity_bytes);
+    return;
+  }
   void* memory = mmap(nullptr, static_cast<std::size_t>(options_.capacity_bytes),
                       PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
@@ -33,7 +37,12 @@ Arena::Arena(const ArenaOptions& options) : options_(options) {
 }
 
 Arena::~Arena() {
-  if (begin_ != nullptr) munmap(begin_, static_cast<std::size_t>(options_.capacity_bytes));
+  if (begin_ == nullptr) return;
+  if (options_.source != nullptr) {
+    options_.source->give_back(begin_);
+  } else {
+    munmap(begin_, static_cast<std::size_t>(options_.capacity_bytes));
+  }
 }
 
 void Arena::allocate_at(std::int64_t offset_bytes, std::int64_t size_bytes) {
@@ -76,7 +85,7 @@ void Arena::release(std::int64_t offset_bytes) {
 }
 
 void Arena::poison(std::int64_t offset_bytes, std::int64_t size_bytes) {
-  if (!options_.poison || begin_ == nullptr) return;
+  if (!options_.poison || begin_ == nullptr || options_.source != nullptr) return;
   std::memset(begin_ + offset_bytes, 0xFF, static_cast<std::size_t>(size_bytes));
 }
 

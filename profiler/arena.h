@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 
 #include "profiler/out_of_memory.h"
@@ -11,11 +12,19 @@
 
 namespace tidemark {
 
+/// Where the bytes of an arena are when they are not pages of this process.
+struct MemorySource {
+  std::function<std::byte*(std::int64_t size_bytes)> take;  // throws InputError when it has none
+  std::function<void(std::byte*)> give_back;
+};
+
 struct ArenaOptions {
   Space space{};
   std::int64_t capacity_bytes = 0;
   bool has_memory = true;  // false: counts only, pointers are null (dry)
-  bool poison = false;     // fresh and freed bytes are set to 0xFF: NaN as a number, -1 as a token
+  bool poison = false;     // fresh and freed bytes are set to 0xFF: NaN as a number, -1 as a token;
+                           // pages of this process only
+  const MemorySource* source = nullptr;  // outlives the arena; null: pages of this process
 };
 
 /// Blocks are rounded up to k_granule_bytes and never overlap. Pages are taken from the system when

@@ -1,12 +1,14 @@
-// The seam between the executor and what executes: `cpu` computes, `dry` only keeps time.
+// The seam between the executor and what executes: `cpu` and `cuda` compute, `dry` only keeps time.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "profiler/clock.h"
 #include "profiler/communicator.h"
+#include "profiler/cuda/plugin_api.h"
 #include "profiler/dataset.h"
 #include "profiler/memory.h"
 #include "profiler/recorder.h"
@@ -27,7 +29,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  /// Issues one op of step `step` and records it. An op of the compute stream is done on return.
+  /// Issues one op of step `step` and records it. What the host sees of an op of the compute stream
+  /// is done on return or, on a device, after drain().
   virtual void run(OpId op, std::int64_t step) = 0;
 
   /// Returns when every stream is idle; what they did is in the recording then. Throws what went
@@ -38,13 +41,24 @@ class Backend {
   /// computed. Every rank must ask.
   virtual std::optional<double> take_loss() = 0;
 
+  /// What inference chose so far: by sequence, its tokens in order. Empty when nothing was
+  /// computed.
+  [[nodiscard]] virtual std::vector<std::vector<std::int32_t>> tokens() const { return {}; }
+
   /// XXH3 of the content of a live buffer; none when there is no content.
   virtual std::optional<std::int64_t> digest(BufferId buffer) = 0;
 };
 
-/// `data` may be null when no op loads a batch, `communicator` when there is one rank.
+/// `data` may be null when no op loads a batch. `threads` share the work of each kernel; no result
+/// depends on how many they are. `communicator` may be null when there is one rank.
 [[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(const Workplace& place, const Dataset* data,
+                                                        std::int64_t threads = 1,
                                                         Communicator* communicator = nullptr);
+
+/// `api` outlives the backend, and the device spaces of `place.memory` are in its memory.
+[[nodiscard]] std::unique_ptr<Backend> make_cuda_backend(const Workplace& place,
+                                                         const Dataset* data,
+                                                         const cuda::PluginApi& api);
 
 /// Durations are those of the trace; an op that has none takes its modelled time on `device`.
 [[nodiscard]] std::unique_ptr<Backend> make_dry_backend(const Workplace& place,

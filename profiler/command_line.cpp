@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* k_version = "tidemark-profile 0.1.0";
 constexpr std::int64_t k_most_steps = 1'000'000;
+constexpr std::int64_t k_most_threads = 1024;
 
 constexpr const char* k_footer =
     "Example: tidemark profile gpt2-tiny --steps 20 --device-memory 64MiB -o run.tmk\n"
@@ -25,25 +26,26 @@ struct Flags {
   std::string model, model_file, optimizer, dtype, precision, data, backend = "auto",
                                                                     device = "h100-80g";
   std::string device_memory, host_memory, schedule, link_bandwidth, output;
-  std::int64_t batch = 0, sequence = 0, steps = 5, seed = 1;
+  std::int64_t batch = 0, sequence = 0, steps = 5, threads = 1, seed = 1;
   std::string attention, phase = "training";
   std::int64_t eval_every = 0, accumulation = 1, prompt = 0, generate = 0;
   double learning_rate = 0, clip_norm = 0, dropout = 0, attention_dropout = 0;
   bool poison = false, no_digests = false, json = false, quiet = false;
+  bool inject = false, kernels = false;  // for help and manual; parse_injection understands them
 };
 
 void declare_model(CLI::App& app, Flags& f) {
   app.add_option("MODEL", f.model, "built-in model (tidemark models lists them)");
   app.add_option("--model", f.model_file, "model described in a JSON file");
   app.add_option("--batch", f.batch, "sequences or samples per step");
-  app.add_option("--seq", f.sequence, "tokens per sequence (gpt2 models)");
+  app.add_option("--seq", f.sequence, "tokens per sequence (decoders)");
   app.add_option("--optimizer", f.optimizer, "sgd, momentum, adam or adamw");
   app.add_option("--lr", f.learning_rate, "learning rate");
   app.add_option("--clip", f.clip_norm, "scale gradients down to this common norm");
   app.add_option("--accumulate", f.accumulation, "micro-batches per step; divides the batch");
-  app.add_option("--dropout", f.dropout, "probability (mlp and gpt2 models)");
+  app.add_option("--dropout", f.dropout, "probability (mlp and decoders)");
   app.add_option("--attention-dropout", f.attention_dropout,
-                 "probability, of what a token attends to (gpt2 models)");
+                 "probability, of what a token attends to (decoders)");
   app.add_option("--attention", f.attention, "composite (saves probabilities) or flash");
   app.add_option("--seed", f.seed, "of the initial weights");
   app.add_option("--dtype", f.dtype, "f32 or f64");
@@ -60,9 +62,12 @@ void declare_model(CLI::App& app, Flags& f) {
 void declare_run(CLI::App& app, Flags& f) {
   app.add_option("--schedule", f.schedule, "execute this planned trace, with its own model");
   app.add_option("--steps", f.steps, "training steps")->capture_default_str();
+  app.add_option("--threads", f.threads,
+                 "cpu: threads that share the work of each op; results do not depend on it")
+      ->capture_default_str();
   app.add_option("--data", f.data,
-                 "text (gpt2), or CSV table, IDX or CIFAR images instead of the default data");
-  app.add_option("--backend", f.backend, "auto, cpu or dry (allocate, never compute)")
+                 "text (decoders), or CSV table, IDX or CIFAR images instead of the default data");
+  app.add_option("--backend", f.backend, "auto (cpu), cpu, cuda, or dry (allocate, never compute)")
       ->capture_default_str();
   app.add_option("--device", f.device, "dry: whose memory and speed (tidemark devices lists them)")
       ->capture_default_str();
@@ -73,6 +78,9 @@ void declare_run(CLI::App& app, Flags& f) {
   app.add_flag("--poison", f.poison, "fill fresh and freed memory with NaN");
   app.add_flag("--no-digests", f.no_digests, "do not hash the weights after each step");
   app.add_option("-o,--output", f.output, "trace to write (default MODEL.tmk)");
+  app.add_flag("--inject", f.inject,
+               "record any CUDA program: profile --inject -- python train.py");
+  app.add_flag("--kernels", f.kernels, "--inject: also kernels and copies; slows them down");
   app.add_flag("--json", f.json, "figures as one JSON object on stdout");
   app.add_flag("--quiet", f.quiet, "print errors only");
 }
@@ -156,7 +164,8 @@ RunConfig config_of(const CLI::App& app, const Flags& f) {
 BackendKind backend_of(const std::string& name) {
   if (name == "auto" || name == "cpu") return BackendKind::cpu;
   if (name == "dry") return BackendKind::dry;
-  throw InputError({{}, "--backend", "auto, cpu or dry", "'" + name + "'"});
+  if (name == "cuda") return BackendKind::cuda;
+  throw InputError({{}, "--backend", "auto, cpu, cuda or dry", "'" + name + "'"});
 }
 
 /// A planned trace brings its own configuration.
@@ -172,20 +181,31 @@ RunOptions run_options(const Flags& f, bool device_given) {
     throw InputError(
         {{}, "--steps", "1 to " + std::to_string(k_most_steps), std::to_string(f.steps)});
   }
+  if (f.threads < 1 || f.threads > k_most_threads) {
+    throw InputError(
+        {{}, "--threads", "1 to " + std::to_string(k_most_threads), std::to_string(f.threads)});
+  }
   RunOptions run;
   run.backend = backend_of(f.backend);
   run.steps = f.steps;
+  run.threads = f.threads;
   if (!f.device_memory.empty()) {
     run.device_memory_bytes = positive_size("--device-memory", f.device_memory);
   }
   if (!f.host_memory.empty()) run.host_memory_bytes = positive_size("--host-memory", f.host_memory);
   run.device = find_device(f.device).name;
   if (device_given && run.backend != BackendKind::dry) {
-    throw InputError({{}, "--device", "--backend dry beside it: cpu runs on this machine", "cpu"});
+    throw InputError(
+        {{}, "--device", "--backend dry beside it: others run on this machine", f.backend});
   }
-  if (run.backend == BackendKind::dry && (f.poison || !f.data.empty())) {
-    throw InputError(std::string("--backend dry and ") + (f.poison ? "--poison" : "--data") +
-                     " exclude each other: a dry run has no values");
+  if (run.backend == BackendKind::dry && (f.poison || !f.data.empty() || f.threads > 1)) {
+    const char* flag = f.poison ? "--poison" : f.data.empty() ? "--threads" : "--data";
+    throw InputError(std::string("--backend dry and ") + flag +
+                     " exclude each other: a dry run computes no values");
+  }
+  if (run.backend == BackendKind::cuda && f.poison) {
+    throw InputError(
+        "--backend cuda and --poison exclude each other: frees run ahead of the device");
   }
   run.poison = f.poison;
   run.digests = !f.no_digests;
@@ -193,6 +213,7 @@ RunOptions run_options(const Flags& f, bool device_given) {
 }
 
 CommandLine understood(const CLI::App& app, const Flags& f) {
+  if (f.kernels) throw InputError({{}, "--kernels", "--inject beside it", "none"});
   CommandLine line;
   line.run = run_options(f, app.count("--device") > 0);
   line.steps_given = app.count("--steps") > 0;

@@ -1,6 +1,8 @@
-// The backend that computes: kernels on the calling thread, one thread per copy stream.
+// The backend that computes: kernels on the calling thread and its pool, one thread per copy
+// stream.
 #include <xxhash.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <map>
@@ -10,6 +12,7 @@
 #include "profiler/backend.h"
 #include "profiler/copy_stream.h"
 #include "profiler/kernels/execute.h"
+#include "profiler/thread_pool.h"
 #include "traces/error.h"
 
 namespace tidemark {
@@ -17,8 +20,9 @@ namespace {
 
 class CpuBackend : public Backend {
  public:
-  CpuBackend(const Workplace& place, const Dataset* data, Communicator* communicator)
-      : place_(place), data_(data), communicator_(communicator) {
+  CpuBackend(const Workplace& place, const Dataset* data, std::int64_t threads,
+             Communicator* communicator)
+      : place_(place), data_(data), pool_(threads), communicator_(communicator) {
     for (std::size_t i = 1; i < place_.trace.streams.size(); ++i) {
       const Stream& stream = place_.trace.streams[i];
       copy_streams_.push_back(std::make_unique<CopyStream>(
@@ -65,6 +69,8 @@ class CpuBackend : public Backend {
     return sum / count;
   }
 
+  [[nodiscard]] std::vector<std::vector<std::int32_t>> tokens() const override { return tokens_; }
+
   std::optional<std::int64_t> digest(BufferId id) override {
     const auto bytes = static_cast<std::size_t>(place_.trace[id].size_bytes);
     return static_cast<std::int64_t>(XXH3_64bits(place_.memory.pointer(id), bytes));
@@ -84,7 +90,7 @@ class CpuBackend : public Backend {
 
   /// An op of the compute stream.
   void compute(const Op& op, std::int64_t step) {
-    const KernelCall call{place_.trace, op, step, pointers_, data_};
+    const KernelCall call{place_.trace, op, step, pointers_, data_, &pool_};
     switch (op.kind) {
       case OpKind::record_event:
         events_[event_of(op)] = {};
@@ -111,6 +117,14 @@ class CpuBackend : public Backend {
     } catch (const InputError& error) {
       throw InputError("op '" + op.name + "': " + error.what());
     }
+    if (op.kind == OpKind::most_likely) keep_tokens(call);
+  }
+
+  void keep_tokens(const KernelCall& call) {
+    const auto* chosen = call.pointer<const std::int32_t>("tokens");
+    const auto sequences = static_cast<std::size_t>(call.elements("tokens"));
+    tokens_.resize(std::max(tokens_.size(), sequences));
+    for (std::size_t i = 0; i < sequences; ++i) tokens_[i].push_back(chosen[i]);
   }
 
   /// An op of a copy stream: done later, in order, by its thread.
@@ -156,9 +170,11 @@ class CpuBackend : public Backend {
 
   Workplace place_;
   const Dataset* data_;
+  ThreadPool pool_;
   std::vector<std::unique_ptr<CopyStream>> copy_streams_;  // streams 1, 2, ...
   std::map<std::int64_t, QueueMark> events_;
   std::vector<std::byte*> pointers_;  // of the op that runs
+  std::vector<std::vector<std::int32_t>> tokens_;
   Communicator* communicator_;
   double loss_sum_ = 0;
   double losses_ = 0;  // how many; a whole number
@@ -167,8 +183,8 @@ class CpuBackend : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> make_cpu_backend(const Workplace& place, const Dataset* data,
-                                          Communicator* communicator) {
-  return std::make_unique<CpuBackend>(place, data, communicator);
+                                          std::int64_t threads, Communicator* communicator) {
+  return std::make_unique<CpuBackend>(place, data, threads, communicator);
 }
 
 }  // namespace tidemark

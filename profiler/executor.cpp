@@ -1,5 +1,6 @@
 #include "profiler/executor.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <memory>
 
 #include "profiler/backend.h"
+#include "profiler/cuda/calls.h"
 #include "profiler/kernels/execute.h"
 #include "sim/check.h"
 #include "traces/binary.h"
@@ -24,16 +26,58 @@ std::int64_t machine_memory_bytes() {
 /// Enough addresses for any host side, few enough to be reserved.
 constexpr std::int64_t k_no_limit_bytes = std::int64_t{1} << 60;
 
-MemoryOptions memory_options(const RunOptions& options) {
+/// Memory of the device or pinned memory, by the plug-in.
+MemorySource source_of(const cuda::PluginApi* api, cuda::Memory kind) {
+  MemorySource source;
+  if (api == nullptr) return source;
+  source.take = [api, kind](std::int64_t bytes) {
+    void* memory = nullptr;
+    const int code = api->allocate(kind, static_cast<std::size_t>(bytes), &memory);
+    if (code == 0) return static_cast<std::byte*>(memory);
+    throw InputError({.file = {},
+                      .place = kind == cuda::Memory::device ? "--device-memory" : "--host-memory",
+                      .expected = "a size that the CUDA device can give",
+                      .found = std::to_string(bytes) + " bytes: " + api->error_text(code)});
+  };
+  source.give_back = [api, kind](std::byte* memory) { api->release(kind, memory); };
+  return source;
+}
+
+/// What the device has left now, without a little that its libraries take later.
+std::int64_t free_device_bytes(const cuda::PluginApi& api) {
+  constexpr std::size_t k_kept_bytes = std::size_t{256} << 20;
+  std::size_t free_bytes = 0;
+  std::size_t total_bytes = 0;
+  if (api.memory_info(&free_bytes, &total_bytes) != 0 || free_bytes < 2 * k_kept_bytes) return 0;
+  return static_cast<std::int64_t>((free_bytes - k_kept_bytes) / k_granule_bytes * k_granule_bytes);
+}
+
+/// Pinned memory is taken from everybody: as much as all host buffers of the program, no more.
+std::int64_t host_buffer_bytes(const Trace& program) {
+  std::int64_t bytes = 0;
+  for (const Buffer& buffer : program.buffers) {
+    if (buffer.space.kind != SpaceKind::device) bytes += counted_bytes(buffer);
+  }
+  return bytes;
+}
+
+MemoryOptions memory_options(const Trace& program, const RunOptions& options) {
   const bool dry = options.backend == BackendKind::dry;
+  const bool cuda = options.backend == BackendKind::cuda;
   MemoryOptions memory{.device_bytes = options.device_memory_bytes,
                        .host_bytes = options.host_memory_bytes,
                        .has_memory = !dry,
                        .poison = options.poison};
   if (memory.device_bytes == 0) {
-    memory.device_bytes = dry ? find_device(options.device).memory_bytes : machine_memory_bytes();
+    memory.device_bytes = dry    ? find_device(options.device).memory_bytes
+                          : cuda ? free_device_bytes(*options.cuda)
+                                 : machine_memory_bytes();
   }
-  if (memory.host_bytes == 0) memory.host_bytes = dry ? k_no_limit_bytes : machine_memory_bytes();
+  if (memory.host_bytes == 0) {
+    memory.host_bytes = dry    ? k_no_limit_bytes
+                        : cuda ? host_buffer_bytes(program)
+                               : machine_memory_bytes();
+  }
   return memory;
 }
 
@@ -78,9 +122,11 @@ void require_executable(const Trace& program, const RunOptions& options) {
     require_room(program, options.steps);
   }
   if (options.backend == BackendKind::dry) return;
+  const bool cuda = options.backend == BackendKind::cuda;
+  if (cuda && options.cuda == nullptr) throw std::logic_error("the CUDA backend without plug-in");
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
     const Op& op = program.ops[i];
-    std::string error = kernel_error(program, op);
+    std::string error = cuda ? cuda_kernel_error(program, op) : kernel_error(program, op);
     if (op.stream.value > 0 && !is_structural(op.kind) && !is_collective(op.kind)) {
       error = "only copies and collectives run on another stream than the first";
     }
@@ -118,12 +164,23 @@ class Execution {
         options_(options),
         clock_(options.backend == BackendKind::dry),
         recorder_(clock_, expected_events(program, options.steps), options.record),
-        memory_(program, memory_options(options), recorder_),
+        device_source_(source_of(options.cuda, cuda::Memory::device)),
+        pinned_source_(source_of(options.cuda, cuda::Memory::pinned)),
+        memory_options_(with_sources(memory_options(program, options))),
+        memory_(program, memory_options_, recorder_),
         is_digested_(digested_buffers(program)) {
     const Workplace place{program_, memory_, recorder_, clock_};
-    backend_ = options.backend == BackendKind::dry
-                   ? make_dry_backend(place, find_device(options.device))
-                   : make_cpu_backend(place, options.data, options.communicator);
+    switch (options.backend) {
+      case BackendKind::dry:
+        backend_ = make_dry_backend(place, find_device(options.device));
+        break;
+      case BackendKind::cpu:
+        backend_ = make_cpu_backend(place, options.data, options.threads, options.communicator);
+        break;
+      case BackendKind::cuda:
+        backend_ = make_cuda_backend(place, options.data, *options.cuda);
+        break;
+    }
     if (options.stream.empty()) return;
     Trace known = program;
     known.meta = described();
@@ -156,6 +213,7 @@ class Execution {
     out.trace.arenas = memory_.records();
     out.trace.meta = described();
     out.trace.health = {};
+    out.tokens = backend_->tokens();
     const bool dry = options_.backend == BackendKind::dry;
     set_durations(out.trace, dry ? TimeSource::modelled : TimeSource::measured);
     if (dry) keep_known_times(out.trace);
@@ -292,15 +350,26 @@ class Execution {
     streamed_at_ = std::chrono::steady_clock::now();
   }
 
+  [[nodiscard]] MemoryOptions with_sources(MemoryOptions options) const {
+    if (options_.backend != BackendKind::cuda) return options;
+    options.device_source = &device_source_;
+    options.pinned_source = &pinned_source_;
+    return options;
+  }
+
   [[nodiscard]] Meta described() const {
     Meta meta = program_.meta;
     const bool dry = options_.backend == BackendKind::dry;
     const bool planned = meta.kind == TraceKind::planned || meta.kind == TraceKind::measured;
     meta.kind = dry ? TraceKind::dry : planned ? TraceKind::measured : TraceKind::recorded;
-    meta.backend = dry ? "dry" : "cpu";
-    meta.device = dry ? options_.device : "cpu";
+    const bool cuda = options_.backend == BackendKind::cuda;
+    meta.backend = dry ? "dry" : cuda ? "cuda" : "cpu";
+    meta.device = dry || cuda ? options_.device : "cpu";
+    if (options_.backend == BackendKind::cpu && options_.threads > 1) {
+      meta.device += fmt::format(", {} threads", options_.threads);
+    }
     meta.allocator = memory_.allocator_name();
-    meta.device_memory_bytes = memory_options(options_).device_bytes;
+    meta.device_memory_bytes = memory_options_.device_bytes;
     if (options_.data != nullptr && !dry) meta.data_digest = options_.data->digest();
     return meta;
   }
@@ -318,6 +387,9 @@ class Execution {
   const RunOptions& options_;
   Clock clock_;
   Recorder recorder_;
+  MemorySource device_source_;
+  MemorySource pinned_source_;
+  MemoryOptions memory_options_;
   ProgramMemory memory_;
   std::unique_ptr<Backend> backend_;
   std::vector<StepRecord> steps_;

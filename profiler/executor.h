@@ -8,8 +8,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "profiler/communicator.h"
+#include "profiler/cuda/plugin_api.h"
 #include "profiler/dataset.h"
 #include "profiler/out_of_memory.h"
 #include "sim/device.h"
@@ -17,19 +19,21 @@
 
 namespace tidemark {
 
-enum class BackendKind : std::uint8_t { cpu, dry };
+enum class BackendKind : std::uint8_t { cpu, dry, cuda };
 
 struct RunOptions {
   BackendKind backend = BackendKind::cpu;
   std::int64_t steps = 5;
-  std::int64_t device_memory_bytes = 0;  // 0 = what the machine (cpu) or `device` (dry) has
-  std::int64_t host_memory_bytes = 0;    // 0 = what the machine has; no limit when dry
-  std::string device = "h100-80g";       // dry: whose memory and speed
-  const Dataset* data = nullptr;         // needed by cpu when an op loads a batch
-  bool poison = false;                   // fresh and freed memory is filled with NaN
-  bool digests = true;                   // of weights and optimizer state after each step
-  bool check = true;                     // off only to show what an illegal program does
-  bool record = true;                    // off: no events; to measure what recording costs
+  std::int64_t threads = 1;  // cpu: that share the work of each kernel; changes times only
+  std::int64_t device_memory_bytes = 0;   // 0 = what the machine (cpu) or `device` (dry) has
+  std::int64_t host_memory_bytes = 0;     // 0 = what the machine has; no limit when dry
+  std::string device = "h100-80g";        // dry: whose memory and speed; cuda: its name
+  const Dataset* data = nullptr;          // needed by cpu when an op loads a batch
+  bool poison = false;                    // fresh and freed memory is filled with NaN
+  bool digests = true;                    // of weights and optimizer state after each step
+  bool check = true;                      // off only to show what an illegal program does
+  bool record = true;                     // off: no events; to measure what recording costs
+  const cuda::PluginApi* cuda = nullptr;  // needed by cuda
   std::string stream;  // file that grows during the run, in case it is killed; empty = none
   const std::atomic<bool>* cancel = nullptr;  // looked at before each instruction
   Communicator* communicator = nullptr;       // to the other ranks; null = there are none
@@ -38,10 +42,11 @@ struct RunOptions {
 
 struct RunResult {
   Trace trace;  // the program with what happened; up to the failure or the last whole step
-  std::optional<MemoryShortage> shortage;  // set when memory ran out
-  bool cancelled = false;                  // the step that was under way is left out
-  bool stopped = false;                    // another rank ended the run
-  std::string failure{};                   // why this rank could not go on; only of several ranks
+  std::optional<MemoryShortage> shortage;           // set when memory ran out
+  bool cancelled = false;                           // the step that was under way is left out
+  std::vector<std::vector<std::int32_t>> tokens{};  // inference: by sequence, what was chosen
+  bool stopped = false;                             // another rank ended the run
+  std::string failure{};  // why this rank could not go on; only of several ranks
 };
 
 /// A run that is ready to go. Its memory stays until it is destroyed: other ranks may read it.

@@ -4,6 +4,7 @@
 #include <array>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <iostream>
@@ -11,7 +12,10 @@
 #include <fmt/format.h>
 
 #include "profiler/command_line.h"
+#include "profiler/cuda/load_plugin.h"
 #include "profiler/dataset.h"
+#include "profiler/doctor.h"
+#include "profiler/inject/launch.h"
 #include "profiler/process_team.h"
 #include "profiler/rank_report.h"
 #include "profiler/report.h"
@@ -117,9 +121,11 @@ int report(const CommandLine& line, const RunResult& result) {
                result.trace.steps.size(), output);
     return k_exit_cancelled;
   }
-  if (line.json) fmt::print("{}", summary_json(result.trace, output));
+  constexpr std::int64_t k_bytes = 256;  // values of a token that is a byte
+  const Generated generated{result.tokens, line.config.model.gpt2.vocabulary == k_bytes};
+  if (line.json) fmt::print("{}", summary_json(result.trace, output, generated));
   if (!line.json && !line.quiet && output != "-") {
-    fmt::print("{}", summary_text(result.trace, output));
+    fmt::print("{}{}", generated_text(generated), summary_text(result.trace, output));
   }
   return k_exit_done;
 }
@@ -233,16 +239,24 @@ int profile(CommandLine line) {
     throw InputError({{}, "--output", "a file, beside which those of the ranks stand", "'-'"});
   }
   std::optional<Dataset> data;
-  if (line.run.backend == BackendKind::cpu && loads_batches(program)) {
+  if (line.run.backend != BackendKind::dry && loads_batches(program)) {
     data = data_of(line, program);
     line.run.data = &*data;
+  }
+  if (line.run.backend == BackendKind::cuda) {
+    std::string why;
+    line.run.cuda = load_cuda_plugin(why);
+    if (line.run.cuda == nullptr) throw InputError({{}, "--backend cuda", "a CUDA device", why});
+    line.run.device = cuda_device_name();
   }
   line.run.cancel = &cancelled;
   line.run.on_step = step_printer(line);
   const bool speaks = !is_one_of_several_processes();
   if (speaks && !line.quiet && !line.json && line.output != "-") {
     fmt::print("{} on {}{}\n", program.meta.title,
-               line.run.backend == BackendKind::dry ? "dry " + line.run.device : "cpu",
+               line.run.backend == BackendKind::cpu    ? "cpu"
+               : line.run.backend == BackendKind::cuda ? line.run.device
+                                                       : "dry " + line.run.device,
                programs.size() > 1 ? fmt::format(", {} ranks", programs.size()) : "");
   }
   if (is_one_of_several_processes()) return profile_process(line, programs);
@@ -267,6 +281,16 @@ int failed(const std::string& why, int exit_code) {
 int main(int argc, char** argv) {
   using namespace tidemark;
   try {
+    if (argc > 1 && std::strcmp(argv[1], "doctor") == 0) {
+      const int exit_code = doctor(argc, argv);
+      flush_stdout();
+      return exit_code;
+    }
+    if (is_injection(argc, argv)) {
+      const int exit_code = run_injection(parse_injection(argc, argv));
+      flush_stdout();
+      return exit_code;
+    }
     std::signal(SIGINT, on_interrupt);
     std::optional<CommandLine> line = parse_command_line(argc, argv);
     const int exit_code = line ? profile(std::move(*line)) : k_exit_done;

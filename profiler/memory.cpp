@@ -12,11 +12,14 @@ ProgramMemory::ProgramMemory(const Trace& trace, const MemoryOptions& options, R
     std::unique_ptr<Room>& room = rooms_[buffer.space];
     const bool on_device = buffer.space.kind == SpaceKind::device;
     if (room == nullptr) {
-      room = std::make_unique<Room>(
-          ArenaOptions{.space = buffer.space,
-                       .capacity_bytes = on_device ? options.device_bytes : options.host_bytes,
-                       .has_memory = options.has_memory,
-                       .poison = options.poison});
+      room = std::make_unique<Room>(ArenaOptions{
+          .space = buffer.space,
+          .capacity_bytes = on_device ? options.device_bytes : options.host_bytes,
+          .has_memory = options.has_memory,
+          .poison = options.poison,
+          .source = on_device                                     ? options.device_source
+                    : buffer.space.kind == SpaceKind::host_pinned ? options.pinned_source
+                                                                  : nullptr});
     }
     room->is_placed = room->is_placed && buffer.offset_bytes >= 0;
   }

@@ -19,6 +19,9 @@ struct MemoryOptions {
   std::int64_t host_bytes = 0;  // of each host space
   bool has_memory = true;       // false: counts only (dry)
   bool poison = false;
+  // Of device and pinned host spaces; null: pages of this process. They outlive the memory.
+  const MemorySource* device_source = nullptr;
+  const MemorySource* pinned_source = nullptr;
 };
 
 /// Allocates and frees the buffers of a program. A space whose owning buffers are all placed uses

@@ -19,11 +19,11 @@ class ProcessCommunicator : public Communicator {
   virtual void leave(int exit_code) = 0;
 };
 
-/// True when mpirun (Open MPI) started this process as one of several.
+/// True when mpirun or srun started this process as one of several.
 [[nodiscard]] bool is_one_of_several_processes();
 
-/// Joins the others, by the plug-in libtidemark-mpi.so beside the program. Throws InputError when
-/// it is not there or MPI cannot be used.
+/// Joins the others, by the plug-in libtidemark-mpi.so (sim/mpi_processes.h). Throws InputError
+/// when it is not there or MPI cannot be used.
 [[nodiscard]] std::unique_ptr<ProcessCommunicator> join_processes();
 
 }  // namespace tidemark

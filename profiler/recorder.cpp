@@ -46,6 +46,26 @@ void Recorder::merge(std::span<const CopySpan> spans) {
   merged_ = events_.size();
 }
 
+void Recorder::restamp(std::span<const CopySpan> spans) {
+  if (!on_) return;
+  // The device is idle: what two clocks say apart must not reach beyond now.
+  const std::int64_t now_ns = clock_.now_ns();
+  std::size_t next = 0;
+  std::int64_t time_ns = merged_ > 0 ? events_[merged_ - 1].time_ns : 0;
+  for (std::size_t i = merged_; i < events_.size() && next < spans.size(); ++i) {
+    Event& event = events_[i];
+    if (event.kind == EventKind::op_begin)
+      time_ns = std::max(time_ns, std::min(spans[next].begin_ns, now_ns));
+    if (event.kind == EventKind::op_end)
+      time_ns = std::max(time_ns, std::min(spans[next++].end_ns, now_ns));
+    if (event.kind == EventKind::step_begin) time_ns = std::max(time_ns, event.time_ns);
+    event.time_ns = time_ns;
+  }
+  for (std::size_t i = events_.size(); i-- > merged_ && events_[i].time_ns < time_ns;) {
+    events_[i].time_ns = time_ns;  // behind the last op
+  }
+}
+
 namespace {
 
 std::int64_t median(std::vector<std::int64_t>& values) {

@@ -54,6 +54,12 @@ class Recorder {
   /// compute thread keep their order among each other.
   void merge(std::span<const CopySpan> spans);
 
+  /// For a device that works behind the thread that issues: the events since the last merge get the
+  /// times of `spans`, one for each op of the compute stream in order of issue. What stands between
+  /// two ops gets the time of the event before it: allocation and free have their place in the
+  /// order, not a time of the device. The device must be idle.
+  void restamp(std::span<const CopySpan> spans);
+
   [[nodiscard]] const std::vector<Event>& events() const { return events_; }
   [[nodiscard]] std::vector<Event> take_events() { return std::move(events_); }
 

@@ -77,7 +77,40 @@ bool infers(const Trace& trace) {
                      [](const Buffer& b) { return b.category == Category::kv_cache; });
 }
 
+/// As in a string of C.
+std::string escaped(const std::vector<std::int32_t>& bytes) {
+  std::string out;
+  for (const std::int32_t byte : bytes) {
+    const auto c = static_cast<char>(byte);
+    if (c == '\n') {
+      out += "\\n";
+    } else if (c == '"' || c == '\\') {
+      out += {'\\', c};
+    } else if (byte >= ' ' && byte <= '~') {
+      out += c;
+    } else {
+      out += fmt::format("\\x{:02x}", byte & 0xFF);
+    }
+  }
+  return out;
+}
+
 }  // namespace
+
+std::string generated_text(const Generated& g) {
+  if (g.tokens.empty()) return {};
+  constexpr std::size_t k_shown = 8;
+  std::string out = fmt::format("generated              {} tokens for each of {} sequences\n",
+                                g.tokens[0].size(), g.tokens.size());
+  for (std::size_t i = 0; i < std::min(k_shown, g.tokens.size()); ++i) {
+    out += g.is_text ? fmt::format("  \"{}\"\n", escaped(g.tokens[i]))
+                     : fmt::format("  {}\n", fmt::join(g.tokens[i], " "));
+  }
+  if (g.tokens.size() > k_shown) {
+    out += fmt::format("  [{} others: --json has all]\n", g.tokens.size() - k_shown);
+  }
+  return out;
+}
 
 std::string exact_size(std::int64_t bytes) {
   for (const auto& [unit, shift] : {std::pair{"GiB", 30}, {"MiB", 20}, {"KiB", 10}}) {
@@ -144,7 +177,8 @@ std::string summary_text(const Trace& trace, const std::string& output) {
                            plan_name(output));
 }
 
-std::string summary_json(const Trace& trace, const std::string& output) {
+std::string summary_json(const Trace& trace, const std::string& output,
+                         const Generated& generated) {
   const RunSummary s = summarise(trace);
   Json losses = Json::array();
   for (const StepRecord& step : trace.steps) {
@@ -172,6 +206,10 @@ std::string summary_json(const Trace& trace, const std::string& output) {
   if (s.eval_peak_bytes > 0) {
     json["eval_peak_bytes"] = s.eval_peak_bytes;
     json["eval_losses"] = s.eval_losses;
+  }
+  if (!generated.tokens.empty()) json["tokens"] = generated.tokens;
+  for (const std::vector<std::int32_t>& tokens : generated.tokens) {
+    if (generated.is_text) json["texts"].push_back(escaped(tokens));
   }
   return json.dump(2) + "\n";
 }

@@ -27,9 +27,21 @@ struct RunSummary {
 
 [[nodiscard]] RunSummary summarise(const Trace& trace);
 
+/// What inference made: by sequence, its tokens in order.
+struct Generated {
+  std::vector<std::vector<std::int32_t>> tokens{};
+  bool is_text = false;  // the tokens are bytes
+};
+
+/// One line per sequence, the first 8: quoted text with what is not printable escaped as in C, or
+/// numbers. Empty without sequences.
+[[nodiscard]] std::string generated_text(const Generated& generated);
+
 /// A table of the peak by category, arena, time and loss, and the next command to try.
 [[nodiscard]] std::string summary_text(const Trace& trace, const std::string& output);
-[[nodiscard]] std::string summary_json(const Trace& trace, const std::string& output);
+/// The same figures; `generated` adds `tokens` by sequence, and `texts` (escaped) where they are.
+[[nodiscard]] std::string summary_json(const Trace& trace, const std::string& output,
+                                       const Generated& generated = {});
 
 /// What was asked for, what was in the way, and the command that would help.
 [[nodiscard]] std::string shortage_text(const Trace& trace, const MemoryShortage& shortage,

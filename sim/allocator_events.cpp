@@ -4,6 +4,7 @@
 
 #include "sim/allocator_replay.h"
 #include "sim/pack_trace.h"
+#include "sim/timeline.h"
 
 namespace tidemark {
 namespace {
@@ -12,17 +13,6 @@ bool counts(const Trace& trace, std::int32_t buffer) {
   const Buffer& b = trace.buffers[static_cast<std::size_t>(buffer)];
   return b.size_bytes > 0 && !b.storage.valid() &&
          b.space == Space{SpaceKind::device, trace.meta.rank};
-}
-
-void add_section(const Trace& trace, const std::vector<Instruction>& lines,
-                 std::vector<Event>& out) {
-  for (const Instruction& line : lines) {
-    if (line.kind == InstructionKind::run || !counts(trace, line.index)) continue;
-    Event e;
-    e.kind = line.kind == InstructionKind::alloc ? EventKind::alloc : EventKind::free;
-    e.index = line.index;
-    out.push_back(e);
-  }
 }
 
 RestoredBlock block_of(const Trace& trace, const Event& e) {
@@ -51,12 +41,14 @@ void settle(RestoredSegment& segment) {
 std::vector<Event> allocator_events(const Trace& trace, int steps) {
   std::vector<Event> out;
   if (trace.events.empty()) {
-    add_section(trace, trace.program.init, out);
-    for (int step = 0; step < steps; ++step) {
-      add_section(trace, trace.program.body, out);
-      if (evaluates_after(trace, step)) add_section(trace, trace.program.eval, out);
+    const Timeline played = replay(trace, {SpaceKind::device, trace.meta.rank}, steps);
+    for (const MemoryChange& change : played.changes) {
+      Event e;
+      e.kind = change.delta_bytes > 0 ? EventKind::alloc : EventKind::free;
+      e.index = change.buffer.value;
+      e.time_ns = change.time_ns;
+      out.push_back(e);
     }
-    add_section(trace, trace.program.final, out);
     return out;
   }
   for (const Event& e : trace.events) {

@@ -59,16 +59,16 @@ class RecordedDevice final : public DeviceMemory {
   std::int64_t wrong = 0;
 
   std::int64_t take(std::int64_t bytes, std::int32_t stream) override {
+    const bool given = !pending.empty() && pending.front().kind == EventKind::segment_alloc;
+    if (refuses && !given) return -1;
     on_growth_(bytes, stream);
-    if (!pending.empty() && pending.front().kind == EventKind::segment_alloc) {
+    if (given) {
       const Event e = pop();
       const bool fits = e.size_bytes == bytes && e.stream == stream && e.address_bytes >= 0;
       if (fits && is_free(e.address_bytes, bytes)) {
         hold(e.address_bytes, bytes);
         return e.address_bytes;
       }
-    } else if (refuses) {
-      return -1;
     }
     ++wrong;
     return elsewhere(bytes);
@@ -85,8 +85,8 @@ class RecordedDevice final : public DeviceMemory {
     return refuses ? -1 : elsewhere(bytes);
   }
   bool map(std::int64_t address, std::int64_t bytes, std::int32_t stream) override {
-    on_growth_(bytes, stream);
     if (refuses && pending.empty()) return false;
+    on_growth_(bytes, stream);
     expect(EventKind::segment_map, address, bytes);
     return true;
   }
@@ -342,7 +342,10 @@ class Replayer {
     recorded_.close();
   }
 
+  /// Only PyTorch's model knows of streams; for the others a block is given back once all are done
+  /// with it, so that the bytes that wait count in every row.
   void request_free(const Event& e) {
+    if (options_.kind != AllocatorKind::pytorch) return;
     const BlockHandle handle = handles_[static_cast<std::size_t>(e.index)];
     if (handle == k_no_block || requested_[static_cast<std::size_t>(e.index)]) return;
     // Any stream but its own: the trace says when it is done.
@@ -384,6 +387,12 @@ class Replayer {
   void grow(std::int64_t bytes, std::int32_t stream) {
     ++out_.segments;
     if (!options_.explain) return;
+    // An expandable segment may be mapped in several pieces for one request: one growth.
+    if (!out_.growths.empty() && grown_at_ == at_) {
+      out_.growths.back().segment_bytes += bytes;
+      return;
+    }
+    grown_at_ = at_;
     const bool is_known = current_.kind == EventKind::alloc && current_.index >= 0;
     Growth g;
     g.time_ns = current_.time_ns;
@@ -435,6 +444,7 @@ class Replayer {
   AllocatorReplay out_;
   std::int64_t sampled_reserved_bytes_ = -1;
   std::size_t at_ = 0;
+  std::size_t grown_at_ = 0;  // of the last growth, as at_
 };
 
 }  // namespace

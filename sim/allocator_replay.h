@@ -68,8 +68,8 @@ struct ReplayOptions {
 /// Replays the device allocations of `trace`: its events, else its program.
 [[nodiscard]] AllocatorReplay replay_allocator(const Trace& trace, const ReplayOptions& options);
 
-/// The device events of `trace`: those recorded, else those of its program with the body `steps`
-/// times. Allocations of 0 bytes, which never reach an allocator, are left out.
+/// The device events of `trace`: those recorded, else those of the replay of its program with the
+/// body `steps` times. Allocations of 0 bytes, which never reach an allocator, are left out.
 [[nodiscard]] std::vector<Event> allocator_events(const Trace& trace, int steps);
 
 /// The state before `recording_begin`; empty when there is none.

@@ -149,7 +149,8 @@ void search_together(std::vector<Lane>& lanes, std::int64_t moves, double hot, c
   const auto search = [moves, hot, &timer](Lane& lane) {
     const auto stop = [&timer] { return timer.over(); };
     lane.cool(moves, hot, k_cold, stop);
-    lane.combine_moves({.tries = std::min<std::int64_t>(moves / k_combine_share, 40000)}, stop);
+    const std::int64_t tries = std::min<std::int64_t>(moves / k_combine_share, 40000);
+    lane.combine_moves({.tries = tries, .timer = &timer}, stop);
   };
   std::thread second([&] { search(lanes[1]); });
   search(lanes[0]);

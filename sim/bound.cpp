@@ -316,7 +316,8 @@ std::int64_t step_bound_ns(const Dataflow& flow, const std::vector<double>& begi
   constexpr std::size_t k_most_ops = 2000;  // above, the cover takes longer than a first plan may
   const bool large = flow.body.size() > k_most_ops;
   if (allowed.offload || !allowed.recompute || large) return bound_ns;
-  const RecomputeBound cover = window_bound(flow, request.budget_bytes, {});
+  const Timer timer(request.time_limit_s / 10);
+  const RecomputeBound cover = window_bound(flow, request.budget_bytes, {.timer = &timer});
   if (!cover.possible) return -1;
   const auto base_ns = static_cast<std::int64_t>(begin_ns.back());
   return std::max(bound_ns, base_ns + cover.cost_ns - flow.compute_ns());

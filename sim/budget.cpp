@@ -9,6 +9,10 @@
 
 namespace tidemark {
 
+std::int64_t step_peak_bytes(const Trace& source) {
+  return replay(source, {SpaceKind::device, source.meta.rank}).peak.bytes;
+}
+
 std::int64_t budget_of(const std::string& text, const Trace& source) {
   if (text.ends_with('%')) {
     double percent = 0;
@@ -20,9 +24,8 @@ std::int64_t budget_of(const std::string& text, const Trace& source) {
       throw InputError(InputError::Parts{
           .place = "--budget", .expected = "a share such as 60%", .found = "'" + text + "'"});
     }
-    const Peak peak = replay(source, {SpaceKind::device, source.meta.rank}).peak;
-    return static_cast<std::int64_t>(static_cast<double>(peak.bytes) * percent / 100) /
-           k_granule_bytes * k_granule_bytes;
+    const auto peak = static_cast<double>(step_peak_bytes(source));
+    return static_cast<std::int64_t>(peak * percent / 100) / k_granule_bytes * k_granule_bytes;
   }
   for (const Device& device : devices()) {
     if (device.name == text) return device.memory_bytes;

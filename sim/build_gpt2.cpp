@@ -12,6 +12,7 @@
 namespace tidemark {
 namespace {
 
+/// What it makes is read by linear layers only.
 struct LayerNorm {
   LayerId layer;
   std::string name;
@@ -22,7 +23,7 @@ struct LayerNorm {
     x = input;
     p.at(layer, Phase::forward);
     const Shape shape = p.shape_of(x);
-    const BufferId y = p.value(name + ".y", Category::activation, shape);
+    const BufferId y = p.value(name + ".y", Category::activation, shape, p.factor_type());
     const std::int64_t rows = shape[0] * shape[1];
     mean = p.value(name + ".mean", Category::activation, {rows});
     inverse_deviation = p.value(name + ".inverse_deviation", Category::activation, {rows});
@@ -123,6 +124,7 @@ Block make_block(ProgramBuilder& p, const std::string& name, const RunConfig& co
           .contract = make_linear(p, name + ".contract", 4 * c, c, residual),
           .dropout2 = make_dropout(p, name + ".dropout2", config.dropout),
           .add2 = p.layer(name + ".add2", "add")};
+  b.gelu.between_linears = true;
   p.end_group();
   return b;
 }
@@ -174,11 +176,13 @@ struct Gpt2 {
  private:
   BufferId head_backward(ProgramBuilder& p, BufferId dlogits) const {
     p.at(head, Phase::backward);
-    p.run(OpKind::linear_backward_weight, "head.backward_weight",
-          {{"dy", dlogits}, {"x", head_x}, {"dw", wte.gradient}});
+    std::vector<Use> uses{{"dy", dlogits}, {"x", head_x}, {"dw", wte.gradient}};
+    const BufferId factor = p.factor_of("head", dlogits);
+    if (factor != dlogits) uses.emplace_back("bf16_dy", factor);
+    p.run(OpKind::linear_backward_weight, "head.backward_weight", uses);
     const BufferId dx = p.value("head.dx", Category::temporary, p.shape_of(head_x));
     p.run(OpKind::linear_backward_data, "head.backward_data",
-          {{"dy", dlogits}, {"w", wte.weight}, {"dx", dx}});
+          {{"dy", factor}, {"w", wte.weight}, {"dx", dx}});
     return dx;
   }
 };

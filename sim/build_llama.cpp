@@ -10,6 +10,7 @@
 namespace tidemark {
 namespace {
 
+/// What it makes is read by linear layers only.
 struct RmsNorm {
   LayerId layer;
   std::string name;
@@ -21,7 +22,7 @@ struct RmsNorm {
     x = input;
     p.at(layer, Phase::forward);
     const Shape shape = p.shape_of(x);
-    const BufferId y = p.value(name + ".y", Category::activation, shape);
+    const BufferId y = p.value(name + ".y", Category::activation, shape, p.factor_type());
     inverse_rms = p.value(name + ".inverse_rms", Category::activation, {shape[0] * shape[1]});
     p.run(OpKind::rms_norm_forward, name + ".forward",
           {{"x", x}, {"w", w.weight}, {"y", y}, {"inverse_rms", inverse_rms}},
@@ -78,6 +79,7 @@ struct Rotary {
   }
 };
 
+/// Linear layers are the only readers of y and dx.
 struct Swiglu {
   LayerId layer;
   std::string name;
@@ -88,14 +90,14 @@ struct Swiglu {
     p.at(layer, Phase::forward);
     Shape shape = p.shape_of(x);
     shape.back() /= 2;
-    const BufferId y = p.value(name + ".y", Category::activation, shape);
+    const BufferId y = p.value(name + ".y", Category::activation, shape, p.factor_type());
     p.run(OpKind::swiglu_forward, name + ".forward", {{"x", x}, {"y", y}});
     return y;
   }
 
   BufferId backward(ProgramBuilder& p, BufferId dy) const {
     p.at(layer, Phase::backward);
-    const BufferId dx = p.value(name + ".dx", Category::temporary, p.shape_of(x));
+    const BufferId dx = p.value(name + ".dx", Category::temporary, p.shape_of(x), p.factor_type());
     p.run(OpKind::swiglu_backward, name + ".backward", {{"dy", dy}, {"x", x}, {"dx", dx}});
     return dx;
   }

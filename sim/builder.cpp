@@ -92,7 +92,7 @@ void build_mlp(ProgramBuilder& p, const RunConfig& config) {
   };
   const auto backward = [&](BufferId dy, BufferId) {
     for (std::size_t i = count; i-- > 0;) {
-      linears[i].backward_weight(p, dy);
+      dy = linears[i].backward_weight(p, dy);
       if (i == 0) break;
       dy = dropouts[i - 1].backward(p, linears[i].backward_data(p, dy));
       dy = activations[i - 1].backward(p, dy);

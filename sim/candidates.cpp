@@ -19,27 +19,10 @@ Space device_of(const Trace& trace) {
 
 constexpr std::int64_t k_any_height = std::numeric_limits<std::int64_t>::max() / 2;
 
-/// The link of the request, on a stream of its own per direction.
-void declare_link(Trace& trace, StreamKind kind, const SearchRequest& request) {
-  Stream* found = nullptr;
-  for (Stream& stream : trace.streams) {
-    if (stream.kind == kind) found = &stream;
-  }
-  if (found == nullptr) {
-    const bool out = kind == StreamKind::device_to_host;
-    if (trace.streams.empty()) trace.streams.push_back({.name = "compute"});
-    trace.streams.push_back({.name = out ? "device to host" : "host to device", .kind = kind});
-    found = &trace.streams.back();
-  }
-  found->link_bytes_per_s = request.link_bytes_per_s;
-  found->latency_ns = request.link_latency_ns;
-}
-
 Trace with_link(const Trace& source, const SearchRequest& request) {
   Trace trace = source;
   if (request.allow_offload && request.link_bytes_per_s > 0) {
-    declare_link(trace, StreamKind::device_to_host, request);
-    declare_link(trace, StreamKind::host_to_device, request);
+    declare_links(trace, {request.link_bytes_per_s, request.link_latency_ns});
   }
   trace.events.clear();  // plans do not need the recording, and copies of it are not free
   trace.arenas.clear();
@@ -88,7 +71,27 @@ std::int64_t suitable_nodes(const SearchRequest& request, const Dataflow& flow) 
   return std::clamp(k_nodes * k_ops / ops, k_least, k_nodes);
 }
 
+void declare_link(Trace& trace, StreamKind kind, const CopyLink& link) {
+  Stream* found = nullptr;
+  for (Stream& stream : trace.streams) {
+    if (stream.kind == kind) found = &stream;
+  }
+  if (found == nullptr) {
+    const bool out = kind == StreamKind::device_to_host;
+    if (trace.streams.empty()) trace.streams.push_back({.name = "compute"});
+    trace.streams.push_back({.name = out ? "device to host" : "host to device", .kind = kind});
+    found = &trace.streams.back();
+  }
+  found->link_bytes_per_s = link.bytes_per_s;
+  found->latency_ns = link.latency_ns;
+}
+
 }  // namespace
+
+void declare_links(Trace& trace, const CopyLink& link) {
+  declare_link(trace, StreamKind::device_to_host, link);
+  declare_link(trace, StreamKind::host_to_device, link);
+}
 
 Candidates::Candidates(const Trace& source, const SearchRequest& request)
     : source_(with_link(source, request)),
@@ -96,7 +99,7 @@ Candidates::Candidates(const Trace& source, const SearchRequest& request)
       flow_(dataflow_of(source_)),
       bare_(without_texts(source_)),
       nodes_(suitable_nodes(request, flow_)),
-      begin_(std::chrono::steady_clock::now()) {}
+      timer_(request.time_limit_s) {}
 
 void Candidates::set_budget(std::int64_t budget_bytes, std::int64_t bound_step_ns) {
   known_.clear();
@@ -146,22 +149,14 @@ Candidate Candidates::evaluate(const std::vector<Decision>& decisions) {
   return candidate;
 }
 
-/// On a large body any placement says how far above the budget a plan is; only near it others are
-/// tried.
 std::int64_t Candidates::height_of(Trace& trace) const {
-  const Space device = device_of(trace);
-  if (exact_) return place(trace, device);
-  if (!large()) return place(trace, device, budget_bytes_);
-  const std::int64_t height = place(trace, device, k_any_height);
-  const bool close = height > budget_bytes_ && height - budget_bytes_ < budget_bytes_ / 16;
-  return close ? place(trace, device, budget_bytes_) : height;
+  return place(trace, device_of(trace), exact_ ? 0 : budget_bytes_);
 }
 
 bool Candidates::stopped(std::int64_t best_step_ns) {
   if (cut_) return true;
   if (request_.progress && !request_.progress({tried_, best_step_ns, bound_step_ns_})) cut_ = true;
-  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin_;
-  if (request_.time_limit_s > 0 && spent.count() > request_.time_limit_s) cut_ = true;
+  if (timer_.over()) cut_ = true;
   return cut_;
 }
 

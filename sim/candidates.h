@@ -1,7 +1,6 @@
 // Plans tried by a search: carried out, checked, placed and replayed, each once.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -10,7 +9,9 @@
 
 #include "sim/eviction.h"
 #include "sim/graph.h"
+#include "sim/prefetch.h"
 #include "sim/search.h"
+#include "sim/timer.h"
 
 namespace tidemark {
 
@@ -26,6 +27,9 @@ struct Candidate {
   }
 };
 
+/// The link that plans of `trace` copy over, on a stream of its own per direction.
+void declare_links(Trace& trace, const CopyLink& link);
+
 /// The source with its link, and every plan that was tried on it. `tried` counts evictions and
 /// evaluations; a plan that was evaluated before costs nothing.
 class Candidates {
@@ -34,7 +38,8 @@ class Candidates {
 
   [[nodiscard]] const Trace& source() const { return source_; }
   [[nodiscard]] const Dataflow& flow() const { return flow_; }
-  /// A placement takes as long as dozens of walks: the first one found has to do.
+  /// To carry a plan out takes as long as several walks, to place it well much longer: the first
+  /// placement has to do.
   [[nodiscard]] bool large() const { return flow_.body.size() > k_large_ops; }
   [[nodiscard]] std::int64_t tried() const { return tried_; }
   /// The lowest plan so far, of any budget.
@@ -61,6 +66,8 @@ class Candidates {
   [[nodiscard]] bool stopped(std::int64_t best_step_ns);
   /// False when the clock or the caller ended the search.
   [[nodiscard]] bool reproducible() const { return !cut_; }
+  /// The clock ended it.
+  [[nodiscard]] bool out_of_time() const { return cut_ && timer_.over(); }
   /// From now on nodes_left() counts anew: each way of searching has its own share.
   void begin_share() { share_begin_ = tried_; }
   [[nodiscard]] bool nodes_left() const { return tried_ - share_begin_ < nodes_; }
@@ -88,7 +95,7 @@ class Candidates {
   std::int64_t share_begin_ = 0;
   bool cut_ = false;
   bool exact_ = true;
-  std::chrono::steady_clock::time_point begin_;
+  Timer timer_;
   Candidate keep_all_;
   Candidate lowest_;
 };

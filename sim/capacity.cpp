@@ -275,6 +275,8 @@ RankMemory CapacityModel::peak(const Strategy& s) const {
   // those are the same, the first inner rank stands for all.
   std::int64_t last_inner = s.stage_layers.empty() ? 1 : p - 2;
   if (model_.experts.count > 0) last_inner = p - 2;
+  // Later ranks may have gradients of a chunk that earlier ones have not begun to go back through.
+  if (!s.recipe.gradients_stay && s.layout.virtual_stages > 1) last_inner = p - 2;
   for (std::int64_t i = 1; i < p; ++i) {
     if (i > last_inner) i = p - 1;
     const RankMemory next = rank(s, t, i);

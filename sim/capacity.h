@@ -77,13 +77,18 @@ class CapacityModel {
 
   [[nodiscard]] const Transformer& model() const { return model_; }
 
- private:
   struct StageLayers {
     std::int64_t dense = 0;
     std::int64_t routed = 0;  // with experts
   };
-  struct Terms;
   [[nodiscard]] StageLayers stage_layers(const Strategy& strategy, std::int64_t stage) const;
+  /// Parameters of one layer, before any split.
+  [[nodiscard]] const Parameters& layer(bool dense) const {
+    return dense ? dense_layer_ : routed_layer_;
+  }
+
+ private:
+  struct Terms;
   [[nodiscard]] Terms terms(const Strategy& strategy) const;
   struct Rank;
   [[nodiscard]] RankMemory rank(const Strategy& strategy, const Terms& terms,

@@ -65,6 +65,7 @@ std::vector<Move> sample(Mover& mover, const CombineRequest& request) {
   std::vector<ByteChange> log;
   state.record(&log);
   for (std::int64_t i = 0; i < request.tries && moves.size() < request.most_moves; ++i) {
+    if (i % 256 == 0 && request.timer != nullptr && request.timer->over()) break;
     log.clear();
     mover.propose();
     Move move{.changes = net_of(mover.journal()),
@@ -121,10 +122,10 @@ class Combination {
   }
 
   /// Keeps the moves that an improvement may contain; false = there is none.
-  bool relax() {
+  bool relax(const Timer* timer) {
     MilpAnswer answer;
     for (int round = 0; round < k_relax_rounds; ++round) {
-      answer = solve(program(false), {});
+      answer = solve(program(false), {.timer = timer});
       if (answer.columns.empty() || answer.bound > -least_gain_) return false;
       read(answer);
       if (!activate()) break;
@@ -139,9 +140,8 @@ class Combination {
   /// The best set of moves found; empty = none.
   std::vector<std::size_t> pick(const CombineRequest& request) {
     for (int round = 0; round < k_pick_rounds; ++round) {
-      const MilpAnswer answer =
-          solve(program(true),
-                {.seconds = request.seconds, .nodes = request.nodes, .cutoff = -least_gain_});
+      const MilpAnswer answer = solve(
+          program(true), {.timer = request.timer, .nodes = request.nodes, .cutoff = -least_gain_});
       if (answer.columns.empty()) return {};
       read(answer);
       if (activate()) continue;
@@ -263,7 +263,7 @@ bool combine(Mover& mover, const CombineRequest& request) {
   const std::vector<Moment> before = mover.state().added();
   const std::int64_t cost_ns = mover.state().cost_ns();
   Combination combination(sample(mover, request), mover.state());
-  if (!combination.relax()) return false;
+  if (!combination.relax(request.timer)) return false;
   for (int round = 0; round < k_apply_rounds; ++round) {
     const std::vector<std::size_t> picked = combination.pick(request);
     if (picked.empty()) return false;

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "sim/mover.h"
+#include "sim/timer.h"
 
 namespace tidemark {
 
@@ -20,7 +21,7 @@ struct CombineRequest {
   std::int64_t tries = 20000;     // moves tried
   std::size_t most_moves = 4000;  // that are different, kept for the program
   std::int64_t nodes = 40;        // of the solver's tree. The result is a function of these three.
-  double seconds = 0;             // of the solver, for each tree; 0 = no limit
+  const Timer* timer = nullptr;   // ends the attempt; null = no limit
 };
 
 /// Replaces the mover's schedule, which must fit, by a cheaper one that fits. False: none was

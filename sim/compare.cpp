@@ -160,8 +160,10 @@ RunFigures figures_of(const Trace& trace) {
   RunFigures f;
   f.peak_bytes = timeline.peak.bytes;
   f.has_peak = timeline.peak.change >= 0;
-  f.is_final = is_whole(trace.health) && ending_shortage(trace) == nullptr;
+  f.is_final = is_whole(trace.health) && ending_shortage(trace) == nullptr &&
+               !(trace.steps.empty() && was_cancelled(trace));
   f.run_peak_bytes = timeline.run_peak.bytes;
+  f.eval_peak_bytes = timeline.eval_peak.bytes;
   f.by_category = timeline.peak.by_category;
   f.reserved_bytes = high_water_bytes(trace);
   f.host_peak_bytes = host_peak_bytes(trace);

@@ -13,10 +13,11 @@ namespace tidemark {
 struct RunFigures {
   std::int64_t peak_bytes = 0;  // live, of one steady step
   bool has_peak = false;        // something was allocated; else peak_bytes says nothing
-  bool is_final = false;        // nothing was lost and no out of memory cut the run short: the peak
-                                // is that of the whole run
+  bool is_final = false;        // nothing was lost and nothing cut the run short before a step was
+                                // done: the peak is that of the whole run
   std::int64_t run_peak_bytes = 0;
-  std::int64_t reserved_bytes = 0;  // placement height or arena high water; 0 = unknown
+  std::int64_t eval_peak_bytes = 0;  // of an evaluation; 0 = there was none
+  std::int64_t reserved_bytes = 0;   // placement height or arena high water; 0 = unknown
   std::int64_t host_peak_bytes = 0;
   std::int64_t step_ns = 0;     // median of the steady steps when measured, else replayed
   std::int64_t compute_ns = 0;  // median CPU time of the compute thread when measured, else the

@@ -15,8 +15,9 @@ enum class ModelFamily : std::uint8_t { mlp, gpt2, lenet, resnet, llama };
 enum class Optimizer : std::uint8_t { sgd, adamw, momentum, adam };
 /// What attention keeps for backward: all probabilities, or one log-sum-exp per row.
 enum class AttentionLowering : std::uint8_t { composite, flash };
-/// What linear layers multiply: values as they are, or rounded to bfloat16 with sums in f32.
-/// Weights, activations, gradients and optimizer state stay as the dtype says.
+/// What linear layers multiply: values as they are, or rounded to bfloat16 with sums in f32. Then
+/// activations that nothing else reads are stored in bfloat16, and a gradient is rounded once for
+/// both of its products; weights, other activations and optimizer state stay as the dtype says.
 enum class Precision : std::uint8_t { full, bf16 };
 /// What the program does with the model.
 enum class RunPhase : std::uint8_t { training, inference };

@@ -24,9 +24,8 @@ constexpr std::size_t k_exact_columns = 8000;
 constexpr std::size_t k_exact_columns_timed = 40000;
 constexpr std::size_t k_cuts[] = {1, 2, 4, 8, 16};
 
-WindowLimits limits_of(const EngineRequest& request, double share) {
-  if (request.time_limit_s <= 0) return {.cuts = 1, .seconds = 0, .nodes = k_bound_nodes};
-  return {.cuts = 1, .seconds = share * request.time_limit_s, .nodes = 1 << 30};
+WindowLimits limits_of(const Timer& timer) {
+  return {.timer = &timer, .nodes = timer.limit_s() > 0 ? 1 << 30 : k_bound_nodes};
 }
 
 AnnealResult search(const Dataflow& flow, const EngineRequest& request, const Timer& timer,
@@ -55,10 +54,9 @@ AnnealResult search(const Dataflow& flow, const EngineRequest& request, const Ti
 void improve_bound(const Dataflow& flow, const EngineRequest& request, const Timer& timer,
                    EngineResult& result) {
   for (const std::size_t cuts : k_cuts) {
-    WindowLimits limits = limits_of(request, 1);
-    if (request.time_limit_s > 0) limits.seconds = request.time_limit_s - timer.spent_s();
-    if (limits.seconds < 0 || result.proven_optimal()) return;
+    if (timer.over() || result.proven_optimal()) return;
     if (request.time_limit_s <= 0 && cuts > 2) return;
+    WindowLimits limits = limits_of(timer);
     limits.cuts = cuts;
     limits.upper_ns = result.cost_ns;
     result.bound_cost_ns =
@@ -75,8 +73,8 @@ void solve_rest(const Dataflow& flow, const EngineRequest& request, const Timer&
   if (request.time_limit_s > 0) {
     wish.nodes = 0;
     wish.most_columns = k_exact_columns_timed;
-    wish.seconds = std::max(0.01, request.time_limit_s - timer.spent_s());
   }
+  wish.timer = &timer;
   ExactResult exact = solve_exactly(flow, wish);
   result.refused = std::move(exact.refused);
   if (!result.refused.empty()) return;
@@ -95,7 +93,8 @@ EngineResult run_engine(const Dataflow& flow, const EngineRequest& request) {
   RecomputeBound bound{.cost_ns = request.bound_cost_ns};
   const bool prove = request.bound_cost_ns < 0;
   if (prove) {
-    bound = window_bound(flow, request.limit_bytes, limits_of(request, k_first_bound_share));
+    const Timer first(k_first_bound_share * request.time_limit_s, request.cpu_time);
+    bound = window_bound(flow, request.limit_bytes, limits_of(first));
   }
   if (!bound.possible || least_peak(flow).bytes > request.limit_bytes) {
     result.proven_infeasible = true;

@@ -17,6 +17,8 @@ struct StrategyOptions {
   std::int64_t micro_batch = 1;  // sequences
   std::int64_t batch = 0;     // sequences per step, all replicas; 0 = as few as fill the pipeline
   std::int64_t sequence = 0;  // tokens; 0 = what the model was trained with
+  std::string framework;      // "" = by the recipe
+  double price = 0;           // of one device for an hour, in any currency; 0 = not known
   bool json = false;
 };
 
@@ -29,7 +31,8 @@ void add_strategy_options(CLI::App& verb, StrategyOptions& options);
 /// Throws InputError when `options` ask for a strategy: only transformers have one.
 void require_no_strategy(const StrategyOptions& options, const std::string& model);
 
-/// Prints the peak of every pipeline rank; returns the exit code. Throws InputError with a line for
+/// Prints the peak of every pipeline rank, what the device needs beside it, step time and cost;
+/// returns the exit code. Throws InputError with a line for
 /// everything that is wrong.
 [[nodiscard]] int estimate_strategy(const NamedTransformer& model, const StrategyOptions& options,
                                     const Device& device);

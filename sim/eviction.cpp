@@ -119,7 +119,7 @@ class Walk {
       const OpId until = flow_.body[at(flow_[id].uses.front())].op;
       result.decisions.push_back({DecisionKind::offload, id, until, {}, until, {}});
     }
-    if (result.fits && settings_.allow_offload) {
+    if (result.fits && (settings_.allow_offload || !settings_.fates.empty())) {
       schedule_transfers(flow_, {settings_.limit_bytes, clock_at_, live_at_, link()},
                          result.decisions);
     }
@@ -127,7 +127,7 @@ class Walk {
   }
 
  private:
-  Link link() const { return {settings_.link_bytes_per_s, settings_.link_latency_ns}; }
+  CopyLink link() const { return {settings_.link_bytes_per_s, settings_.link_latency_ns}; }
   State& state(BufferId id) { return states_[id.index()]; }
   bool gone(BufferId id) { return state(id).where == Where::absent; }
 
@@ -139,6 +139,7 @@ class Walk {
     live_at_.push_back(live_bytes_);
     // What the last op touched may be offloaded from here on.
     for (const BufferId id : touched_) victims_.renew(id);
+    for (const BufferId id : touched_) meet_fate(id);
     touched_.clear();
     find_missing(op);
     for (const BufferId id : op.touches) {
@@ -256,7 +257,7 @@ class Walk {
   void touch(BufferId id) {
     state(id).last_touch = now_;
     state(id).used = true;
-    if (settings_.allow_offload) touched_.push_back(id);
+    if (settings_.allow_offload || !settings_.fates.empty()) touched_.push_back(id);
   }
 
   void unpin(BufferId id) {
@@ -367,7 +368,7 @@ class Walk {
     Choice choice{.victim = id};
     const State& s = state(id);
     if (s.where != Where::here || s.pins > 0 || s.need == k_never) return choice;
-    if (!flow_[id].movable) return choice;
+    if (!flow_[id].movable || fate_of(id) != Fate::open) return choice;
     const std::int64_t moved = offload_cost_ns(id);
     const std::int64_t again = recompute_cost_ns(id, moved + 1);
     choice.offload = moved < again;
@@ -379,6 +380,27 @@ class Walk {
                    settings_.distance_power * std::log(static_cast<double>(idle) + 1);
     if (!settings_.weights.empty()) choice.score += std::log(settings_.weights[id.index()]);
     return choice;
+  }
+
+  [[nodiscard]] Fate fate_of(BufferId id) const {
+    return settings_.fates.empty() ? Fate::open : settings_.fates[id.index()];
+  }
+
+  /// Before the op at now_: what has to leave by decree and is not needed on this side any more.
+  void meet_fate(BufferId id) {
+    const Fate fate = fate_of(id);
+    const bool moves = fate == Fate::recompute || fate == Fate::offload;
+    const State& s = state(id);
+    if (!moves || s.where != Where::here || s.pins > 0 || !flow_[id].movable) return;
+    const bool crosses = now_ <= settings_.across && s.need >= settings_.across;
+    if (!crosses || s.need == k_never || s.need <= now_) return;
+    if (fate == Fate::offload) {
+      if (flow_[id].last_write < now_) remove({.victim = id, .offload = true});
+      return;
+    }
+    if (!flow_[id].recomputable) return;
+    price(id, k_impossible);
+    if (s.cost_ns < k_impossible && s.need <= s.valid_until) remove({.victim = id});
   }
 
   // ---- room

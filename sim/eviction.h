@@ -14,6 +14,14 @@
 
 namespace tidemark {
 
+/// What is decided about a value before the walk.
+enum class Fate : std::uint8_t {
+  open,       // may leave when room is needed, in the ways that the settings allow
+  keep,       // stays
+  recompute,  // leaves after its last use before EvictionSettings::across, if it can be made again
+  offload,    // the same by way of the host
+};
+
 /// The victim is the value with the least cost^a / (bytes^b x distance^c) x weight.
 struct EvictionSettings {
   double cost_power = 1;
@@ -27,6 +35,8 @@ struct EvictionSettings {
   double link_price = 0.05;      // share of a transfer that is charged even when it is hidden
   std::vector<BufferId> parked;  // parkable values that wait on the host; part of the decisions
   std::vector<double> weights;   // by buffer, larger = keep; empty = 1 for all
+  std::vector<Fate> fates{};     // by buffer; empty = open for all. They bind whatever is allowed
+  Position across = -1;          // of fates: the first backward op
 };
 
 struct Eviction {

@@ -198,7 +198,7 @@ ExactResult solve_exactly(const Dataflow& flow, const ExactRequest& request) {
                                  flow.body.size(), request.most_columns);
     return result;
   }
-  MilpLimits limits{.seconds = request.seconds, .nodes = request.nodes};
+  MilpLimits limits{.timer = request.timer, .nodes = request.nodes};
   const bool known = request.upper_ns < std::numeric_limits<std::int64_t>::max();
   if (known) limits.cutoff = program.scale().cutoff(request.upper_ns - flow.compute_ns());
   const MilpAnswer answer = solve(program.milp(), limits);

@@ -19,6 +19,7 @@
 
 #include "sim/graph.h"
 #include "sim/schedule.h"
+#include "sim/timer.h"
 
 namespace tidemark {
 
@@ -26,7 +27,7 @@ struct ExactRequest {
   std::int64_t limit_bytes = 0;  // of live bytes, persistent ones included
   /// Cost of a schedule that fits: only cheaper ones are of interest.
   std::int64_t upper_ns = std::numeric_limits<std::int64_t>::max();
-  double seconds = 0;               // of the solver; 0 = no limit
+  const Timer* timer = nullptr;     // ends the solver; null = no limit
   std::int64_t nodes = 0;           // of the solver's tree; 0 = no limit
   std::size_t most_columns = 8000;  // refused above
 };

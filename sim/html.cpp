@@ -7,30 +7,12 @@
 
 #include "sim/breakdown.h"
 #include "sim/compare.h"
+#include "sim/html_text.h"
 #include "sim/run_state.h"
 #include "sim/units.h"
 #include "sim/version.h"
 
 namespace tidemark {
-namespace {
-
-constexpr int k_columns = 900;  // time columns of the plot
-constexpr int k_width_px = 900;
-constexpr int k_height_px = 320;
-
-struct Band {
-  Category category;
-  const char* colour;  // Okabe and Ito 2008
-};
-// From the steadiest to the most varying, so that the lower bands do not wobble.
-constexpr Band k_bands[] = {
-    {Category::weight, "#0072B2"},          {Category::optimizer_state, "#009E73"},
-    {Category::kv_cache, "#A0522D"},        {Category::gradient, "#56B4E9"},
-    {Category::activation, "#E69F00"},      {Category::recomputed_activation, "#B87A00"},
-    {Category::communication, "#CC79A7"},   {Category::workspace, "#D55E00"},
-    {Category::temporary, "#F0E442"},       {Category::input, "#999999"},
-    {Category::allocator_slack, "#BBBBBB"}, {Category::framework, "#777777"},
-    {Category::profiler, "#555555"},        {Category::unknown, "#DDDDDD"}};
 
 std::string escaped(const std::string& text) {
   std::string out;
@@ -54,6 +36,26 @@ std::string escaped(const std::string& text) {
   }
   return out;
 }
+
+namespace {
+
+constexpr int k_columns = 900;  // time columns of the plot
+constexpr int k_width_px = 900;
+constexpr int k_height_px = 320;
+
+struct Band {
+  Category category;
+  const char* colour;  // Okabe and Ito 2008
+};
+// From the steadiest to the most varying, so that the lower bands do not wobble.
+constexpr Band k_bands[] = {
+    {Category::weight, "#0072B2"},          {Category::optimizer_state, "#009E73"},
+    {Category::kv_cache, "#A0522D"},        {Category::gradient, "#56B4E9"},
+    {Category::activation, "#E69F00"},      {Category::recomputed_activation, "#B87A00"},
+    {Category::communication, "#CC79A7"},   {Category::workspace, "#D55E00"},
+    {Category::temporary, "#F0E442"},       {Category::input, "#999999"},
+    {Category::allocator_slack, "#BBBBBB"}, {Category::framework, "#777777"},
+    {Category::profiler, "#555555"},        {Category::unknown, "#DDDDDD"}};
 
 /// The composition at the highest instant of every time column of [begin, end).
 std::vector<CategoryBytes> columns_of(const Trace& trace, const Timeline& t, std::int64_t begin_ns,

@@ -63,7 +63,9 @@ void add_mlp(LayerTensors& out, const Transformer& m, const Kernels& kernels, do
                {}});
     }
   }
-  out.add({"MLP product", bytes, Split::tensor, {full, whole, activation, alternate_products}, {}});
+  const double product = kernels.f8_products ? width : bytes;  // the input of the next product
+  out.add(
+      {"MLP product", product, Split::tensor, {full, whole, activation, alternate_products}, {}});
 }
 
 /// Routed experts when tokens spread evenly: each token is `per_token` rows. The hottest rank has

@@ -66,6 +66,21 @@ void add_llama(const LlamaConfig& m, Json& j) {
   j["epsilon"] = m.epsilon;
 }
 
+namespace {
+
+/// The form of transformers 5: {"rope_type": "default", "rope_theta": 10000.0}.
+void take_rope_parameters(const Json& j, LlamaConfig& m) {
+  if (!j.contains("rope_parameters") || j["rope_parameters"].is_null()) return;
+  const Json& rope = j["rope_parameters"];
+  if (!rope.is_object()) bad("rope_parameters", "a JSON object", rope.type_name());
+  std::string type = "default";
+  get(rope, "rope_type", type);
+  if (type != "default") bad("rope_type", "default", "'" + type + "'");
+  get(rope, "rope_theta", m.rotary_base);
+}
+
+}  // namespace
+
 LlamaConfig llama_from_huggingface(const Json& j) {
   // The defaults of transformers' LlamaConfig: those of the 7B model.
   LlamaConfig m{.layers = 32,
@@ -86,6 +101,7 @@ LlamaConfig llama_from_huggingface(const Json& j) {
   get(j, "vocab_size", m.vocabulary);
   get(j, "max_position_embeddings", m.positions);
   get(j, "rope_theta", m.rotary_base);
+  take_rope_parameters(j, m);
   get(j, "rms_norm_eps", m.epsilon);
   const auto only = [&j](const char* key, const Json& wanted) {
     if (!j.contains(key) || j[key] == wanted || j[key].is_null()) return;

@@ -65,6 +65,7 @@ constexpr const char* k_jobs =
                      tidemark diff planned.tmk measured.tmk
                      tidemark view run.tmk planned.tmk
   plan capacity      tidemark estimate gpt2-1558M --batch 8 --device h100-80g
+                     tidemark report spec.yaml -o report.html
 
 tidemark --help lists all verbs, tidemark VERB --help explains one.
 )";
@@ -109,6 +110,7 @@ int run(int argc, char** argv) {
     return k_exit_done;
   }
   if (verb == "profile" || verb == "view") return start_neighbour("tidemark-" + verb, argv + 1);
+  if (verb == "doctor") return start_neighbour("tidemark-profile", argv);
   int exit_code = k_exit_done;
   CLI::App app("tidemark: where the memory of a training run goes, and what-if", "tidemark");
   app.set_version_flag("--version", k_tool);
@@ -118,10 +120,12 @@ int run(int argc, char** argv) {
   add_diff(app, exit_code);
   add_pack(app, exit_code);
   add_estimate(app, exit_code);
+  add_report(app, exit_code);
   add_import(app, exit_code);
   add_allocator(app, exit_code);
   add_lists(app, exit_code);
   app.add_subcommand("profile", "run the reference trainer and record; or execute a planned trace");
+  app.add_subcommand("doctor", "what works on this machine, and why not");
   app.add_subcommand("view", "the window: timeline of one or more traces");
   if (const std::optional<std::string> manual = asked_manual(app, argc, argv)) {
     fmt::print("{}", *manual);

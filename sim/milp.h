@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "sim/timer.h"
+
 namespace tidemark {
 
 /// Minimise the sum of cost x column over columns in [0, upper].
@@ -66,7 +68,7 @@ class CostScale {
 };
 
 struct MilpLimits {
-  double seconds = 0;      // 0 = none
+  const Timer* timer = nullptr;  // the solver ends with it; null = no limit
   std::int64_t nodes = 0;  // of the solver's tree; 0 = none. The answer is a function of these.
   double cutoff = Milp::k_infinity;  // solutions from here on are of no interest
 };

@@ -84,13 +84,17 @@ MilpAnswer solve(const Milp& problem, const MilpLimits& limits) {
   const std::lock_guard lock(one_at_a_time);
   MilpAnswer answer;
   answer.ran = true;
-  if (problem.columns.empty()) return answer;
+  const double left_s = limits.timer != nullptr ? limits.timer->left_s() : Milp::k_infinity;
+  if (problem.columns.empty() || left_s <= 0) return answer;
   const Model model(Cbc_newModel());
   load(model.get(), problem);
   Cbc_setLogLevel(model.get(), 0);
   Cbc_setParameter(model.get(), "logLevel", "0");
   Cbc_setParameter(model.get(), "slogLevel", "0");
-  if (limits.seconds > 0) Cbc_setMaximumSeconds(model.get(), limits.seconds);
+  if (left_s < Milp::k_infinity) {
+    Cbc_setMaximumSeconds(model.get(), left_s);
+    if (!limits.timer->is_cpu_time()) Cbc_setParameter(model.get(), "timeMode", "elapsed");
+  }
   if (limits.nodes > 0) {
     const auto nodes = std::min<std::int64_t>(limits.nodes, 1 << 30);
     Cbc_setMaximumNodes(model.get(), static_cast<int>(nodes));

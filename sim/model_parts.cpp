@@ -47,7 +47,8 @@ ActivationOps ops_of(Activation activation) {
 }
 
 ActivationLayer make_activation(ProgramBuilder& p, const std::string& name, Activation activation) {
-  return {p.layer(name, std::string(to_string(activation))), name, ops_of(activation), {}, {}};
+  return {
+      p.layer(name, std::string(to_string(activation))), name, ops_of(activation), {}, {}, false};
 }
 
 double gradient_scale(const RunConfig& config) {

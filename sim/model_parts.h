@@ -48,11 +48,15 @@ struct Linear {
     return y;
   }
 
-  void backward_weight(ProgramBuilder& p, BufferId dy) const {
+  /// Returns dy as backward_data takes it.
+  BufferId backward_weight(ProgramBuilder& p, BufferId dy) const {
     p.at(layer, Phase::backward);
     std::vector<Use> uses{{"dy", dy}, {"x", x}, {"dw", w.gradient}};
     if (b.weight.valid()) uses.emplace_back("db", b.gradient);
+    const BufferId factor = p.factor_of(name, dy);
+    if (factor != dy) uses.emplace_back("bf16_dy", factor);
     p.run(OpKind::linear_backward_weight, name + ".backward_weight", uses);
+    return factor;
   }
 
   BufferId backward_data(ProgramBuilder& p, BufferId dy) const {
@@ -64,8 +68,7 @@ struct Linear {
   }
 
   BufferId backward(ProgramBuilder& p, BufferId dy) const {
-    backward_weight(p, dy);
-    return backward_data(p, dy);
+    return backward_data(p, backward_weight(p, dy));
   }
 };
 
@@ -85,21 +88,27 @@ struct ActivationLayer {
   std::string name;
   ActivationOps ops;
   BufferId x, y;
+  bool between_linears = false;  // y and dx are read by linear layers only
 
   BufferId forward(ProgramBuilder& p, BufferId input) {
     x = input;
     p.at(layer, Phase::forward);
-    y = p.value(name + ".y", Category::activation, p.shape_of(x));
+    y = p.value(name + ".y", Category::activation, p.shape_of(x), type_of(p));
     p.run(ops.forward, name + ".forward", {{"x", x}, {"y", y}});
     return y;
   }
 
   BufferId backward(ProgramBuilder& p, BufferId dy) const {
     p.at(layer, Phase::backward);
-    const BufferId dx = p.value(name + ".dx", Category::temporary, p.shape_of(x));
+    const BufferId dx = p.value(name + ".dx", Category::temporary, p.shape_of(x), type_of(p));
     const BufferId saved = ops.saved[0] == 'x' ? x : y;
     p.run(ops.backward, name + ".backward", {{"dy", dy}, {ops.saved, saved}, {"dx", dx}});
     return dx;
+  }
+
+ private:
+  [[nodiscard]] DType type_of(const ProgramBuilder& p) const {
+    return between_linears ? p.factor_type() : p.type_of(x);
   }
 };
 

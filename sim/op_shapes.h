@@ -9,8 +9,8 @@
 namespace tidemark::op_shapes {
 
 /// For every kind: each operand holds its shape (elements x element size within size_bytes),
-/// indices (roles target and tokens) are i32, bf16_factors is bf16, all other operands share one
-/// floating-point type.
+/// indices (roles target and tokens) are i32, all other operands share one floating-point type;
+/// where that is f32, factors of a product may be bf16 (OperandRule::may_be_bf16).
 std::string content(const Trace& trace, const Op& op);
 
 std::string any(const Trace& trace, const Op& op);
@@ -48,6 +48,7 @@ std::string rotary(const Trace& trace, const Op& op);
 std::string swiglu(const Trace& trace, const Op& op);
 std::string token_embedding(const Trace& trace, const Op& op);
 std::string slice_columns(const Trace& trace, const Op& op);
+std::string add_bias(const Trace& trace, const Op& op);
 std::string copy(const Trace& trace, const Op& op);
 std::string all_gather(const Trace& trace, const Op& op);
 std::string reduce_scatter(const Trace& trace, const Op& op);

@@ -1,5 +1,6 @@
 #include "sim/op_table.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "sim/op_shapes.h"
@@ -137,6 +138,7 @@ std::vector<OpRule> make_rules() {
   const std::vector<AttributeRule> window{{"stride"}, {"padding"}};
   constexpr bool pure = true;  // may be executed again
   constexpr bool once = false;
+  constexpr bool factor = true;  // may be bf16 beside f32
   return {
       {K::load_batch, {{"x", write}, {"target", write, true}},
        {{"cursor"}, {"part", A::text, true}},
@@ -145,13 +147,16 @@ std::vector<OpRule> make_rules() {
       {K::random_normal, {{"y", write}},
        {{"deviation", A::real}, {"seed"}, {"key"}}, pure, per_output<20>, s::any},
       {K::linear_forward,
-       {{"x"}, {"w"}, {"b", read, true}, {"y", write}, {"bf16_factors", write, true}},
+       {{"x", read, false, factor}, {"w"}, {"b", read, true}, {"y", write},
+        {"bf16_factors", write, true, factor}},
        none, pure, linear_forward_flops, s::linear_forward},
-      {K::linear_backward_data, {{"dy"}, {"w"}, {"dx", write}, {"bf16_factors", write, true}},
+      {K::linear_backward_data,
+       {{"dy", read, false, factor}, {"w"}, {"dx", write}, {"bf16_factors", write, true, factor}},
        none, pure, linear_backward_data_flops, s::linear_backward_data},
       {K::linear_backward_weight,
-       {{"dy"}, {"x"}, {"dw", write_or_update}, {"db", write_or_update, true},
-        {"bf16_factors", write, true}},
+       {{"dy", read, false, factor}, {"x", read, false, factor}, {"dw", write_or_update},
+        {"db", write_or_update, true}, {"bf16_dy", write, true, factor},
+        {"bf16_factors", write, true, factor}},
        none, pure, linear_backward_weight_flops, s::linear_backward_weight},
       {K::sigmoid_forward, {{"x"}, {"y", write}}, none, pure, per_output<4>, s::unary},
       {K::sigmoid_backward, {{"dy"}, {"y"}, {"dx", write}},
@@ -162,8 +167,9 @@ std::vector<OpRule> make_rules() {
       {K::relu_forward, {{"x"}, {"y", write}}, none, pure, per_output<1>, s::unary},
       {K::relu_backward, {{"dy"}, {"y"}, {"dx", write}},
        none, pure, per_output<1>, s::output_gradient},
-      {K::gelu_forward, {{"x"}, {"y", write}}, none, pure, per_output<12>, s::unary},
-      {K::gelu_backward, {{"dy"}, {"x"}, {"dx", write}},
+      {K::gelu_forward, {{"x"}, {"y", write, false, factor}}, none, pure, per_output<12>,
+       s::unary},
+      {K::gelu_backward, {{"dy"}, {"x"}, {"dx", write, false, factor}},
        none, pure, per_output<20>, s::input_gradient},
       {K::softmax_cross_entropy_forward,
        {{"logits"}, {"target"}, {"loss", write}, {"log_sum_exp", write}},
@@ -176,7 +182,8 @@ std::vector<OpRule> make_rules() {
        {{"dy"}, {"tokens"}, {"dwte", write_or_update}, {"dwpe", write_or_update}},
        none, pure, embedding_backward_flops, s::embedding_backward},
       {K::layer_norm_forward,
-       {{"x"}, {"w"}, {"b"}, {"y", write}, {"mean", write}, {"inverse_deviation", write}},
+       {{"x"}, {"w"}, {"b"}, {"y", write, false, factor}, {"mean", write},
+        {"inverse_deviation", write}},
        {{"epsilon", A::real}}, pure, per_output<8>, s::layer_norm},
       {K::layer_norm_backward,
        {{"dy"}, {"x"}, {"w"}, {"mean"}, {"inverse_deviation"},
@@ -260,7 +267,8 @@ std::vector<OpRule> make_rules() {
       {K::batch_norm_inference,
        {{"x"}, {"w"}, {"b"}, {"mean"}, {"variance"}, {"y", write}}, {{"epsilon", A::real}}, pure,
        per_output<2>, s::batch_norm},
-      {K::rms_norm_forward, {{"x"}, {"w"}, {"y", write}, {"inverse_rms", write}},
+      {K::rms_norm_forward,
+       {{"x"}, {"w"}, {"y", write, false, factor}, {"inverse_rms", write}},
        {{"epsilon", A::real}}, pure, per_output<5>, s::rms_norm},
       {K::rms_norm_backward,
        {{"dy"}, {"x"}, {"w"}, {"inverse_rms"}, {"residual", read, true}, {"dx", write},
@@ -268,13 +276,16 @@ std::vector<OpRule> make_rules() {
        none, pure, per_output<9>, s::rms_norm},
       {K::rotary_forward, {{"x"}, {"y", write}}, rotary, pure, per_output<6>, s::rotary},
       {K::rotary_backward, {{"dy"}, {"dx", write}}, rotary, pure, per_output<6>, s::rotary},
-      {K::swiglu_forward, {{"x"}, {"y", write}}, none, pure, per_output<7>, s::swiglu},
-      {K::swiglu_backward, {{"dy"}, {"x"}, {"dx", write}}, none, pure, per_output<7>, s::swiglu},
+      {K::swiglu_forward, {{"x"}, {"y", write, false, factor}}, none, pure, per_output<7>,
+       s::swiglu},
+      {K::swiglu_backward, {{"dy"}, {"x"}, {"dx", write, false, factor}},
+       none, pure, per_output<7>, s::swiglu},
       {K::token_embedding_forward, {{"tokens"}, {"w"}, {"y", write}}, none, pure, no_flops,
        s::token_embedding},
       {K::token_embedding_backward, {{"dy"}, {"tokens"}, {"dw", write_or_update}}, none, pure,
        token_embedding_backward_flops, s::token_embedding},
       {K::slice_columns, {{"x"}, {"y", write}}, {{"first"}}, pure, no_flops, s::slice_columns},
+      {K::add_bias, {{"y", update}, {"b"}}, none, once, per_output<1>, s::add_bias},
   };
 }
 // clang-format on
@@ -323,6 +334,13 @@ std::int64_t touched_bytes(const Trace& trace, const Op& op, const Operand& oper
 const OpRule& op_rule(OpKind kind) {
   static const std::vector<OpRule> rules = make_rules();
   return rules[static_cast<std::size_t>(kind)];
+}
+
+bool is_rounded(const Trace& trace, const Op& op, const Operand& operand) {
+  if (trace[operand.buffer].dtype != DType::bf16) return false;
+  const std::vector<OperandRule>& rules = op_rule(op.kind).operands;
+  const auto rule = std::ranges::find(rules, operand.role, &OperandRule::role);
+  return rule != rules.end() && rule->may_be_bf16;
 }
 
 OpWork op_work(const Trace& trace, const Op& op) {

@@ -36,6 +36,7 @@ struct OperandRule {
   std::string_view role;
   Access access = Access::read;
   bool optional = false;
+  bool may_be_bf16 = false;  // though the others are f32: what is only a factor of products
 };
 
 enum class AttributeType : std::uint8_t { integer, real, text };
@@ -73,6 +74,9 @@ struct OpRule {
 };
 
 [[nodiscard]] const OpRule& op_rule(OpKind kind);
+
+/// True when this operand of an f32 op is bf16, as its rule allows.
+[[nodiscard]] bool is_rounded(const Trace& trace, const Op& op, const Operand& operand);
 
 /// Floating point operations and least bytes moved by one execution of `op`.
 [[nodiscard]] OpWork op_work(const Trace& trace, const Op& op);

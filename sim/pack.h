@@ -43,11 +43,20 @@ struct Packing {
 /// over time in O(n log n).
 [[nodiscard]] std::string packing_error(const PackProblem& problem, const Packing& packing);
 
+/// In the order of their begins, each block in the smallest hole that is there then: what an
+/// allocator does with best fit (Knuth, The Art of Computer Programming 1, 2.5). O(n log n) when
+/// few holes are alike. Good for steps with a few sizes that come again and again.
+[[nodiscard]] Packing pack_by_time(const PackProblem& problem);
+
+/// Pairs of blocks that greedy packing looks at, over all orders.
+inline constexpr std::int64_t k_greedy_work = 100'000'000;
+
 /// Best of several orders (size, area, length, begin) with first and best fit. Stops as soon as the
 /// height is at most `enough_bytes` (0 = as low as it gets), early when that is out of reach,
-/// and after the first order when `is_late` says so.
+/// and after the first order when `is_late` says so or `most_work` is used up.
 [[nodiscard]] Packing pack_greedily(const PackProblem& problem, std::int64_t enough_bytes = 0,
-                                    const std::function<bool()>& is_late = {});
+                                    const std::function<bool()>& is_late = {},
+                                    std::int64_t most_work = k_greedy_work);
 
 struct PackLimits {
   /// The height that is enough; 0 asks for the least.

@@ -139,14 +139,15 @@ class GreedyPacker {
     rows_ = by_life(blocks_, length_);
   }
 
-  Packing run(std::int64_t enough_bytes, const std::function<bool()>& is_late) {
+  Packing run(std::int64_t enough_bytes, const std::function<bool()>& is_late,
+              std::int64_t most_work) {
     const std::int64_t enough = std::max(bound_, enough_bytes);
     Packing best{.offset_bytes = {}, .height_bytes = k_none};
     std::vector<std::size_t> best_order;
     bool best_sets_apart = true;
     const auto offer = [&](const std::vector<std::size_t>& order, Fit fit) {
       const bool tired =
-          !best.offset_bytes.empty() && (work_ > k_most_work || (is_late && is_late()));
+          !best.offset_bytes.empty() && (work_ > most_work || (is_late && is_late()));
       if (best.height_bytes <= enough || tired) return;
       std::optional<Packing> layout = pack(order, fit, best.height_bytes, is_late);
       if (!layout) return;
@@ -178,7 +179,6 @@ class GreedyPacker {
 
  private:
   static constexpr int k_rounds = 12;
-  static constexpr std::int64_t k_most_work = 100'000'000;  // pairs of blocks, over all orders
   static constexpr std::int64_t k_none = std::numeric_limits<std::int64_t>::max();
 
   /// Nothing when it does not come below `best_bytes`, or not in time.
@@ -211,7 +211,7 @@ class GreedyPacker {
 }  // namespace
 
 Packing pack_greedily(const PackProblem& problem, std::int64_t enough_bytes,
-                      const std::function<bool()>& is_late) {
+                      const std::function<bool()>& is_late, std::int64_t most_work) {
   if (problem.empty()) return {};
   // Time as ranks of begins and ends, so that the slices of `Placed` hold about alike many.
   std::vector<std::int64_t> times;
@@ -226,7 +226,7 @@ Packing pack_greedily(const PackProblem& problem, std::int64_t enough_bytes,
     b.begin = rank(b.begin);
     b.end = rank(b.end);
   }
-  return GreedyPacker(std::move(ranked)).run(enough_bytes, is_late);
+  return GreedyPacker(std::move(ranked)).run(enough_bytes, is_late, most_work);
 }
 
 }  // namespace tidemark

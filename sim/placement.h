@@ -9,8 +9,8 @@ namespace tidemark {
 
 /// Gives every owning buffer of `space` an offset so that buffers that live at the same time do not
 /// overlap, init and final included, and returns the height: the bytes an arena must have.
-/// Best of several greedy orders; the result is checked by an own sweep before it is returned.
-/// Stops as soon as the height is at most `enough_bytes`, and early when that is out of reach;
+/// Best fit in the order of time, then the best of several greedy orders. Stops as soon as the
+/// height is at most `enough_bytes`, and early when that is out of reach or the program is large;
 /// 0 = as low as it gets.
 std::int64_t place(Trace& trace, Space space = {}, std::int64_t enough_bytes = 0);
 

@@ -5,7 +5,7 @@
 
 namespace tidemark {
 
-std::int64_t transfer_ns(const Link& link, std::int64_t bytes) {
+std::int64_t transfer_ns(const CopyLink& link, std::int64_t bytes) {
   if (link.bytes_per_s <= 0) return std::numeric_limits<std::int64_t>::max() / 8;
   return link.latency_ns +
          static_cast<std::int64_t>(static_cast<double>(bytes) / link.bytes_per_s * 1e9);

@@ -10,20 +10,20 @@
 namespace tidemark {
 
 /// A host link, per direction. A rate of 0 means that nothing can be moved.
-struct Link {
+struct CopyLink {
   double bytes_per_s = 0;
   std::int64_t latency_ns = 0;
 };
 
 /// Time of one transfer; practically never without a rate.
-[[nodiscard]] std::int64_t transfer_ns(const Link& link, std::int64_t bytes);
+[[nodiscard]] std::int64_t transfer_ns(const CopyLink& link, std::int64_t bytes);
 
 /// The plan so far, by position.
 struct PlanProfile {
   std::int64_t limit_bytes = 0;
   std::vector<std::int64_t> clock_ns;    // when each op is reached
   std::vector<std::int64_t> live_bytes;  // most bytes around each op
-  Link link;
+  CopyLink link;
 };
 
 /// Moves fetch_before of every offload in `decisions` to the latest op from which the copy, behind

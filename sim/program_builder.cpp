@@ -1,5 +1,7 @@
 #include "sim/program_builder.h"
 
+#include <algorithm>
+
 #include "sim/op_table.h"
 
 namespace tidemark {
@@ -120,12 +122,22 @@ BufferId ProgramBuilder::state(BufferId weight, const std::string& suffix) {
 }
 
 std::vector<Use> ProgramBuilder::with_bf16_factors(const std::string& name, std::vector<Use> uses) {
-  // Of every linear kind the first two operands are the factors.
-  const std::int64_t elements =
-      element_count(trace_[uses[0].second]) + element_count(trace_[uses[1].second]);
+  const bool dy_is_rounded = std::ranges::find(uses, "bf16_dy", &Use::first) != uses.end();
+  std::int64_t elements = 0;
+  for (std::size_t i = 0; i < 2; ++i) {  // of every linear kind the first two are the factors
+    const Buffer& factor = trace_[uses[i].second];
+    const bool done = factor.dtype == DType::bf16 || (uses[i].first == "dy" && dy_is_rounded);
+    if (!done) elements += element_count(factor);
+  }
+  if (elements == 0) return uses;
   uses.emplace_back("bf16_factors",
                     value(name + ".bf16_factors", Category::workspace, {elements}, DType::bf16));
   return uses;
+}
+
+BufferId ProgramBuilder::factor_of(const std::string& name, BufferId dy) {
+  if (trace_[dy].dtype == factor_type()) return dy;
+  return value(name + ".bf16_dy", Category::temporary, trace_[dy].shape, DType::bf16);
 }
 
 std::vector<OpId>& ProgramBuilder::section() {

@@ -27,7 +27,7 @@ struct Parameter {
 struct BuilderOptions {
   std::int64_t seed = 1;
   DType dtype = DType::f32;    // of weights, values and states unless said otherwise
-  bool bf16_products = false;  // every linear op gets the buffer for its rounded factors
+  bool bf16_products = false;  // linear ops multiply rounded factors, and get room to round them in
   bool gradients = true;       // every weight has one
 };
 
@@ -68,6 +68,15 @@ class ProgramBuilder {
   BufferId value(const std::string& name, Category category, std::vector<std::int64_t> shape,
                  DType dtype);
 
+  /// What a value is stored as of which only products are made.
+  [[nodiscard]] DType factor_type() const {
+    return options_.bf16_products ? DType::bf16 : options_.dtype;
+  }
+
+  /// The gradient that both backward ops of a linear layer multiply by, for them to round once: dy
+  /// itself where it is a factor already, else a buffer that backward_weight fills as bf16_dy.
+  BufferId factor_of(const std::string& name, BufferId dy);
+
   /// A buffer that lives from step to step. The caller writes it in init.
   BufferId persistent(LayerId layer, const std::string& name, Category category,
                       std::vector<std::int64_t> shape, DType dtype);
@@ -95,6 +104,7 @@ class ProgramBuilder {
   [[nodiscard]] const std::vector<std::int64_t>& shape_of(BufferId id) const {
     return trace_[id].shape;
   }
+  [[nodiscard]] DType type_of(BufferId id) const { return trace_[id].dtype; }
   [[nodiscard]] const std::string& name_of(BufferId id) const { return trace_[id].name; }
   [[nodiscard]] const std::string& name_of(LayerId id) const { return trace_[id].name; }
   [[nodiscard]] LayerId layer_of(BufferId id) const { return trace_[id].layer; }
@@ -103,7 +113,7 @@ class ProgramBuilder {
   [[nodiscard]] Trace finish();
 
  private:
-  /// The uses of a linear op and the buffer for its rounded factors.
+  /// The uses of a linear op and the buffer for those factors that it has to round, if any.
   std::vector<Use> with_bf16_factors(const std::string& name, std::vector<Use> uses);
 
   /// Where the next op goes.

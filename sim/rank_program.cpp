@@ -116,10 +116,11 @@ BufferId RankProgram::resized(BufferId of_source, std::vector<std::int64_t> shap
 BufferId RankProgram::rows(BufferId matrix, std::int64_t first, std::int64_t count,
                            const std::string& suffix) {
   Buffer buffer = out_[matrix];
-  const std::int64_t row_bytes = column_count(buffer) * size_bytes(buffer.dtype);
+  const std::int64_t columns = buffer.shape.size() > 1 ? column_count(buffer) : 1;
+  const std::int64_t row_bytes = columns * size_bytes(buffer.dtype);
   buffer.name += suffix;
   buffer.category = Category::communication;  // it is there for a moment, to be copied
-  buffer.shape = {count, column_count(buffer)};
+  buffer.shape.front() = count;
   buffer.size_bytes = count * row_bytes;
   buffer.shard = {};
   buffer.storage = matrix;

@@ -51,8 +51,11 @@ class RankProgram {
   BufferId split(BufferId of_source, int dimension);
   /// Like a row of the source, of another shape.
   BufferId resized(BufferId of_source, std::vector<std::int64_t> shape);
-  /// Rows first .. first + count - 1 of a matrix, as a view of it.
+  /// Rows first .. first + count - 1 of a matrix, or elements of a vector, as a view of it.
   BufferId rows(BufferId matrix, std::int64_t first, std::int64_t count, const std::string& suffix);
+
+  /// What the group of all ranks is called; "data_parallel" unless said otherwise.
+  void name_group(std::string name) { out_.groups[0].name = std::move(name); }
 
   void persist(BufferId owner) { schedule_.persistent.push_back(owner); }
 

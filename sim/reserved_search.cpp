@@ -15,9 +15,10 @@ ReservedResult search_reserved(const Trace& source, const SearchRequest& request
   SearchRequest point = request;
   std::int64_t low = 0;                          // a budget on live bytes whose plan fits, or none
   std::int64_t high = request.budget_bytes + 1;  // one whose plan reserves too much
+  bool cut = false;
   for (int round = 0; round < k_rounds; ++round) {
     SearchResult found = search(source, point);
-    const bool cut = !found.reproducible;
+    cut = !found.reproducible;
     if (round == 0) best.search = found;  // its bounds hold for the budget that was asked for
     if (!found.feasible) {
       if (round == 0) break;
@@ -46,6 +47,7 @@ ReservedResult search_reserved(const Trace& source, const SearchRequest& request
     }
   }
   best.search.feasible = best.reserved_bytes > 0;
+  best.search.out_of_time = !best.search.feasible && cut && request.time_limit_s > 0;
   return best;
 }
 

@@ -49,6 +49,19 @@ std::string shortage_line(const Trace& trace) {
       named ? " for '" + trace.buffers[static_cast<std::size_t>(e->index)].name + "'" : "");
 }
 
+bool was_cancelled(const Trace& trace) {
+  const std::vector<Instruction>& final = trace.program.final;
+  const bool ran = trace.meta.kind != TraceKind::planned && !trace.events.empty();
+  const bool can_tell = ran && !final.empty() && final.back().kind == InstructionKind::free;
+  if (!can_tell || !is_whole(trace.health) || ending_shortage(trace) != nullptr) return false;
+  const auto concerns = [&final](const Event& e) {
+    return (e.kind == EventKind::alloc || e.kind == EventKind::free) &&
+           e.index == final.back().index;
+  };
+  const auto last = std::find_if(trace.events.rbegin(), trace.events.rend(), concerns);
+  return last == trace.events.rend() || last->kind == EventKind::alloc;
+}
+
 std::string state_line(const Trace& trace) {
   static constexpr const char* k_levels[] = {"memory events", "dataflow and times", "executable"};
   const int level = std::clamp(trace.meta.level, 0, 2);
@@ -57,6 +70,7 @@ std::string state_line(const Trace& trace) {
   if (!trace.meta.backend.empty()) out += ", backend " + trace.meta.backend;
   if (!trace.meta.allocator.empty()) out += ", allocator " + trace.meta.allocator;
   const std::string shortage = shortage_line(trace);
+  if (was_cancelled(trace)) out += fmt::format(", CANCELLED after {} steps", trace.steps.size());
   if (shortage.empty()) return out + ", " + health_line(trace.health);
   if (!is_whole(trace.health)) out += ", " + health_line(trace.health);
   return out + ", " + shortage;
@@ -66,6 +80,7 @@ std::string warning_line(const Trace& trace) {
   std::string out = is_whole(trace.health) ? "" : health_line(trace.health);
   const std::string shortage = shortage_line(trace);
   if (!out.empty() && !shortage.empty()) out += "; ";
+  if (trace.steps.empty() && was_cancelled(trace)) return "CANCELLED before a step was done";
   return out + shortage;
 }
 
@@ -76,6 +91,7 @@ std::string peak_scope(const Trace& trace, const Timeline& timeline) {
         return e.kind == EventKind::step_end;
       });
   if (has_step) return "of one steady step";
+  if (was_cancelled(trace)) return "so far: the run was cancelled before a step was done";
   return ending_shortage(trace) == nullptr
              ? "of the recording"
              : "so far: the run ended out of memory before a step was done";

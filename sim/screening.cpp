@@ -25,10 +25,10 @@ void require_positive(const char* place, std::int64_t value) {
 class Enumeration {
  public:
   Enumeration(const Transformer& model, const SearchSpace& space,
-              const std::function<void(const Strategy&)>& visit)
+              const std::function<void(Strategy&)>& visit)
       : model_(model), space_(space), visit_(visit) {}
 
-  std::int64_t run() {
+  void run() {
     Strategy s;
     s.kernels = space_.kernels;
     s.batch.sequence = space_.sequence;
@@ -44,7 +44,6 @@ class Enumeration {
         }
       }
     }
-    return count_;
   }
 
  private:
@@ -81,37 +80,43 @@ class Enumeration {
     }
   }
 
-  /// What follows changes nothing about validity, so that it is asked once for all of it.
   void sequence_parallel(Strategy& s) {
     for (const bool on : {false, true}) {
       s.layout.sequence_parallel = on;
       s.recipe.prefetch = 0;
-      if (!problems(model_, s).empty()) continue;
-      for (const StateRecipe& recipe : space_.recipes) {
-        s.recipe = recipe;
-        for (const RecomputeSet recompute : space_.recomputes) {
-          s.recompute = recompute;
-          visit_(s);
-          ++count_;
-        }
-      }
+      if (problems(model_, s).empty()) visit_(s);
     }
   }
 
   const Transformer& model_;
   const SearchSpace& space_;
-  const std::function<void(const Strategy&)>& visit_;
-  std::int64_t count_ = 0;
+  const std::function<void(Strategy&)>& visit_;
 };
 
 }  // namespace
 
-std::int64_t for_each_strategy(const Transformer& model, const SearchSpace& space,
-                               const std::function<void(const Strategy&)>& visit) {
+void for_each_shape(const Transformer& model, const SearchSpace& space,
+                    const std::function<void(Strategy&)>& visit) {
   require_positive("ranks", space.ranks);
   require_positive("global batch", space.global_batch);
   require_positive("sequence", space.sequence);
-  return Enumeration(model, space, visit).run();
+  Enumeration(model, space, visit).run();
+}
+
+std::int64_t for_each_strategy(const Transformer& model, const SearchSpace& space,
+                               const std::function<void(const Strategy&)>& visit) {
+  std::int64_t count = 0;
+  for_each_shape(model, space, [&](Strategy& s) {
+    for (const StateRecipe& recipe : space.recipes) {
+      s.recipe = recipe;
+      for (const RecomputeSet recompute : space.recomputes) {
+        s.recompute = recompute;
+        visit(s);
+        ++count;
+      }
+    }
+  });
+  return count;
 }
 
 }  // namespace tidemark

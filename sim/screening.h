@@ -22,6 +22,12 @@ struct SearchSpace {
   std::int64_t most_virtual_stages = 1;
 };
 
+/// Calls `visit` with each valid layout, schedule and batch once, in a fixed order; recipe and
+/// recomputation, on which validity does not depend, are as in Strategy{}. The object is reused.
+/// Throws as for_each_strategy.
+void for_each_shape(const Transformer& model, const SearchSpace& space,
+                    const std::function<void(Strategy&)>& visit);
+
 /// Calls `visit` with each valid strategy once, in a fixed order; the object is reused. Returns how
 /// many there were. Throws InputError when the sizes of the space are not positive.
 std::int64_t for_each_strategy(const Transformer& model, const SearchSpace& space,

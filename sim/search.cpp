@@ -60,6 +60,7 @@ SearchResult search_budget(Candidates& candidates, const Infeasible& bound,
   result.infeasible.smallest_found_bytes = candidates.lowest().height_bytes;
   result.reproducible = candidates.reproducible();
   result.tried = candidates.tried() - tried_before;
+  result.out_of_time = !best && !result.proven_infeasible && candidates.out_of_time();
   if (!best) return result;
   result.planned = candidates.planned(*best);
   result.planned.plan.bound_step_ns = bound_step_ns;

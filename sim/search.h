@@ -47,6 +47,7 @@ struct SearchResult {
   bool feasible = false;
   bool proven_infeasible = false;  // budget_bytes < infeasible.bound_bytes
   bool reproducible = true;
+  bool out_of_time = false;  // no plan was found in time: whether one fits is not known
   std::string method;  // the one that found the plan; under auto the winner, else as requested
   Trace planned;       // placed, with plan, decisions and reasons, when feasible
   Infeasible infeasible;

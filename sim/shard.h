@@ -19,7 +19,7 @@ enum class ShardStage : std::uint8_t {
   zero1,   // a rank has its part of the optimizer state and updates its part of the weights
   zero2,   // and keeps only its part of a gradient once that is complete
   zero3,   // and has only its part of the weights, which are gathered where they are needed
-  tensor,  // the heads and hidden units of a decoder; see shard_tensor.h
+  tensor,  // heads and hidden units of a decoder instead; see shard_tensor.h
 };
 
 template <>

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 
 #include "sim/op_table.h"
 #include "sim/rank_program.h"
@@ -13,10 +12,10 @@
 namespace tidemark {
 namespace {
 
-/// How a weight [N, K] is split.
+/// How a weight [N, K], or a bias [N], is split.
 struct WeightSplit {
   bool by_outputs = false;               // rows, of each segment its part; else columns
-  std::vector<std::int64_t> segments{};  // rows of queries, keys, values; or of gate and unit
+  std::vector<std::int64_t> segments{};  // rows of queries, keys, values; of gate and unit; or all
 };
 
 [[noreturn]] void refuse(const std::string& place, const std::string& expected,
@@ -29,9 +28,24 @@ bool is_attention(OpKind kind) {
          kind == OpKind::flash_attention_forward || kind == OpKind::flash_attention_backward;
 }
 
+/// What stands between two linear layers of a decoder's block.
 bool works_on_parts(OpKind kind) {
-  return is_attention(kind) || kind == OpKind::rotary_forward || kind == OpKind::rotary_backward ||
-         kind == OpKind::swiglu_forward || kind == OpKind::swiglu_backward;
+  switch (kind) {
+    case OpKind::rotary_forward:
+    case OpKind::rotary_backward:
+    case OpKind::swiglu_forward:
+    case OpKind::swiglu_backward:
+    case OpKind::gelu_forward:
+    case OpKind::gelu_backward:
+      return true;
+    default:
+      return is_attention(kind);
+  }
+}
+
+bool is_linear(OpKind kind) {
+  return kind == OpKind::linear_forward || kind == OpKind::linear_backward_data ||
+         kind == OpKind::linear_backward_weight;
 }
 
 /// The dimension of an operand of such an op that is split; -1 = none (workspaces).
@@ -62,28 +76,26 @@ class TensorWriter {
   // ---- what is split
 
   void find_splits() {
+    bool attends = false;
     for (const auto* section : {&from_.body, &from_.eval}) {
       for (const OpId id : *section) {
+        attends = attends || is_attention(source_[id].kind);
         if (works_on_parts(source_[id].kind)) split_operands(source_[id]);
       }
     }
-    for (const OpId id : from_.body) {
-      if (source_[id].kind == OpKind::linear_forward) find_weight_split(source_[id]);
-    }
-    if (splits_.empty()) {
-      refuse("--shard tensor", "a decoder of family llama", "a program without gated units");
-    }
-    for (const auto& [row, split] : splits_) {
-      const TrainedWeight& w = from_.weights[static_cast<std::size_t>(row)];
-      const int dimension = split.by_outputs ? 0 : 1;
-      for (const BufferId id : {w.weight, w.gradient}) dimension_[id.index()] = dimension;
-      for (const BufferId id : w.states) dimension_[id.index()] = dimension;
+    if (!attends) refuse("--shard tensor", "a decoder", "a program without attention");
+    for (const auto* section : {&from_.body, &from_.eval}) {
+      for (const OpId id : *section) {
+        if (source_[id].kind == OpKind::linear_forward) split_weights(source_[id]);
+        if (source_[id].kind == OpKind::linear_backward_weight) split_rounded(source_[id]);
+      }
     }
   }
 
   void split_operands(const Op& op) {
     if (real_of(op, "probability") > 0) {
-      refuse("op '" + op.name + "'", "no dropout of attention", "one");
+      refuse("op '" + op.name + "'", "no dropout of attention, whose mask is one over all heads",
+             "a probability of " + fmt::format("{}", real_of(op, "probability")));
     }
     for (const Operand& operand : op.operands) {
       const int dimension = split_dimension(operand, source_[operand.buffer]);
@@ -91,52 +103,73 @@ class TensorWriter {
     }
     const std::int64_t heads = integer_at(op, "heads", 0, p_.ranks());
     for (const std::int64_t units : {heads, integer_at(op, "kv_heads", 0, heads)}) {
-      if (units % p_.ranks() != 0) {
-        refuse("--ranks", fmt::format("a divisor of the {} heads", units),
-               std::to_string(p_.ranks()));
-      }
+      if (units % p_.ranks() == 0) continue;
+      refuse("--ranks", fmt::format("a divisor of the {} heads of '{}'", units, op.name),
+             std::to_string(p_.ranks()));
     }
-    if (op.kind == OpKind::swiglu_forward) {
-      const std::int64_t hidden = column_count(source_[op.operands[1].buffer]);
-      segments_[op.operands[0].buffer.index()] = {hidden, hidden};
-    }
-    if (op.kind == OpKind::rotary_forward) {
-      const std::int64_t groups = integer_at(op, "kv_heads", 0);
-      const std::int64_t width =
-          column_count(source_[op.operands[0].buffer]) / (heads + 2 * groups);
-      segments_[op.operands[0].buffer.index()] = {heads * width, groups * width, groups * width};
+    if (const Operand* in = find_operand(op, is_attention(op.kind) ? "qkv" : "x")) {
+      segments_[in->buffer.index()] = segments_of(op, column_count(source_[in->buffer]));
     }
   }
 
-  void find_weight_split(const Op& op) {
-    const std::int32_t row = from_.weight_of[find_operand(op, "w")->buffer.index()];
+  /// Columns of an op's input that are split one by one.
+  static std::vector<std::int64_t> segments_of(const Op& op, std::int64_t columns) {
+    if (is_attention(op.kind)) return {columns / 3, columns / 3, columns / 3};
+    if (op.kind == OpKind::swiglu_forward || op.kind == OpKind::swiglu_backward) {
+      return {columns / 2, columns / 2};
+    }
+    if (op.kind != OpKind::rotary_forward) return {columns};
+    const std::int64_t heads = integer_at(op, "heads", 0);
+    const std::int64_t groups = integer_at(op, "kv_heads", 0);
+    const std::int64_t width = columns / (heads + 2 * groups);
+    return {heads * width, groups * width, groups * width};
+  }
+
+  void split_weights(const Op& op) {
     const BufferId x = find_operand(op, "x")->buffer;
     const BufferId y = find_operand(op, "y")->buffer;
     const bool by_outputs = dimension_[y.index()] >= 0;
-    if (!by_outputs && dimension_[x.index()] < 0) return;
-    if (find_operand(op, "b") != nullptr) {
-      refuse("op '" + op.name + "'", "a linear layer without bias", "one with it");
+    const bool by_inputs = dimension_[x.index()] >= 0;
+    if (!by_outputs && !by_inputs) return;
+    if (by_outputs && by_inputs) {
+      refuse("op '" + op.name + "'", "a linear layer before, or one behind, what is split",
+             "one between two of them");
     }
-    WeightSplit split{.by_outputs = by_outputs};
-    if (by_outputs) split.segments = segments_.at(y.index());
-    const std::vector<std::int64_t> units =
-        by_outputs ? split.segments : std::vector{column_count(source_[x])};
-    for (const std::int64_t count : units) {
+    const std::vector<std::int64_t> segments =
+        by_outputs ? segments_.at(y.index()) : std::vector{column_count(source_[x])};
+    for (const std::int64_t count : segments) {
       if (count % p_.ranks() == 0) continue;
-      refuse("--ranks", fmt::format("a divisor of {} units of '{}'", count, op.name),
+      refuse("--ranks", fmt::format("a divisor of the {} units of '{}'", count, op.name),
              std::to_string(p_.ranks()));
     }
-    splits_.emplace(row, std::move(split));
+    split_weight(find_operand(op, "w")->buffer, {by_outputs, segments}, by_outputs ? 0 : 1);
+    const Operand* bias = find_operand(op, "b");
+    if (by_outputs && bias != nullptr) split_weight(bias->buffer, {by_outputs, segments}, 0);
+  }
+
+  void split_weight(BufferId weight, const WeightSplit& split, int dimension) {
+    const TrainedWeight* w = from_.trained(from_.weight_of, weight);
+    if (w == nullptr) refuse("buffer '" + source_[weight].name + "'", "a weight", "something else");
+    splits_.emplace(weight, split);
+    for (const BufferId id : {w->weight, w->gradient}) dimension_[id.index()] = dimension;
+    for (const BufferId id : w->states) dimension_[id.index()] = dimension;
+  }
+
+  /// The rounded gradient of a product is split as the gradient is.
+  void split_rounded(const Op& op) {
+    const Operand* rounded = find_operand(op, "bf16_dy");
+    if (rounded == nullptr) return;
+    dimension_[rounded->buffer.index()] = dimension_[find_operand(op, "dy")->buffer.index()];
   }
 
   /// How the weight is split that a linear op works with; null when it is not.
   [[nodiscard]] const WeightSplit* split_of(const Op& op) const {
+    if (!is_linear(op.kind)) return nullptr;
     const Operand* w = find_operand(op, "w");
-    const Operand* dw = find_operand(op, "dw");
-    if (w == nullptr && dw == nullptr) return nullptr;
-    const std::int32_t row =
-        w != nullptr ? from_.weight_of[w->buffer.index()] : from_.gradient_of[dw->buffer.index()];
-    const auto found = splits_.find(row);
+    const BufferId weight =
+        w != nullptr ? w->buffer
+                     : from_.trained(from_.gradient_of, find_operand(op, "dw")->buffer)->weight;
+    const auto found = splits_.find(weight);
     return found == splits_.end() ? nullptr : &found->second;
   }
 
@@ -151,23 +184,27 @@ class TensorWriter {
     return row;
   }
 
-  /// The rounded factors of a product of parts.
+  /// Room for those factors of a product of parts that it rounds itself.
   BufferId factors_of(const Op& op, BufferId of_source) {
     std::int64_t elements = 0;
-    for (std::size_t i = 0; i < 2; ++i) {
-      elements += element_count(p_[row_of(op.operands[i].buffer)]);
+    for (const Operand& operand : op.operands) {
+      const bool is_factor = operand.role == "x" || operand.role == "w" || operand.role == "dy";
+      const bool has_own = operand.role == "dy" && find_operand(op, "bf16_dy") != nullptr;
+      if (!is_factor || has_own || source_[operand.buffer].dtype == DType::bf16) continue;
+      elements += element_count(p_[row_of(operand.buffer)]);
     }
     return p_.resized(of_source, {elements});
   }
 
   // ---- ops
 
-  /// Weights are made whole, and this rank keeps its part.
+  /// Random weights are made whole, and this rank keeps its part.
   void init(OpId id) {
     const BufferId made = source_[id].operands[0].buffer;
-    const std::int32_t row = from_.weight_of[made.index()];
-    const auto split = splits_.find(row);
-    if (row < 0 || split == splits_.end()) return p_.run(id, {row_of(made)}, Section::init);
+    const auto split = splits_.find(made);
+    if (split == splits_.end() || source_[id].kind == OpKind::fill) {
+      return p_.run(id, {row_of(made)}, Section::init);
+    }
     const BufferId whole = p_.like(made, ".init");
     p_.run(id, {whole}, Section::init);
     if (split->second.by_outputs) return keep_rows(id, made, whole, split->second.segments);
@@ -215,20 +252,26 @@ class TensorWriter {
         if (a.name == "heads" || a.name == "kv_heads") a.integer /= p_.ranks();
       }
     }
-    if (const std::optional<std::size_t> partial = partial_result(op, split)) {
-      const BufferId sum = row_of(op.operands[*partial].buffer);
-      p_.meet(OpKind::all_reduce, p_[sum].name + ".all_reduce", {{"x", sum}}, id, section);
+    if (split == nullptr) return;
+    if (op.kind == OpKind::linear_forward && !split->by_outputs) sum_outputs(id, section);
+    if (op.kind == OpKind::linear_backward_data && split->by_outputs) {
+      all_reduce(row_of(find_operand(op, "dx")->buffer), id, section);
     }
   }
 
-  /// The operand that holds one term of a sum over the ranks.
-  static std::optional<std::size_t> partial_result(const Op& op, const WeightSplit* split) {
-    if (split == nullptr) return std::nullopt;
-    const bool forward = op.kind == OpKind::linear_forward && !split->by_outputs;
-    const bool backward = op.kind == OpKind::linear_backward_data && split->by_outputs;
-    if (!forward && !backward) return std::nullopt;
-    const Operand* result = find_operand(op, forward ? "y" : "dx");
-    return static_cast<std::size_t>(result - op.operands.data());
+  void all_reduce(BufferId sum, OpId place, Section section) {
+    p_.meet(OpKind::all_reduce, p_[sum].name + ".all_reduce", {{"x", sum}}, place, section);
+  }
+
+  /// The bias, of which there is one, is added to the sum of the ranks' products.
+  void sum_outputs(OpId id, Section section) {
+    const BufferId y = row_of(find_operand(source_[id], "y")->buffer);
+    const Operand* bias = find_operand(source_[id], "b");
+    std::erase_if(p_.last().operands, [](const Operand& o) { return o.role == "b"; });
+    all_reduce(y, id, section);
+    if (bias == nullptr) return;
+    p_.add(OpKind::add_bias, source_[id].name + ".bias", {{"y", y}, {"b", row_of(bias->buffer)}},
+           id, section);
   }
 
   /// Norms of parts are summed by themselves: only they are added over the ranks.
@@ -244,12 +287,10 @@ class TensorWriter {
   void clip(OpId id) {
     const Op& op = source_[id];
     const BufferId sum = op.operands[0].buffer;
-    const std::string name = source_[sum].name;
     const BufferId total = p_.like(sum, ".total");
-    p_.meet(OpKind::all_reduce, name + ".of_parts.all_reduce", {{"x", norm_of_parts_}}, id,
-            Section::body);
-    p_.add(OpKind::add, name + ".total", {{"a", row_of(sum)}, {"b", norm_of_parts_}, {"y", total}},
-           id, Section::body);
+    all_reduce(norm_of_parts_, id, Section::body);
+    p_.add(OpKind::add, source_[sum].name + ".total",
+           {{"a", row_of(sum)}, {"b", norm_of_parts_}, {"y", total}}, id, Section::body);
     p_.run(id, {total, row_of(op.operands[1].buffer)}, Section::body);
   }
 
@@ -258,8 +299,8 @@ class TensorWriter {
   RankProgram& p_;
   std::vector<int> dimension_;                                 // by buffer; -1 = whole
   std::vector<BufferId> parts_;                                // by buffer: its row here
-  std::map<std::size_t, std::vector<std::int64_t>> segments_;  // by result of a linear layer
-  std::map<std::int32_t, WeightSplit> splits_;                 // by row of from_.weights
+  std::map<std::size_t, std::vector<std::int64_t>> segments_;  // by buffer that is split
+  std::map<BufferId, WeightSplit> splits_;                     // by weight or bias
   BufferId norm_of_parts_;
 };
 
@@ -268,6 +309,7 @@ class TensorWriter {
 Trace shard_tensor(const Trace& source, const ShardSource& from, std::int32_t rank,
                    std::int32_t ranks) {
   RankProgram program(source, rank, ranks);
+  program.name_group("tensor_parallel");
   TensorWriter(source, from, program).write();
   return program.finish(fmt::format(", tensor parallel on {} ranks", ranks));
 }

@@ -118,14 +118,19 @@ std::vector<StateRecipe> make_recipes() {
   keep.reshard_after_forward = false;
   keep.unit_gradients = false;
   keep.gradient.group = ShardGroup::whole;
+  keep.gradient_sum = {StateType::f32, ShardGroup::shard};  // what they are reduced into
   StateRecipe half = variant("megatron-distributed", "megatron-bf16-gradients",
                              "Megatron-Bridge's grad_reduce_in_fp32=False");
   half.gradient.type = StateType::bf16;
+  recipes.push_back(half);
+  StateRecipe aware = variant("megatron-bf16-gradients", "megatron-precision-aware",
+                              "moments in 16 bits (Megatron Core's precision-aware optimizer)");
+  aware.moments.type = StateType::bf16;
   StateRecipe fused = variant("bf16", "bf16-fused-optimizer",
                               "the optimizer runs in backward, gradient by gradient");
   fused.gradient = {};
   fused.unit_gradients = true;
-  recipes.insert(recipes.end(), {keep, half, fused});
+  recipes.insert(recipes.end(), {keep, aware, fused});
   return recipes;
 }
 

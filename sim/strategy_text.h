@@ -1,5 +1,4 @@
-// Strategies and transformers as people write them: "tp=8,pp=2,dp=4", "attention_core+norms", and
-// config.json of HuggingFace.
+// Strategies as people write them in a few words: "tp=8,pp=2,dp=4", "attention_core+norms".
 #pragma once
 
 #include <string>
@@ -21,10 +20,7 @@ namespace tidemark {
 [[nodiscard]] RecomputeSet recompute_from_text(const std::string& text,
                                                std::vector<std::string>& problems);
 
-/// config.json of a decoder of HuggingFace (llama, mistral, mixtral, qwen2, qwen3, qwen3_moe,
-/// deepseek_v2, deepseek_v3, gpt_oss). Fields that say nothing about shapes are passed over. Throws
-/// InputError with a line for every field that is missing or no integer.
-[[nodiscard]] NamedTransformer transformer_from_huggingface(const std::string& text,
-                                                            const std::string& file);
+/// The same words; "none" for the empty set.
+[[nodiscard]] std::string recompute_text(RecomputeSet set);
 
 }  // namespace tidemark

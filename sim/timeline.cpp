@@ -4,110 +4,10 @@
 #include <unordered_map>
 
 #include "sim/op_table.h"
+#include "sim/tide.h"
 
 namespace tidemark {
 namespace {
-
-/// Collects changes and keeps the highest state of the latest step and of the whole run.
-class Tide {
- public:
-  Tide(const Trace& trace, Space space) : trace_(trace), live_(trace.buffers.size(), 0) {
-    timeline_.space = space;
-  }
-
-  void change(BufferId buffer, bool alloc, std::int64_t time_ns, OpId op) {
-    const Buffer& b = trace_[buffer];
-    const std::int64_t bytes = counted_bytes(b);
-    if (b.space != timeline_.space || bytes == 0) return;
-    // A recording with holes may free what it never allocated: that changes nothing.
-    if ((live_[buffer.index()] != 0) == alloc) return;
-    live_[buffer.index()] = alloc ? 1 : 0;
-    total_bytes_ += alloc ? bytes : -bytes;
-    timeline_.changes.push_back({time_ns, buffer, alloc ? bytes : -bytes, step_, op});
-    note(run_);
-    note(latest_);
-  }
-
-  void begin_step(std::int32_t step, std::int64_t time_ns) {
-    step_ = step;
-    timeline_.step_begin_ns.push_back(time_ns);
-    latest_ = {};
-    note(latest_);  // what lives into the step counts, even if the step allocates nothing
-  }
-
-  void end_step(std::int64_t time_ns) {
-    steady_ = latest_;
-    timeline_.step_ns = time_ns - timeline_.step_begin_ns.back();
-    step_ = -1;
-  }
-
-  /// Ops of the changes that wait for the next op to be issued.
-  void issue(OpId op) {
-    while (waiting_ < timeline_.changes.size()) {
-      MemoryChange& change = timeline_.changes[waiting_++];
-      if (change.delta_bytes > 0) change.op = op;
-    }
-  }
-
-  void span(OpSpan span) { timeline_.spans.push_back(span); }
-  [[nodiscard]] std::int32_t step() const { return step_; }
-
-  Timeline finish(std::int64_t end_ns) {
-    timeline_.end_ns = end_ns;
-    std::stable_sort(timeline_.spans.begin(), timeline_.spans.end(),
-                     [](const OpSpan& a, const OpSpan& b) { return a.begin_ns < b.begin_ns; });
-    timeline_.run_peak = peak_at(run_);
-    timeline_.eval_peak = peak_at(highest_in_eval());
-    timeline_.peak = steady_.seen ? peak_at(steady_) : timeline_.run_peak;
-    return std::move(timeline_);
-  }
-
- private:
-  struct High {
-    bool seen = false;
-    std::int64_t bytes = 0;
-    std::int64_t change = -1;
-  };
-
-  void note(High& high) const {
-    if (high.seen && total_bytes_ <= high.bytes) return;
-    high = {true, total_bytes_, static_cast<std::int64_t>(timeline_.changes.size()) - 1};
-  }
-
-  /// Between steps; a section eval begins with an allocation.
-  [[nodiscard]] High highest_in_eval() const {
-    High high;
-    std::int64_t bytes = 0;
-    for (std::size_t i = 0; i < timeline_.changes.size(); ++i) {
-      const MemoryChange& c = timeline_.changes[i];
-      bytes += c.delta_bytes;
-      if (c.step >= 0 || !c.op.valid() || trace_[c.op].phase != Phase::eval) continue;
-      if (!high.seen || bytes > high.bytes) high = {true, bytes, static_cast<std::int64_t>(i)};
-    }
-    return high;
-  }
-
-  Peak peak_at(const High& high) const {
-    Peak peak{.bytes = high.bytes, .change = high.change};
-    if (high.change < 0) return peak;
-    peak.time_ns = timeline_.changes[static_cast<std::size_t>(high.change)].time_ns;
-    peak.owners = live_after(trace_, timeline_, high.change);
-    for (BufferId id : peak.owners) {
-      peak.by_category[static_cast<std::size_t>(trace_[id].category)] += counted_bytes(trace_[id]);
-    }
-    return peak;
-  }
-
-  const Trace& trace_;
-  Timeline timeline_;
-  std::vector<char> live_;  // by buffer
-  std::int64_t total_bytes_ = 0;
-  std::int32_t step_ = -1;
-  std::size_t waiting_ = 0;
-  High run_;
-  High latest_;
-  High steady_;
-};
 
 /// The simulated clocks of all streams.
 class Clocks {
@@ -140,7 +40,8 @@ class Clocks {
   std::unordered_map<std::int64_t, std::int64_t> event_ns_;
 };
 
-void play(const Trace& trace, const std::vector<Instruction>& section, Clocks& clocks, Tide& tide) {
+void play(const Trace& trace, const std::vector<Instruction>& section, Clocks& clocks,
+          Tide<Timeline>& tide) {
   OpId latest;
   for (const Instruction& i : section) {
     if (i.kind != InstructionKind::run) {
@@ -160,7 +61,7 @@ void play(const Trace& trace, const std::vector<Instruction>& section, Clocks& c
 }  // namespace
 
 Timeline replay(const Trace& trace, Space space, int steps) {
-  Tide tide(trace, space);
+  Tide<Timeline> tide(trace, space);
   Clocks clocks(trace);
   play(trace, trace.program.init, clocks, tide);
   bool evaluated = false;
@@ -177,46 +78,9 @@ Timeline replay(const Trace& trace, Space space, int steps) {
 }
 
 Timeline recorded_timeline(const Trace& trace, Space space) {
-  Tide tide(trace, space);
-  std::unordered_map<std::int32_t, std::int64_t> begun_ns;
-  OpId latest;
-  for (const Event& event : trace.events) {
-    const auto row = static_cast<std::size_t>(std::max(event.index, 0));
-    switch (event.kind) {
-      case EventKind::alloc:
-      case EventKind::free:
-        tide.change(BufferId{row}, event.kind == EventKind::alloc, event.time_ns, latest);
-        break;
-      case EventKind::op_begin:
-        begun_ns[event.index] = event.time_ns;
-        if (trace[OpId{row}].stream.value <= 0) {
-          latest = OpId{row};
-          tide.issue(latest);
-        }
-        break;
-      case EventKind::op_end:
-        if (const auto begin = begun_ns.find(event.index); begin != begun_ns.end()) {
-          tide.span({OpId{row}, tide.step(), begin->second, event.time_ns});
-        }
-        break;
-      case EventKind::step_begin:
-        tide.begin_step(event.index, event.time_ns);
-        break;
-      case EventKind::step_end:
-        tide.end_step(event.time_ns);
-        break;
-      case EventKind::out_of_memory:
-      case EventKind::segment_alloc:
-      case EventKind::segment_free:
-      case EventKind::free_requested:
-      case EventKind::segment_map:
-      case EventKind::segment_unmap:
-      case EventKind::empty_cache:
-      case EventKind::recording_begin:
-        break;
-    }
-  }
-  return tide.finish(trace.events.empty() ? 0 : trace.events.back().time_ns);
+  RecordedTide<Timeline> tide(trace, space);
+  for (const Event& event : trace.events) tide.take(event.kind, event.time_ns, event.index);
+  return tide.finish();
 }
 
 Timeline timeline_of(const Trace& trace, Space space) {
@@ -225,19 +89,7 @@ Timeline timeline_of(const Trace& trace, Space space) {
 
 std::vector<BufferId> live_after(const Trace& trace, const Timeline& timeline,
                                  std::int64_t change) {
-  std::vector<char> live(trace.buffers.size(), 0);
-  for (std::int64_t i = 0; i <= change; ++i) {
-    const MemoryChange& c = timeline.changes[static_cast<std::size_t>(i)];
-    live[c.buffer.index()] = c.delta_bytes > 0 ? 1 : 0;
-  }
-  std::vector<BufferId> out;
-  for (std::size_t i = 0; i < live.size(); ++i) {
-    if (live[i] != 0) out.emplace_back(i);
-  }
-  std::stable_sort(out.begin(), out.end(), [&trace](BufferId a, BufferId b) {
-    return trace[a].size_bytes > trace[b].size_bytes;
-  });
-  return out;
+  return live_after_change(trace, timeline.changes, change);
 }
 
 std::int64_t highest_bytes(const Trace& trace, const Timeline& timeline,

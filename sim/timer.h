@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <ctime>
+#include <limits>
 
 namespace tidemark {
 
@@ -14,7 +15,12 @@ class Timer {
   explicit Timer(double limit_s = 0, bool cpu_time = false)
       : limit_s_(limit_s), cpu_time_(cpu_time), begin_s_(now_s()) {}
   [[nodiscard]] double limit_s() const { return limit_s_; }
+  [[nodiscard]] bool is_cpu_time() const { return cpu_time_; }
   [[nodiscard]] double spent_s() const { return now_s() - begin_s_; }
+  /// Negative when the limit is over; infinite without one.
+  [[nodiscard]] double left_s() const {
+    return limit_s_ > 0 ? limit_s_ - spent_s() : std::numeric_limits<double>::infinity();
+  }
   [[nodiscard]] bool over() const { return limit_s_ > 0 && spent_s() > limit_s_; }
 
  private:

@@ -182,9 +182,9 @@ void print_growths(const Trace& trace, const Outcome& o, int rows) {
   std::vector<Growth> all = o.replay.growths;
   std::ranges::stable_sort(all, std::ranges::greater{}, &Growth::segment_bytes);
   for (std::size_t i = 0; i < std::min(all.size(), static_cast<std::size_t>(rows)); ++i) {
-    // The program of a trace without events has an order, but no times.
-    fmt::print("    {:>10}  +{}: {}\n", trace.events.empty() ? "" : format_ns(all[i].time_ns),
-               format_bytes(all[i].segment_bytes), explanation(trace, all[i]));
+    const std::string time = all[i].time_ns > 0 ? format_ns(all[i].time_ns) : "at first";
+    fmt::print("    {:>10}  +{}: {}\n", time, format_bytes(all[i].segment_bytes),
+               explanation(trace, all[i]));
   }
 }
 

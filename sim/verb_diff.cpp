@@ -41,6 +41,7 @@ Json figures_json(const RunFigures& f) {
   Json j{{"peak_bytes", nullptr},
          {"is_final", f.is_final},
          {"run_peak_bytes", f.run_peak_bytes},
+         {"eval_peak_bytes", nullptr},
          {"reserved_bytes", f.reserved_bytes},
          {"host_peak_bytes", f.host_peak_bytes},
          {"step_ns", f.step_ns},
@@ -49,6 +50,7 @@ Json figures_json(const RunFigures& f) {
          {"recomputed_ops", f.recomputed_ops},
          {"copied_bytes", f.copied_bytes}};
   if (f.has_peak) j["peak_bytes"] = f.peak_bytes;
+  if (f.eval_peak_bytes > 0) j["eval_peak_bytes"] = f.eval_peak_bytes;
   for (std::size_t i = 0; i < k_category_count; ++i) {
     j["by_category"][std::string(to_string(static_cast<Category>(i)))] = f.by_category[i];
   }
@@ -84,12 +86,11 @@ void add_bytes(Table& table, const std::string& what, std::int64_t a, std::int64
              a == b ? "" : format_change(static_cast<double>(b), static_cast<double>(a))});
 }
 
-/// Where 0 means that nobody knows.
-void add_known_bytes(Table& table, const std::string& what, std::int64_t a, std::int64_t b) {
+/// Where 0 is no size: `zero` says what it means.
+void add_known_bytes(Table& table, const std::string& what, std::int64_t a, std::int64_t b,
+                     const std::string& zero = "not known") {
   if ((a == 0) == (b == 0)) return add_bytes(table, what, a, b);
-  const auto text = [](std::int64_t bytes) {
-    return bytes == 0 ? std::string("not known") : format_bytes(bytes);
-  };
+  const auto text = [&zero](std::int64_t bytes) { return bytes == 0 ? zero : format_bytes(bytes); };
   table.add({what, text(a), text(b), "", ""});
 }
 
@@ -107,6 +108,7 @@ void print_figures(const Comparison& c, const std::string& a, const std::string&
   Table table({"", ">" + a, ">" + b, ">difference", ">"});
   add_known_bytes(table, "peak", c.a.peak_bytes, c.b.peak_bytes);
   add_known_bytes(table, "run peak", c.a.run_peak_bytes, c.b.run_peak_bytes);
+  add_known_bytes(table, "eval peak", c.a.eval_peak_bytes, c.b.eval_peak_bytes, "none");
   add_known_bytes(table, "reserved", c.a.reserved_bytes, c.b.reserved_bytes);
   add_bytes(table, "host peak", c.a.host_peak_bytes, c.b.host_peak_bytes);
   for (std::size_t i = 0; i < k_category_count && c.a.has_peak && c.b.has_peak; ++i) {

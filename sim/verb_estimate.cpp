@@ -30,6 +30,7 @@ struct EstimateOptions {
   StrategyOptions strategy;
   std::string model;
   std::string device = "h100-80g";
+  std::string devices;
   std::string optimizer;
   std::string output;
   std::string accounting;
@@ -38,6 +39,7 @@ struct EstimateOptions {
   std::string phase = "training";
   std::int64_t prompt = 0;
   std::int64_t generate = 0;
+  std::int64_t eval_every = 0;
   bool json = false;
 };
 
@@ -45,13 +47,13 @@ void apply_phase(const EstimateOptions& options, RunConfig& config) {
   const auto phase = parse_enum<RunPhase>(options.phase);
   const bool infers = phase == RunPhase::inference;
   const bool has_tokens = options.prompt != 0 || options.generate != 0;
-  const bool trains =
-      options.sequence != 0 || !options.optimizer.empty() || !options.accounting.empty();
+  const bool trains = options.sequence != 0 || options.eval_every != 0 ||
+                      !options.optimizer.empty() || !options.accounting.empty();
   if (!phase || (infers ? trains : has_tokens)) {
     throw InputError(InputError::Parts{
         .place = "--phase",
         .expected = "training, or inference with --prompt and --generate and none of --seq, "
-                    "--optimizer and --accounting",
+                    "--optimizer, --eval-every and --accounting",
         .found = "'" + options.phase + "'" + (phase ? " with other options" : "")});
   }
   if (infers) set_inference(config, options.prompt, options.generate);
@@ -70,6 +72,7 @@ RunConfig config_of(const EstimateOptions& options) {
     }
     config.optimizer.kind = *kind;
   }
+  config.eval_every = options.eval_every;
   apply_phase(options, config);
   return config;
 }
@@ -105,6 +108,10 @@ Json estimate_json(const Estimate& e, const Trace& trace, const Device& device) 
     j["cache_bytes"] = cache.bytes;
     j["cache_bytes_per_token"] = cache.bytes_per_token;
   }
+  if (e.timeline.eval_peak.change >= 0) {
+    j["eval_peak_bytes"] = e.timeline.eval_peak.bytes;
+    j["eval_every"] = trace.meta.eval_every;
+  }
   for (std::size_t i = 0; i < k_category_count; ++i) {
     j["by_category"][std::string(to_string(static_cast<Category>(i)))] =
         e.timeline.peak.by_category[i];
@@ -120,6 +127,10 @@ void estimate_text(const Estimate& e, const Trace& trace, const Device& device,
              fits ? "FITS     " : "TOO LARGE", format_bytes(e.height_bytes),
              format_bytes(device.memory_bytes));
   fmt::print("  peak       {}\n", format_bytes(e.timeline.peak.bytes));
+  if (e.timeline.eval_peak.change >= 0) {
+    fmt::print("  eval peak  {}  of an evaluation, after every {} steps\n",
+               format_bytes(e.timeline.eval_peak.bytes), trace.meta.eval_every);
+  }
   if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
     fmt::print("  run peak   {}  with the prompt\n", format_bytes(e.timeline.run_peak.bytes));
     fmt::print("  cache      {}, {} per token of a sequence\n", format_bytes(cache.bytes),
@@ -144,7 +155,13 @@ void estimate_text(const Estimate& e, const Trace& trace, const Device& device,
 }
 
 /// What PyTorch would keep for backward, by what it is.
-int report_saved(const EstimateOptions& options, const Trace& trace) {
+int report_saved(const EstimateOptions& options, const RunConfig& config, const Trace& trace) {
+  if (config.model.family == ModelFamily::llama) {
+    throw InputError(InputError::Parts{.place = "--accounting",
+                                       .expected = "a model of another family than llama, of which "
+                                                   "PyTorch has no one form",
+                                       .found = "'" + options.model + "'"});
+  }
   const std::vector<TorchSaved> saved = torch_eager_saved(trace);
   std::map<std::string, std::int64_t> by_kind;
   for (const TorchSaved& s : saved) {
@@ -168,11 +185,13 @@ int report_saved(const EstimateOptions& options, const Trace& trace) {
 }
 
 int estimate(const EstimateOptions& options) {
-  const Device& device = find_device(options.device);
+  const DeviceTable table = device_table(options.devices);
+  const Device& device = table.device(options.device);
   if (const std::optional<NamedTransformer> model = transformer_of(options.model)) {
-    if (!(options.optimizer + options.accounting + options.output).empty()) {
+    if (!(options.optimizer + options.accounting + options.output).empty() ||
+        options.eval_every != 0) {
       throw InputError(InputError::Parts{
-          .place = "--optimizer, --accounting, --output",
+          .place = "--optimizer, --accounting, --eval-every, --output",
           .expected = "a model that the trainer runs (the recipe says what an optimizer keeps)",
           .found = "'" + options.model + "'"});
     }
@@ -185,7 +204,7 @@ int estimate(const EstimateOptions& options) {
   require_no_strategy(options.strategy, options.model);
   const RunConfig config = config_of(options);
   Trace trace = build_program(config);
-  if (options.accounting == "torch-eager") return report_saved(options, trace);
+  if (options.accounting == "torch-eager") return report_saved(options, config, trace);
   if (!options.accounting.empty()) {
     throw InputError(InputError::Parts{.place = "--accounting",
                                        .expected = "torch-eager",
@@ -232,27 +251,6 @@ void list_models(bool json) {
   fmt::print("{}", json ? all.dump(2) + "\n" : table.text());
 }
 
-void list_devices(bool json) {
-  Json rows = Json::array();
-  Table table(
-      {"device", ">memory", ">fp32 TFLOP/s", ">bf16", ">GB/s", ">host GB/s", "about", "source"});
-  for (const Device& d : devices()) {
-    rows.push_back({{"name", d.name},
-                    {"memory_bytes", d.memory_bytes},
-                    {"about", d.about},
-                    {"f32_flops_per_s", d.f32_flops_per_s},
-                    {"bf16_flops_per_s", d.bf16_flops_per_s},
-                    {"memory_bytes_per_s", d.memory_bytes_per_s},
-                    {"host_link_bytes_per_s", d.host_link_bytes_per_s},
-                    {"source", d.source}});
-    table.add({d.name, format_bytes(d.memory_bytes), fmt::format("{:g}", d.f32_flops_per_s / 1e12),
-               fmt::format("{:g}", d.bf16_flops_per_s / 1e12),
-               fmt::format("{:g}", d.memory_bytes_per_s / 1e9),
-               fmt::format("{:g}", d.host_link_bytes_per_s / 1e9), d.about, d.source});
-  }
-  fmt::print("{}", json ? Json{{"devices", rows}}.dump(2) + "\n" : table.text());
-}
-
 void list_methods(bool json) {
   Json rows = Json::array();
   Table table({"method", "about"});
@@ -280,11 +278,15 @@ void add_estimate(CLI::App& app, int& exit_code) {
   verb->add_option("model", options->model, "a built-in model or a JSON file")->required();
   CLI::Option* device = verb->add_option("--device", options->device, "see `tidemark devices`")
                             ->capture_default_str();
+  verb->add_option("--devices", options->devices, "YAML with further devices");
   verb->add_option("--batch", options->batch, "samples per step; default of the model")
       ->check(whole_number());
   verb->add_option("--seq", options->sequence, "tokens per sample; default of the model")
       ->check(whole_number());
   verb->add_option("--optimizer", options->optimizer, "sgd, momentum, adam or adamw");
+  verb->add_option("--eval-every", options->eval_every,
+                   "steps from one evaluation on held-out data to the next; default none")
+      ->check(whole_number());
   verb->add_option("--phase", options->phase, "training, or inference with a key-value cache");
   verb->add_option("--prompt", options->prompt, "inference: tokens that are given");
   verb->add_option("--generate", options->generate, "inference: tokens to make, one per step");
@@ -304,7 +306,7 @@ void add_estimate(CLI::App& app, int& exit_code) {
 void add_lists(CLI::App& app, int& exit_code) {
   exit_code = k_exit_done;
   add_list(app, "models", "models that can be named", list_models);
-  add_list(app, "devices", "devices that can be named", list_devices);
+  add_devices(app);
   add_list(app, "methods", "planning methods that can be named", list_methods);
 }
 

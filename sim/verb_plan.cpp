@@ -14,6 +14,7 @@
 #include "sim/exit_code.h"
 #include "sim/placement.h"
 #include "sim/plan.h"
+#include "sim/plan_report.h"
 #include "sim/reserved_search.h"
 #include "sim/run_state.h"
 #include "sim/search.h"
@@ -53,11 +54,6 @@ struct PlanOptions {
   bool quiet = false;
 };
 
-/// Of one steady step of the program: what was recorded, also when the recording was cut short.
-std::int64_t peak_of(const Trace& source) {
-  return replay(source, {SpaceKind::device, source.meta.rank}).peak.bytes;
-}
-
 void set_allowed(const std::string& allow, SearchRequest& request) {
   request.allow_recompute = request.allow_offload = false;
   std::size_t begin = 0;
@@ -79,20 +75,14 @@ void set_allowed(const std::string& allow, SearchRequest& request) {
 
 /// The host link of the device that the trace was made on; of one CPU core when it is not known.
 void set_link(PlanOptions& options, const Trace& source) {
-  SearchRequest& request = options.request;
-  const bool known = std::ranges::any_of(
-      devices(), [&source](const Device& d) { return d.name == source.meta.device; });
-  const Device& device = find_device(known ? source.meta.device : "laptop-core");
-  request.link_bytes_per_s = options.link.empty()
-                                 ? device.host_link_bytes_per_s
-                                 : static_cast<double>(parse_size(options.link, "--link"));
+  const HostLink link = host_link_of(source);
+  options.request.link_bytes_per_s = options.link.empty()
+                                         ? link.bytes_per_s
+                                         : static_cast<double>(parse_size(options.link, "--link"));
   options.link_source = !options.link.empty()
                             ? "--link"
-                            : fmt::format("assumed: {}; --link to change it", device.name);
-  // The copy thread of the cpu backend sleeps until there is work: waking it up takes this long.
-  constexpr std::int64_t k_thread_wake_ns = 60'000;
-  const bool on_cpu = source.meta.backend == "cpu";
-  request.link_latency_ns = on_cpu ? k_thread_wake_ns : device.launch_ns;
+                            : fmt::format("assumed: {}; --link to change it", link.device);
+  options.request.link_latency_ns = link.latency_ns;
 }
 
 Trace read_source(const std::string& file) {
@@ -108,155 +98,6 @@ Trace read_source(const std::string& file) {
   }
   fill_modelled_times(find_device("laptop-core"), source);
   return source;
-}
-
-std::string share(std::int64_t part, std::int64_t whole) {
-  return fmt::format("{:.1f} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
-}
-
-Json result_json(const SearchResult& result, const SearchRequest& request) {
-  Json j{{"feasible", result.feasible}, {"budget_bytes", request.budget_bytes}};
-  j["tried"] = result.tried;
-  j["reproducible"] = result.reproducible;
-  j["bound_budget_bytes"] = result.infeasible.bound_bytes;
-  if (!result.feasible) {
-    j["proven_infeasible"] = result.proven_infeasible;
-    j["smallest_found_bytes"] = result.infeasible.smallest_found_bytes;
-    return j;
-  }
-  const PlanRecord& p = result.planned.plan;
-  j["method"] = p.method;
-  j["height_bytes"] = p.height_bytes;
-  j["peak_bytes"] = p.peak_bytes;
-  j["step_ns"] = p.step_ns;
-  j["keep_all_step_ns"] = p.keep_all_step_ns;
-  j["bound_step_ns"] = p.bound_step_ns;
-  j["bound_budget_bytes"] = p.bound_budget_bytes;
-  j["decisions"] = Json::array();
-  for (const Decision& d : result.planned.decisions) {
-    j["decisions"].push_back({{"kind", to_string(d.kind)},
-                              {"buffer", result.planned[d.buffer].name},
-                              {"until", result.planned[d.until].name},
-                              {"reason", d.reason}});
-  }
-  return j;
-}
-
-/// What sets the planned peak: the op that is about to run there, and what is live, largest first.
-struct PeakHolders {
-  OpId op;
-  std::vector<BufferId> buffers;
-};
-
-PeakHolders peak_holders(const Trace& planned) {
-  const Timeline timeline = replay(planned, {SpaceKind::device, planned.meta.rank});
-  PeakHolders holders{.op = {}, .buffers = timeline.peak.owners};
-  if (timeline.peak.change >= 0) {
-    holders.op = timeline.changes[static_cast<std::size_t>(timeline.peak.change)].op;
-  }
-  return holders;
-}
-
-constexpr std::size_t k_most_holders = 8;
-
-Json peak_json(const Trace& planned) {
-  const PeakHolders holders = peak_holders(planned);
-  Json j{{"op", holders.op.valid() ? planned[holders.op].name : ""},
-         {"buffer_count", holders.buffers.size()},
-         {"buffers", Json::array()}};
-  for (const BufferId id : holders.buffers) {
-    const Buffer& b = planned[id];
-    j["buffers"].push_back(
-        {{"name", b.name}, {"category", to_string(b.category)}, {"bytes", counted_bytes(b)}});
-  }
-  return j;
-}
-
-void print_peak(const Trace& planned) {
-  const PeakHolders holders = peak_holders(planned);
-  fmt::print(
-      "\n  The planned peak of {} is set {}, by {} buffers:\n",
-      format_bytes(planned.plan.peak_bytes),
-      holders.op.valid() ? "where '" + planned[holders.op].name + "' runs" : "from the start",
-      holders.buffers.size());
-  Table table({"", "", ">"});
-  for (std::size_t i = 0; i < std::min(k_most_holders, holders.buffers.size()); ++i) {
-    const Buffer& b = planned[holders.buffers[i]];
-    table.add({b.name, std::string(to_string(b.category)), format_bytes(counted_bytes(b))});
-  }
-  fmt::print("{}", table.text());
-}
-
-std::int64_t count_of(const Trace& planned, DecisionKind kind) {
-  return std::ranges::count(planned.decisions, kind, &Decision::kind);
-}
-
-void print_decisions(const Trace& planned) {
-  constexpr std::size_t k_most = 10;
-  if (planned.decisions.empty()) return fmt::print("\n  Nothing has to be given up.\n");
-  fmt::print("\n  Decisions: {} recompute, {} offload\n",
-             count_of(planned, DecisionKind::recompute), count_of(planned, DecisionKind::offload));
-  Table table({"", "", ""});
-  for (std::size_t i = 0; i < std::min(k_most, planned.decisions.size()); ++i) {
-    const Decision& d = planned.decisions[i];
-    table.add({std::string(to_string(d.kind)), planned[d.buffer].name, d.reason});
-  }
-  fmt::print("{}", table.text());
-  if (planned.decisions.size() > k_most) {
-    fmt::print("  ... and {} more (--print-plan lists all)\n", planned.decisions.size() - k_most);
-  }
-}
-
-void print_found(const Trace& planned, const Trace& source, const PlanOptions& options) {
-  const PlanRecord& p = planned.plan;
-  const std::int64_t peak = peak_of(source);
-  fmt::print("  fits      {} of {} ({} of the peak {} when all is kept)\n",
-             format_bytes(p.height_bytes), format_bytes(p.budget_bytes),
-             share(p.height_bytes, peak), format_bytes(peak));
-  fmt::print(
-      "  step      {} against {} when all is kept ({})\n", format_ns(p.step_ns),
-      format_ns(p.keep_all_step_ns),
-      format_change(static_cast<double>(p.step_ns), static_cast<double>(p.keep_all_step_ns)));
-  fmt::print("            {}\n", step_origin(figures_of(planned)));
-  const std::string load = load_warning(figures_of(source));
-  if (!load.empty()) fmt::print("            note: while recording, {}\n", load);
-  if (options.request.allow_offload) {
-    fmt::print("  link      {:g} GB/s each way ({})\n", options.request.link_bytes_per_s / 1e9,
-               options.link_source);
-  }
-  fmt::print(
-      "  bound     no plan in this budget is faster than {}: this one is at most {} above the "
-      "optimum\n",
-      format_ns(p.bound_step_ns),
-      format_change(static_cast<double>(p.step_ns), static_cast<double>(p.bound_step_ns)));
-  fmt::print("            no plan at all fits in less than {}\n",
-             format_bytes(p.bound_budget_bytes));
-  fmt::print("  method    {}\n", p.method);
-  print_peak(planned);
-  print_decisions(planned);
-}
-
-void print_infeasible(const SearchResult& result, const PlanOptions& options, const Trace& source) {
-  const Infeasible& why = result.infeasible;
-  fmt::print("  No plan fits in {}.\n", format_bytes(options.request.budget_bytes));
-  if (result.proven_infeasible) {
-    fmt::print("  Proof: while {} runs, {} must be on the device:\n",
-               why.binding_op.valid() ? "'" + source[why.binding_op].name + "'" : "any op",
-               format_bytes(why.bound_bytes));
-    Table table({"buffer", "category", ">bytes"});
-    for (std::size_t i = 0; i < std::min<std::size_t>(6, why.binding_buffers.size()); ++i) {
-      const Buffer& b = source[why.binding_buffers[i]];
-      table.add({b.name, std::string(to_string(b.category)), format_bytes(counted_bytes(b))});
-    }
-    fmt::print("{}", table.text());
-    fmt::print("  ({} buffers in all)\n", why.binding_buffers.size());
-  } else {
-    fmt::print("  None was found; none is possible below {}.\n", format_bytes(why.bound_bytes));
-  }
-  if (why.smallest_found_bytes > 0) {
-    fmt::print("  Smallest budget found so far: {}\n\n  Next: tidemark plan {} --budget {}\n",
-               format_bytes(why.smallest_found_bytes), options.file, why.smallest_found_bytes);
-  }
 }
 
 /// "4GiB..12GiB:20"; the ends may be shares of the peak.
@@ -286,7 +127,8 @@ int sweep_budgets(const PlanOptions& options, const Trace& source) {
     rows.push_back(result_json(r, request));
     any = any || r.feasible;
     if (!r.feasible) {
-      table.add({format_bytes(r.budget_bytes), "", "no plan", "", "", ""});
+      const char* why = r.out_of_time ? "out of time" : "no plan";
+      table.add({format_bytes(r.budget_bytes), "", why, "", "", ""});
       continue;
     }
     const PlanRecord& p = r.planned.plan;
@@ -395,6 +237,7 @@ int plan(PlanOptions& options) {
                                        .found = "none of them"});
   }
   options.request.budget_bytes = budget_of(options.budget, source);
+  const PlanQuestion asked{source, options.request, options.file, options.link_source};
   std::int64_t reserved_bytes = -1;
   SearchResult result = find_plan(options, source, reserved_bytes);
   if (::isatty(STDERR_FILENO) != 0 && !options.quiet) fmt::print(stderr, "\r{:60}\r", "");
@@ -418,12 +261,13 @@ int plan(PlanOptions& options) {
     fmt::print("{}", print_plan(source, result.planned.decisions));
   } else if (result.feasible) {
     if (g_stop != 0) fmt::print("  Cancelled: this is the best plan so far.\n");
-    print_found(result.planned, source, options);
+    print_found(result.planned, asked);
     print_reserved(options, "reserves ", reserved_bytes);
-    fmt::print("\n  written to {}\n  Next: tidemark profile --schedule {} --device-memory {}\n",
-               options.output, options.output, result.planned.plan.height_bytes);
+    fmt::print("\n  written to {}\n  Next: tidemark profile --schedule {}{} --device-memory {}\n",
+               options.output, options.output, data_argument(source),
+               result.planned.plan.height_bytes);
   } else {
-    print_infeasible(result, options, source);
+    print_not_found(result, asked);
     print_reserved(options, "least reserved by a plan", reserved_bytes);
   }
   if (g_stop != 0) return k_exit_cancelled;
@@ -465,9 +309,10 @@ void add_plan(CLI::App& app, int& exit_code) {
       verb->add_option("--apply", options->apply, "carry out the decisions of a plan in text form");
   CLI::Option* shard = verb->add_option(
       "--shard", options->shard,
-      "spread the micro-batches over ranks: data, zero1, zero2, zero3; tensor; auto beside --budget; none: "
-      "one rank does it all, for comparison");
-  verb->add_option("--ranks", options->ranks, "how many; divides the micro-batches")
+      "spread a step over ranks: its micro-batches (data, zero1, zero2, zero3; auto beside "
+      "--budget), or the heads and hidden units of a decoder (tensor); none: one rank does it all, "
+      "for comparison");
+  verb->add_option("--ranks", options->ranks, "how many; divides what is spread")
       ->check(CLI::Range(1, 1024))
       ->needs(shard);
   CLI::Option* output =

@@ -76,7 +76,8 @@ Json show_json(const Trace& trace, const Timeline& timeline, const ShowOptions& 
          {"by_category", categories_json(timeline.peak.by_category)},
          {"events", trace.events.size()},
          {"complete", is_whole(trace.health)},
-         {"out_of_memory", ending_shortage(trace) != nullptr}};
+         {"out_of_memory", ending_shortage(trace) != nullptr},
+         {"cancelled", was_cancelled(trace)}};
   if (timeline.eval_peak.change >= 0) {
     j["eval_peak_bytes"] = timeline.eval_peak.bytes;
     j["eval_every"] = trace.meta.eval_every;

@@ -17,6 +17,8 @@ void add_estimate(CLI::App& app, int& exit_code);
 void add_import(CLI::App& app, int& exit_code);
 void add_allocator(CLI::App& app, int& exit_code);
 void add_lists(CLI::App& app, int& exit_code);  // models, devices, methods
+void add_devices(CLI::App& app);
+void add_report(CLI::App& app, int& exit_code);
 
 /// What a flag may be, with a refusal that says it: "expected a whole number from 1, found 'abc'".
 [[nodiscard]] CLI::Validator whole_number();  // from 1

@@ -231,9 +231,9 @@ class Search {
     }
   }
 
-  /// Large bodies: few plans are carried out. The walks limit live bytes, the placement is higher
-  /// by a factor that is much the same for all plans of one kind: it is learned, and the limit
-  /// moves down by it.
+  /// Large bodies: few plans are carried out, each takes as long as several walks. The walks limit
+  /// live bytes, the placement is a little higher by a factor that is much the same for all plans
+  /// of one kind: it is learned, and the limit moves down by it.
   void quick_portfolio(const EvictionSettings& start) {
     constexpr int k_rounds = 6;
     const std::vector<EvictionSettings> sweep = eviction_sweep(start);

@@ -14,7 +14,7 @@ namespace tidemark {
 
 /// What one way learned at one budget of a large body, for the next budget.
 struct Lesson {
-  double slack = 1;                // height of the placement per byte of the limit on live bytes
+  double slack = 1.002;            // height of the placement per byte of the limit on live bytes
   std::vector<std::size_t> order;  // of the settings of the sweep, the most promising first
 };
 using Lessons = std::map<std::string, Lesson>;  // by method

@@ -238,7 +238,7 @@ RecomputeBound window_bound(const Dataflow& flow, std::int64_t limit_bytes,
     return bound;
   };
   for (int round = 0; round < k_relax_rounds; ++round) {
-    const MilpAnswer answer = solve(program.milp(), {.seconds = limits.seconds});
+    const MilpAnswer answer = solve(program.milp(), {.timer = limits.timer});
     if (answer.infeasible) return nothing();
     if (!answer.finished) return bound;
     raise(answer.bound);
@@ -246,7 +246,7 @@ RecomputeBound window_bound(const Dataflow& flow, std::int64_t limit_bytes,
   }
   if (bound.cost_ns >= limits.upper_ns) return bound;
   program.make_integer();
-  MilpLimits tree{.seconds = limits.seconds, .nodes = limits.nodes};
+  MilpLimits tree{.timer = limits.timer, .nodes = limits.nodes};
   if (known) tree.cutoff = program.scale().cutoff(limits.upper_ns - flow.compute_ns());
   const MilpAnswer answer = solve(program.milp(), tree);
   if (answer.infeasible) return nothing();

@@ -19,13 +19,14 @@
 
 #include "sim/cover.h"
 #include "sim/graph.h"
+#include "sim/timer.h"
 
 namespace tidemark {
 
 struct WindowLimits {
-  std::size_t cuts = 1;      // >= 1
-  double seconds = 0;        // of the solver; 0 = none, then the answer is reproducible
-  std::int64_t nodes = 100;  // of the solver's tree
+  std::size_t cuts = 1;          // >= 1
+  const Timer* timer = nullptr;  // ends the solver; null = no limit, the answer is reproducible
+  std::int64_t nodes = 100;      // of the solver's tree
   /// Cost of a schedule that fits: only cheaper ones are of interest.
   std::int64_t upper_ns = std::numeric_limits<std::int64_t>::max();
 };

@@ -44,11 +44,11 @@ void take_table(const std::string& payload, const Block& block, std::vector<Row>
 
 class Reader {
  public:
-  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+  Reader(std::string_view bytes, Events events) : bytes_(bytes), events_(events) {}
 
   Trace read() {
     require_file_header(bytes_);
-    reserve_events();
+    if (events_ == Events::read) reserve_events();
     Block block;
     std::size_t at = k_file_header_size;
     while (at < bytes_.size() && !ended_) {
@@ -88,6 +88,7 @@ class Reader {
   }
 
   void take(const Block& block) {
+    if (events_ == Events::skip && block.type == "events") return;
     const bool intact = is_intact(bytes_, block);
     if (block.type == k_end && intact) {
       ended_ = true;
@@ -136,6 +137,7 @@ class Reader {
   }
 
   std::string_view bytes_;
+  Events events_;
   Trace trace_;
   Health lost_;
   bool ended_ = false;
@@ -155,8 +157,8 @@ std::string to_binary(const Trace& trace) {
   return to_binary(trace, k_events_per_block);
 }
 
-Trace from_binary(std::string_view bytes) {
-  return Reader(bytes).read();
+Trace from_binary(std::string_view bytes, Events events) {
+  return Reader(bytes, events).read();
 }
 
 }  // namespace tidemark

@@ -19,7 +19,10 @@ inline constexpr std::size_t k_events_per_block = 16384;
 /// The same with at most `rows_per_block` rows in a block, 1 to k_events_per_block.
 [[nodiscard]] std::string to_binary(const Trace& trace, std::size_t rows_per_block);
 
+/// Whether from_binary() reads the events, or everything else.
+enum class Events : bool { read, skip };
+
 /// Damage is counted in the health of the result; InputError when nothing usable is left.
-[[nodiscard]] Trace from_binary(std::string_view bytes);
+[[nodiscard]] Trace from_binary(std::string_view bytes, Events events = Events::read);
 
 }  // namespace tidemark

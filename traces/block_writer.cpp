@@ -36,6 +36,7 @@ void BlockWriter::block(std::string_view type, std::size_t rows, const std::stri
 }
 
 void BlockWriter::finish() {
+  if (use_ == Use::stream) return put_block(bytes_, k_end, 0, "");  // it has no index
   const std::int64_t at = taken_bytes_ + static_cast<std::int64_t>(bytes_.size());
   put_block(bytes_, k_index, index_.size(), encoded(std::span<const IndexRow>(index_)));
   put_block(bytes_, k_end, static_cast<std::uint64_t>(at), "");

@@ -47,7 +47,7 @@ class BlockWriter {
     table(type, std::span<const Row>(rows));
   }
 
-  /// The footer of a file: index and end. Nothing may follow.
+  /// The footer: index and end; of a stream, end alone. Nothing may follow.
   void finish();
 
   /// What was written since the last call.

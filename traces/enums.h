@@ -104,6 +104,7 @@ enum class OpKind : std::uint8_t {
   token_embedding_forward,
   token_embedding_backward,
   slice_columns,
+  add_bias,
 };
 
 enum class TimeSource : std::uint8_t { none, measured, modelled };
@@ -216,7 +217,8 @@ TIDEMARK_ENUM_NAMES(OpKind, {"load_batch",
                              "swiglu_backward",
                              "token_embedding_forward",
                              "token_embedding_backward",
-                             "slice_columns"});
+                             "slice_columns",
+                             "add_bias"});
 TIDEMARK_ENUM_NAMES(TimeSource, {"none", "measured", "modelled"});
 TIDEMARK_ENUM_NAMES(InstructionKind, {"alloc", "free", "run"});
 TIDEMARK_ENUM_NAMES(EventKind, {"alloc", "free", "op_begin", "op_end", "step_begin", "step_end",

@@ -49,6 +49,21 @@ void StreamWriter::append(std::span<const Event> events, std::span<const StepRec
   flush();
 }
 
+void StreamWriter::append_rows(const Trace& part) {
+  each_table(part, [this](const char* name, const auto& table) {
+    if constexpr (requires { table.empty(); }) blocks_.table(name, table);
+  });
+  flush();
+}
+
+void StreamWriter::finish(const Trace& end) {
+  blocks_.table("meta", end.meta);
+  blocks_.table("arenas", end.arenas);
+  blocks_.table("health", end.health);
+  blocks_.finish();
+  flush();
+}
+
 void StreamWriter::flush() {
   const std::string bytes = blocks_.take();
   std::size_t done = 0;

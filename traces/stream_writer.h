@@ -25,6 +25,14 @@ class StreamWriter {
   void append(std::span<const Event> events, std::span<const StepRecord> steps = {},
               std::span<const Digest> digests = {});
 
+  /// For a program that is not known before it ends: appends every row of the tables of `part`;
+  /// their ids count on from the rows written before. Single rows (meta, plan, health) are left
+  /// out.
+  void append_rows(const Trace& part);
+
+  /// Closes the file in order, with meta, arenas and health of `end`. Nothing may follow.
+  void finish(const Trace& end);
+
  private:
   void flush();
 

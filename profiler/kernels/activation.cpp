@@ -1,6 +1,8 @@
+#include "profiler/kernels/bfloat16.h"
 #include "profiler/kernels/clones.h"
 #include "profiler/kernels/exponential.h"
 #include "profiler/kernels/kernels.h"
+#include "profiler/kernels/parts.h"
 
 namespace tidemark::kernels {
 namespace {
@@ -76,25 +78,40 @@ struct Sum {
   }
 };
 
-template <class Function, class T>
-TIDEMARK_CLONES void map(const T* x, T* y, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) y[i] = Function::apply(x[i]);
+template <class Function, class T, class Output>
+TIDEMARK_CLONES void map(const T* x, Output* y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = as_element<Output>(Function::apply(x[i]));
 }
 
-template <class Function, class T>
-TIDEMARK_CLONES void map(const T* a, const T* b, T* y, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) y[i] = Function::apply(a[i], b[i]);
+template <class Function, class T, class Output>
+TIDEMARK_CLONES void map(const T* a, const T* b, Output* y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = as_element<Output>(Function::apply(a[i], b[i]));
 }
 
-template <class Function, class T>
+template <class Function, class T, class Output = T>
 void forward(const KernelCall& call) {
-  map<Function>(call.pointer<const T>("x"), call.pointer<T>("y"), call.elements("y"));
+  const T* const x = call.pointer<const T>("x");
+  Output* const y = call.pointer<Output>("y");
+  over_elements(call, call.elements("y"), [=](std::int64_t begin, std::int64_t end) {
+    map<Function>(x + begin, y + begin, end - begin);
+  });
 }
 
-template <class Function, class T>
+/// y = function of two operands.
+template <class Function, class T, class Output = T>
+void combine(const KernelCall& call, std::string_view a_role, std::string_view b_role,
+             std::string_view y_role) {
+  const T* const a = call.pointer<const T>(a_role);
+  const T* const b = call.pointer<const T>(b_role);
+  Output* const y = call.pointer<Output>(y_role);
+  over_elements(call, call.elements(y_role), [=](std::int64_t begin, std::int64_t end) {
+    map<Function>(a + begin, b + begin, y + begin, end - begin);
+  });
+}
+
+template <class Function, class T, class Output = T>
 void backward(const KernelCall& call, std::string_view saved) {
-  map<Function>(call.pointer<const T>("dy"), call.pointer<const T>(saved), call.pointer<T>("dx"),
-                call.elements("dx"));
+  combine<Function, T, Output>(call, "dy", saved, "dx");
 }
 
 }  // namespace
@@ -113,7 +130,7 @@ void relu_forward(const KernelCall& call) {
 }
 template <class T>
 void gelu_forward(const KernelCall& call) {
-  forward<Gelu, T>(call);
+  call.is_bf16("y") ? forward<Gelu, T, BFloat16>(call) : forward<Gelu, T>(call);
 }
 template <class T>
 void sigmoid_backward(const KernelCall& call) {
@@ -129,12 +146,12 @@ void relu_backward(const KernelCall& call) {
 }
 template <class T>
 void gelu_backward(const KernelCall& call) {
-  backward<GeluSlope, T>(call, "x");
+  call.is_bf16("dx") ? backward<GeluSlope, T, BFloat16>(call, "x")
+                     : backward<GeluSlope, T>(call, "x");
 }
 template <class T>
 void add(const KernelCall& call) {
-  map<Sum>(call.pointer<const T>("a"), call.pointer<const T>("b"), call.pointer<T>("y"),
-           call.elements("y"));
+  combine<Sum, T>(call, "a", "b", "y");
 }
 
 template void sigmoid_forward<float>(const KernelCall&);

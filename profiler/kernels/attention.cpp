@@ -9,6 +9,7 @@
 #include "profiler/kernels/gemm.h"
 #include "profiler/kernels/kernels.h"
 #include "profiler/kernels/lanes.h"
+#include "profiler/kernels/parts.h"
 
 // Causal self-attention (Vaswani et al. 2017), one head at a time: P = softmax(Q K^T / sqrt(D)),
 // Y = P V. Backward: dV = P^T dY, dP = dY V^T, dS = P (dP - sum(dP P)) / sqrt(D), dQ = dS K,
@@ -52,6 +53,14 @@ struct Heads {
   template <class T>
   [[nodiscard]] T scale() const {
     return static_cast<T>(1 / std::sqrt(static_cast<double>(head_channels)));
+  }
+
+  /// Calls one(b, h, lane) for every head; those of a lane one after the other.
+  template <class One>
+  void for_each(const KernelCall& call, std::int64_t lanes, const One& one) const {
+    run_parts(call, lanes, [&](std::int64_t lane) {
+      for (std::int64_t i = lane; i < batch * count; i += lanes) one(i / count, i % count, lane);
+    });
   }
 };
 
@@ -97,13 +106,14 @@ TIDEMARK_CLONES void causal_softmax(T* p, std::int64_t tokens, RowBlock block) {
   }
 }
 
-/// dP becomes dS in place. What lies in the future is not read.
+/// dP of the block, from its first row on, becomes dS in place. What lies in the future is not
+/// read.
 template <class T>
 TIDEMARK_CLONES void causal_softmax_backward(const T* p, T* dp, std::int64_t tokens, T scale,
                                              RowBlock block) {
   for (std::int64_t t = block.begin; t < block.end; ++t) {
     const T* p_row = p + t * tokens;
-    T* dp_row = dp + t * tokens;
+    T* dp_row = dp + (t - block.begin) * tokens;
     const std::int64_t seen = t + 1;
     const std::int64_t count = whole_vectors(seen, block);
     std::fill(dp_row + seen, dp_row + tokens, T{0});
@@ -171,7 +181,7 @@ struct BackwardHead {
   const T* p;
   const T* dy;
   T* dq;
-  T* ds;  // [T,T]
+  T* ds;  // rows of a block
   HeadMask mask;
 };
 
@@ -183,7 +193,7 @@ void backward_block(const Heads& heads, const BackwardHead<T>& head, RowBlock bl
   const std::int64_t c = heads.channels;
   const T* const p = head.p + block.begin * t;
   const T* const dy = head.dy + block.begin * c;
-  T* const ds = head.ds + block.begin * t;
+  T* const ds = head.ds;
   const T beta = block.end == t ? T{0} : T{1};
   const bool drops = head.mask.mask.drops();
   if (drops) drop_rows(head.mask, t, block, p, ds);
@@ -209,7 +219,7 @@ void backward_block(const Heads& heads, const BackwardHead<T>& head, RowBlock bl
                             .c = ds,
                             .c_stride = t});
   if (drops) drop_rows(head.mask, t, block, ds, ds);
-  causal_softmax_backward(head.p, head.ds, t, heads.scale<T>(), block);
+  causal_softmax_backward(head.p, ds, t, heads.scale<T>(), block);
   multiply(MatrixProduct<T>{.m = block.rows(),
                             .n = d,
                             .k = block.end,
@@ -239,15 +249,15 @@ void attention_forward(const KernelCall& call) {
   const Heads heads(call);
   const DropoutMask mask(call);
   const std::vector<RowBlock> blocks = blocks_of(heads.tokens);
-  for (std::int64_t b = 0; b < heads.batch; ++b) {
-    for (std::int64_t h = 0; h < heads.count; ++h) {
-      const ForwardHead<T> head{call.pointer<const T>("qkv") + heads.qkv_offset(b, h),
-                                call.pointer<T>("probabilities") + heads.p_offset(b, h),
-                                call.pointer<T>("y") + heads.y_offset(b, h),
-                                call.pointer<T>("workspace"), heads.mask_of(mask, b, h)};
-      for (const RowBlock& block : blocks) forward_block(heads, head, block);
-    }
-  }
+  // With dropout there is room for the masked rows of one head at a time.
+  const std::int64_t lanes = mask.drops() ? 1 : heads.batch * heads.count;
+  heads.for_each(call, lanes, [&](std::int64_t b, std::int64_t h, std::int64_t) {
+    const ForwardHead<T> head{call.pointer<const T>("qkv") + heads.qkv_offset(b, h),
+                              call.pointer<T>("probabilities") + heads.p_offset(b, h),
+                              call.pointer<T>("y") + heads.y_offset(b, h),
+                              call.pointer<T>("workspace"), heads.mask_of(mask, b, h)};
+    for (const RowBlock& block : blocks) forward_block(heads, head, block);
+  });
 }
 
 template <class T>
@@ -255,17 +265,17 @@ void attention_backward(const KernelCall& call) {
   const Heads heads(call);
   const DropoutMask mask(call);
   const std::vector<RowBlock> blocks = blocks_of(heads.tokens);
-  for (std::int64_t b = 0; b < heads.batch; ++b) {
-    for (std::int64_t h = 0; h < heads.count; ++h) {
-      const BackwardHead<T> head{call.pointer<const T>("qkv") + heads.qkv_offset(b, h),
-                                 call.pointer<const T>("probabilities") + heads.p_offset(b, h),
-                                 call.pointer<const T>("dy") + heads.y_offset(b, h),
-                                 call.pointer<T>("dqkv") + heads.qkv_offset(b, h),
-                                 call.pointer<T>("workspace"),
-                                 heads.mask_of(mask, b, h)};
-      for (const RowBlock& block : blocks) backward_block(heads, head, block);
-    }
-  }
+  // The workspace [T,T] has room for the rows of a block of so many heads at a time.
+  const std::int64_t lanes = std::max<std::int64_t>(1, heads.tokens / k_block_rows);
+  heads.for_each(call, lanes, [&](std::int64_t b, std::int64_t h, std::int64_t lane) {
+    const BackwardHead<T> head{call.pointer<const T>("qkv") + heads.qkv_offset(b, h),
+                               call.pointer<const T>("probabilities") + heads.p_offset(b, h),
+                               call.pointer<const T>("dy") + heads.y_offset(b, h),
+                               call.pointer<T>("dqkv") + heads.qkv_offset(b, h),
+                               call.pointer<T>("workspace") + lane * k_block_rows * heads.tokens,
+                               heads.mask_of(mask, b, h)};
+    for (const RowBlock& block : blocks) backward_block(heads, head, block);
+  });
 }
 
 template void attention_forward<float>(const KernelCall&);

@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <type_traits>
 
 #include "profiler/kernels/clones.h"
 
@@ -21,6 +22,16 @@ TIDEMARK_INLINE BFloat16 to_bfloat16(float x) {
 
 TIDEMARK_INLINE float to_float(BFloat16 x) {
   return std::bit_cast<float>(std::uint32_t{x.bits} << 16);
+}
+
+/// x as an element of an operand that may be rounded.
+template <class Element, class T>
+TIDEMARK_INLINE Element as_element(T x) {
+  if constexpr (std::is_same_v<Element, BFloat16>) {
+    return to_bfloat16(static_cast<float>(x));
+  } else {
+    return x;
+  }
 }
 
 }  // namespace tidemark::kernels

@@ -4,6 +4,7 @@
 #include "profiler/kernels/exponential.h"
 #include "profiler/kernels/kernels.h"
 #include "profiler/kernels/lanes.h"
+#include "profiler/kernels/parts.h"
 #include "traces/error.h"
 
 namespace tidemark::kernels {
@@ -53,11 +54,12 @@ void softmax_cross_entropy_forward(const KernelCall& call) {
   const T* logits = call.pointer<const T>("logits");
   const std::int32_t* target = call.pointer<const std::int32_t>("target");
   T* row_log_sum_exp = call.pointer<T>("log_sum_exp");
+  over_rows(call, m, v, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) row_log_sum_exp[i] = log_sum_exp(logits + i * v, v);
+  });
   double total = 0;
   for (std::int64_t i = 0; i < m; ++i) {
-    const T* row = logits + i * v;
-    row_log_sum_exp[i] = log_sum_exp(row, v);
-    total += static_cast<double>(row_log_sum_exp[i] - row[target_of(target, i, v)]);
+    total += static_cast<double>(row_log_sum_exp[i] - logits[i * v + target_of(target, i, v)]);
   }
   *call.pointer<T>("loss") = static_cast<T>(total / static_cast<double>(m));
 }
@@ -71,11 +73,13 @@ void softmax_cross_entropy_backward(const KernelCall& call) {
   const std::int32_t* target = call.pointer<const std::int32_t>("target");
   const T* row_log_sum_exp = call.pointer<const T>("log_sum_exp");
   const T scale = static_cast<T>(call.real("scale") / static_cast<double>(m));
-  for (std::int64_t i = 0; i < m; ++i) {
-    const std::int64_t hit = target_of(target, i, v);
-    scaled_softmax(logits + i * v, v, row_log_sum_exp[i], scale);
-    logits[i * v + hit] -= scale;
-  }
+  for (std::int64_t i = 0; i < m; ++i) static_cast<void>(target_of(target, i, v));
+  over_rows(call, m, v, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      scaled_softmax(logits + i * v, v, row_log_sum_exp[i], scale);
+      logits[i * v + target[i]] -= scale;
+    }
+  });
 }
 
 template void softmax_cross_entropy_forward<float>(const KernelCall&);

@@ -1,5 +1,6 @@
 #include "profiler/kernels/execute.h"
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
@@ -132,6 +133,8 @@ Kernel kernel_of(OpKind kind) {
       return kernels::token_embedding_backward<T>;
     case slice_columns:
       return kernels::slice_columns<T>;
+    case add_bias:
+      return kernels::add_bias<T>;
     default:
       return nullptr;
   }
@@ -141,11 +144,11 @@ bool holds_indices(std::string_view role) {
   return role == "tokens" || role == "target";
 }
 
-/// The dtype that selects the kernel: of the first operand that is not an index.
+/// The dtype that selects the kernel: of the first operand that is no index and not rounded.
 DType floating_type(const Trace& trace, const Op& op) {
   for (const Operand& operand : op.operands) {
     const DType dtype = trace[operand.buffer].dtype;
-    if (dtype != DType::i32) return dtype;
+    if (dtype != DType::i32 && !is_rounded(trace, op, operand)) return dtype;
   }
   return DType::f32;
 }
@@ -159,14 +162,25 @@ std::string dtype_error(const Trace& trace, const Op& op) {
     const Buffer& buffer = trace[operand.buffer];
     const bool tokens_in = op.kind == OpKind::load_batch && operand.role == "x";
     const bool index = holds_indices(operand.role) || (tokens_in && buffer.dtype == DType::i32);
-    const bool factors = operand.role == "bf16_factors";
-    const DType fits = index ? DType::i32 : factors ? DType::bf16 : wanted;
+    const bool rounded = is_rounded(trace, op, operand) || operand.role.starts_with("bf16_");
+    if (rounded && wanted != DType::f32) return operand.role + " is bf16 in an op that is not f32";
+    const DType fits = index ? DType::i32 : rounded ? DType::bf16 : wanted;
     if (buffer.dtype != fits) {
       return operand.role + " is " + std::string(to_string(buffer.dtype)) + ", expected " +
              std::string(to_string(fits));
     }
   }
   return {};
+}
+
+/// A product of rounded factors, which not every machine has.
+bool multiplies_rounded(const Trace& trace, const Op& op) {
+  const bool linear = op.kind == OpKind::linear_forward ||
+                      op.kind == OpKind::linear_backward_data ||
+                      op.kind == OpKind::linear_backward_weight;
+  return linear && std::ranges::any_of(op.operands, [&](const Operand& operand) {
+           return is_rounded(trace, op, operand);
+         });
 }
 
 }  // namespace
@@ -186,9 +200,7 @@ std::string kernel_error(const Trace& trace, const Op& op) {
     return "kind " + std::string(to_string(op.kind)) + " has no CPU kernel";
   }
   if (std::string error = dtype_error(trace, op); !error.empty()) return error;
-  if (find_operand(op, "bf16_factors") == nullptr) return {};
-  if (floating_type(trace, op) != DType::f32) return "bf16_factors of an op that is not f32";
-  const std::string error = kernels::bfloat16_error();
+  const std::string error = multiplies_rounded(trace, op) ? kernels::bfloat16_error() : "";
   return error.empty() ? error : "precision bf16: " + error;
 }
 

@@ -7,6 +7,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <stdexcept>
 #include <type_traits>
+#include <unordered_map>
 
 #include "profiler/kernels/onednn_library.h"
 
@@ -28,10 +29,15 @@ void use_one_thread() {
   static_cast<void>(done);
 }
 
-/// A matmul primitive by sizes and layout; made once per thread.
+/// A matmul primitive by sizes and layout, with memory objects that are pointed at the operands of
+/// each execution; made once per thread.
 struct Matmul {
-  dnnl::memory::desc a, b, c, bias;
   dnnl::matmul run;
+  std::unordered_map<int, dnnl::memory> arguments;
+
+  void point(int argument, const void* data) {
+    arguments.at(argument).set_data_handle(const_cast<void*>(data));
+  }
 };
 
 struct MatmulKey {
@@ -47,25 +53,30 @@ Matmul make_matmul(const MatmulKey& key, dnnl::memory::data_type factor) {
   const auto strides = [](std::int64_t stride, bool transposed) {
     return transposed ? Dims{1, stride} : Dims{stride, 1};
   };
-  Matmul made;
-  made.a = Desc(Dims{key.m, key.k}, factor, strides(key.a_stride, key.a_transposed));
-  made.b = Desc(Dims{key.k, key.n}, factor, strides(key.b_stride, key.b_transposed));
-  made.c = Desc(Dims{key.m, key.n}, f32, strides(key.c_stride, false));
-  if (key.bias) made.bias = Desc(Dims{1, key.n}, f32, Dims{key.n, 1});
+  const Desc a(Dims{key.m, key.k}, factor, strides(key.a_stride, key.a_transposed));
+  const Desc b(Dims{key.k, key.n}, factor, strides(key.b_stride, key.b_transposed));
+  const Desc c(Dims{key.m, key.n}, f32, strides(key.c_stride, false));
+  const Desc bias(Dims{1, key.n}, f32, Dims{key.n, 1});
   dnnl::post_ops after;
   if (key.adds) after.append_sum(1.0F);
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(after);
   using Primitive = dnnl::matmul::primitive_desc;
 #if DNNL_VERSION_MAJOR >= 3
-  made.run =
-      dnnl::matmul(key.bias ? Primitive(engine(), made.a, made.b, made.bias, made.c, attributes)
-                            : Primitive(engine(), made.a, made.b, made.c, attributes));
+  Matmul made{.run = dnnl::matmul(key.bias ? Primitive(engine(), a, b, bias, c, attributes)
+                                           : Primitive(engine(), a, b, c, attributes)),
+              .arguments = {}};
 #else
-  const auto what = key.bias ? dnnl::matmul::desc(made.a, made.b, made.bias, made.c)
-                             : dnnl::matmul::desc(made.a, made.b, made.c);
-  made.run = dnnl::matmul(Primitive(what, attributes, engine()));
+  const auto what = key.bias ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c);
+  Matmul made{.run = dnnl::matmul(Primitive(what, attributes, engine())), .arguments = {}};
 #endif
+  const auto add = [&made](int argument, const Desc& desc) {
+    made.arguments.emplace(argument, dnnl::memory(desc, engine(), DNNL_MEMORY_NONE));
+  };
+  add(DNNL_ARG_SRC, a);
+  add(DNNL_ARG_WEIGHTS, b);
+  add(DNNL_ARG_DST, c);
+  if (key.bias) add(DNNL_ARG_BIAS, bias);
   return made;
 }
 
@@ -86,15 +97,12 @@ void run_matmul(const MatrixProduct<float, Factor>& p) {
                       p.bias != nullptr};
   auto found = made.find(key);
   if (found == made.end()) found = made.emplace(key, make_matmul(key, factor)).first;
-  const Matmul& matmul = found->second;
-  const auto memory = [](const dnnl::memory::desc& desc, const auto* data) {
-    return dnnl::memory(desc, engine(), const_cast<void*>(static_cast<const void*>(data)));
-  };
-  std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SRC, memory(matmul.a, p.a)},
-                                                  {DNNL_ARG_WEIGHTS, memory(matmul.b, p.b)},
-                                                  {DNNL_ARG_DST, memory(matmul.c, p.c)}};
-  if (p.bias != nullptr) arguments.emplace(DNNL_ARG_BIAS, memory(matmul.bias, p.bias));
-  matmul.run.execute(stream(), arguments);
+  Matmul& matmul = found->second;
+  matmul.point(DNNL_ARG_SRC, p.a);
+  matmul.point(DNNL_ARG_WEIGHTS, p.b);
+  matmul.point(DNNL_ARG_DST, p.c);
+  if (p.bias != nullptr) matmul.point(DNNL_ARG_BIAS, p.bias);
+  matmul.run.execute(stream(), matmul.arguments);
   stream().wait();
 }
 

@@ -12,6 +12,7 @@
 namespace tidemark {
 
 class Dataset;
+class ThreadPool;
 
 /// One execution of one op. A kernel is a deterministic function of its operands, its attributes
 /// and `step`: it reads nothing else, depends on no address, and writes every byte of an operand
@@ -22,6 +23,7 @@ struct KernelCall {
   std::int64_t step = 0;                 // 0-based, for attributes that are expressions of it
   std::span<std::byte* const> pointers;  // one per row of op.operands
   const Dataset* data = nullptr;         // only load_batch needs it
+  ThreadPool* pool = nullptr;  // parts of a kernel may run on it (parts.h); null: one thread
 
   /// Row of `role` in op.operands; -1 when the operand is absent.
   [[nodiscard]] std::ptrdiff_t row(std::string_view role) const {
@@ -40,6 +42,10 @@ struct KernelCall {
   }
   [[nodiscard]] const Buffer& buffer(std::string_view role) const {
     return trace[op.operands[static_cast<std::size_t>(row(role))].buffer];
+  }
+  /// True when the operand is there and rounded: its elements are BFloat16.
+  [[nodiscard]] bool is_bf16(std::string_view role) const {
+    return has(role) && buffer(role).dtype == DType::bf16;
   }
   /// True when the operand is accumulated into, false when it is overwritten.
   [[nodiscard]] bool accumulates(std::string_view role) const {

@@ -14,6 +14,8 @@ template <class T>
 void linear_backward_data(const KernelCall& call);
 template <class T>
 void linear_backward_weight(const KernelCall& call);
+template <class T>
+void add_bias(const KernelCall& call);
 
 // activation.cpp: element by element; GELU is GPT-2's tanh form
 template <class T>

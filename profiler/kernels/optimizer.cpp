@@ -2,6 +2,7 @@
 
 #include "profiler/kernels/clones.h"
 #include "profiler/kernels/kernels.h"
+#include "profiler/kernels/parts.h"
 
 namespace tidemark::kernels {
 namespace {
@@ -60,15 +61,26 @@ TIDEMARK_CLONES void adamw(const AdamWStep<T>& s) {
 
 template <class T>
 void sgd_update(const KernelCall& call) {
-  sgd(call.pointer<T>("w"), call.pointer<const T>("dw"), call.elements("w"),
-      static_cast<T>(call.real("learning_rate")), static_cast<T>(call.real("weight_decay")));
+  T* const w = call.pointer<T>("w");
+  const T* const dw = call.pointer<const T>("dw");
+  const T rate = static_cast<T>(call.real("learning_rate"));
+  const T decay = static_cast<T>(call.real("weight_decay"));
+  over_elements(call, call.elements("w"), [=](std::int64_t begin, std::int64_t end) {
+    sgd(w + begin, dw + begin, end - begin, rate, decay);
+  });
 }
 
 template <class T>
 void momentum_update(const KernelCall& call) {
-  momentum(call.pointer<T>("w"), call.pointer<const T>("dw"), call.pointer<T>("velocity"),
-           call.elements("w"), static_cast<T>(call.real("learning_rate")),
-           static_cast<T>(call.real("momentum")), static_cast<T>(call.real("weight_decay")));
+  T* const w = call.pointer<T>("w");
+  const T* const dw = call.pointer<const T>("dw");
+  T* const velocity = call.pointer<T>("velocity");
+  const T rate = static_cast<T>(call.real("learning_rate"));
+  const T keep = static_cast<T>(call.real("momentum"));
+  const T decay = static_cast<T>(call.real("weight_decay"));
+  over_elements(call, call.elements("w"), [=](std::int64_t begin, std::int64_t end) {
+    momentum(w + begin, dw + begin, velocity + begin, end - begin, rate, keep, decay);
+  });
 }
 
 /// Attribute t counts the updates from 1. The weight decay shrinks the weights (AdamW) or is part
@@ -79,18 +91,28 @@ void adam_or_adamw(const KernelCall& call, bool decoupled) {
   const double rate = call.real("learning_rate");
   const double beta1 = call.real("beta1");
   const double beta2 = call.real("beta2");
-  adamw(AdamWStep<T>{.w = call.pointer<T>("w"),
-                     .dw = call.pointer<const T>("dw"),
-                     .m = call.pointer<T>("m"),
-                     .v = call.pointer<T>("v"),
-                     .count = call.elements("w"),
-                     .keep = static_cast<T>(decoupled ? 1 - rate * call.real("weight_decay") : 1),
-                     .rate = static_cast<T>(rate / (1 - std::pow(beta1, t))),
-                     .beta1 = static_cast<T>(beta1),
-                     .beta2 = static_cast<T>(beta2),
-                     .inverse_correction2 = static_cast<T>(1 / (1 - std::pow(beta2, t))),
-                     .epsilon = static_cast<T>(call.real("epsilon")),
-                     .gradient_decay = static_cast<T>(decoupled ? 0 : call.real("weight_decay"))});
+  const AdamWStep<T> all{
+      .w = call.pointer<T>("w"),
+      .dw = call.pointer<const T>("dw"),
+      .m = call.pointer<T>("m"),
+      .v = call.pointer<T>("v"),
+      .count = call.elements("w"),
+      .keep = static_cast<T>(decoupled ? 1 - rate * call.real("weight_decay") : 1),
+      .rate = static_cast<T>(rate / (1 - std::pow(beta1, t))),
+      .beta1 = static_cast<T>(beta1),
+      .beta2 = static_cast<T>(beta2),
+      .inverse_correction2 = static_cast<T>(1 / (1 - std::pow(beta2, t))),
+      .epsilon = static_cast<T>(call.real("epsilon")),
+      .gradient_decay = static_cast<T>(decoupled ? 0 : call.real("weight_decay"))};
+  over_elements(call, all.count, [&all](std::int64_t begin, std::int64_t end) {
+    AdamWStep<T> part = all;
+    part.w += begin;
+    part.dw += begin;
+    part.m += begin;
+    part.v += begin;
+    part.count = end - begin;
+    adamw(part);
+  });
 }
 
 template <class T>

@@ -4,6 +4,7 @@
 
 #include "profiler/kernels/clones.h"
 #include "profiler/kernels/kernels.h"
+#include "profiler/kernels/parts.h"
 
 // Rotary position embedding (Su et al. 2021, equation 34, with the halves of a head as pairs, as
 // Llama does) and the repetition of grouped keys and values (Ainslie et al. 2023). H query heads, G
@@ -101,36 +102,46 @@ Heads heads_of(const KernelCall& call, const char* in) {
   return {queries, groups, call.columns(in) / (queries + 2 * groups)};
 }
 
+/// Calls token(row, turn) for every row of an operand [B,T,...]; positions may run beside each
+/// other.
+template <class T, class Token>
+void over_positions(const KernelCall& call, const Heads& heads, const char* grid,
+                    const Token& token) {
+  const std::int64_t tokens = call.buffer(grid).shape[1];
+  const std::int64_t rows = call.rows(grid);
+  const std::int64_t numbers = rows / tokens * call.columns(grid);
+  over_rows(call, tokens, numbers, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) {
+      const Turn<T> turn = turn_of<T>(t, heads.width, call.real("base"));
+      for (std::int64_t row = t; row < rows; row += tokens) token(row, turn);
+    }
+  });
+}
+
 }  // namespace
 
 template <class T>
 void rotary_forward(const KernelCall& call) {
   const Heads heads = heads_of(call, "x");
-  const std::int64_t tokens = call.buffer("x").shape[1];
   const std::int64_t in = call.columns("x");
   const std::int64_t out = call.columns("y");
-  for (std::int64_t t = 0; t < tokens; ++t) {
-    const Turn<T> turn = turn_of<T>(t, heads.width, call.real("base"));
-    for (std::int64_t row = t; row < call.rows("x"); row += tokens) {
-      forward_token(call.pointer<const T>("x") + row * in, call.pointer<T>("y") + row * out, turn,
-                    heads);
-    }
-  }
+  const T* const x = call.pointer<const T>("x");
+  T* const y = call.pointer<T>("y");
+  over_positions<T>(call, heads, "x", [=](std::int64_t row, const Turn<T>& turn) {
+    forward_token(x + row * in, y + row * out, turn, heads);
+  });
 }
 
 template <class T>
 void rotary_backward(const KernelCall& call) {
   const Heads heads = heads_of(call, "dx");
-  const std::int64_t tokens = call.buffer("dx").shape[1];
   const std::int64_t in = call.columns("dx");
   const std::int64_t out = call.columns("dy");
-  for (std::int64_t t = 0; t < tokens; ++t) {
-    const Turn<T> turn = turn_of<T>(t, heads.width, call.real("base"));
-    for (std::int64_t row = t; row < call.rows("dx"); row += tokens) {
-      backward_token(call.pointer<const T>("dy") + row * out, call.pointer<T>("dx") + row * in,
-                     turn, heads);
-    }
-  }
+  const T* const dy = call.pointer<const T>("dy");
+  T* const dx = call.pointer<T>("dx");
+  over_positions<T>(call, heads, "dx", [=](std::int64_t row, const Turn<T>& turn) {
+    backward_token(dy + row * out, dx + row * in, turn, heads);
+  });
 }
 
 template void rotary_forward<float>(const KernelCall&);

@@ -18,9 +18,10 @@ template <class T>
 void token_embedding_forward(const KernelCall& call) {
   const std::int64_t channels = call.columns("w");
   const std::int32_t* tokens = call.pointer<const std::int32_t>("tokens");
+  const T* w = call.pointer<const T>("w");
+  T* y = call.pointer<T>("y");
   for (std::int64_t i = 0; i < call.elements("tokens"); ++i) {
-    std::copy_n(call.pointer<const T>("w") + token_at(tokens, i, call.rows("w")) * channels,
-                channels, call.pointer<T>("y") + i * channels);
+    std::copy_n(w + token_at(tokens, i, call.rows("w")) * channels, channels, y + i * channels);
   }
 }
 

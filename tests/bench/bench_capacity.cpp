@@ -1,6 +1,8 @@
 // Capacity planning against published tables: bench_capacity DIR [--json]. DIR holds the CSV files;
-// what is not there is not reported. Seconds are CPU time of this process. Exit code 1 when a
-// formula differs from its source by more than 0.01 %, or level A exceeds level B.
+// what is not there is not reported. `calibrate DIR` fits the constants of sim/framework.cpp;
+// `search` finds the fastest strategy of a large space, twice. Seconds are CPU time of this
+// process. Exit code 1 when a formula differs from its source by more than 0.01 %, or level A
+// exceeds level B.
 #include "tests/bench/bench_capacity.h"
 
 #include <fmt/format.h>
@@ -9,6 +11,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "tests/bench/capacity_times.h"
 #include "traces/error.h"
 #include "traces/file.h"
 
@@ -74,10 +77,24 @@ void print_screening(const Json& s) {
       s["above_level_b"].get<int>());
 }
 
+void print_search(const Json& s) {
+  fmt::print(
+      "\nfull search of GPT-3 175B on 64 ranks: {:.2f} million points in {:.2f} s on {} threads "
+      "({:.2f} s of CPU); all of them {:.2f} s ({:.2f} s of CPU), {} optimum\n",
+      s["points"].get<double>() / 1e6, s["search_s"].get<double>(), s["threads"].get<int>(),
+      s["search_cpu_s"].get<double>(), s["exhaustive_s"].get<double>(),
+      s["exhaustive_cpu_s"].get<double>(), s["is_same"].get<bool>() ? "the same" : "ANOTHER");
+  if (!s.contains("layout")) return;
+  fmt::print("  {}, {}, micro-batches of {}: {:.3f} s, replayed {:.3f} s, {:.1f} GiB\n",
+             s["layout"].get<std::string>(), s["recipe"].get<std::string>(),
+             s["micro_batch"].get<int>(), s["step_ns"].get<double>() / 1e9,
+             s["replayed_ns"].get<double>() / 1e9, s["peak_gib"].get<double>());
+}
+
 void print_peaks(const Json& peaks) {
   fmt::print("\nmeasured peaks, level B beside them, in GiB\n");
   fmt::print("  {:<70} {:>8} {:>7} {:>7} | {:>6} {:>6} {:>6} {:>7} {}\n", "row", "measured", "ours",
-             "error", "states", "layers", "ends", "working", "moment");
+             "error", "states", "layers", "ends", "working", "moment    fits");
   for (const Json& r : peaks["rows"]) {
     const auto name = r["name"].get<std::string>().substr(0, 70);
     const auto gib = [&r](const char* field) { return r[field].get<double>(); };
@@ -86,22 +103,65 @@ void print_peaks(const Json& peaks) {
                  r["not_described"].get<std::string>());
       continue;
     }
-    fmt::print("  {:<70} {:>8.1f} {:>7.1f} {:>+6.1f}% | {:>6.1f} {:>6.1f} {:>6.1f} {:>7.1f} {}\n",
-               name, gib("measured_gib"), gib("ours_gib"), gib("error_pct"), gib("states_gib"),
-               gib("layers_gib"), gib("ends_gib"), gib("working_gib"),
-               r["moment"].get<std::string>());
+    fmt::print(
+        "  {:<70} {:>8.1f} {:>7.1f} {:>+6.1f}% | {:>6.1f} {:>6.1f} {:>6.1f} {:>7.1f} {:<9} "
+        "{:>4.0f} % "
+        "{}\n",
+        name, gib("measured_gib"), gib("ours_gib"), gib("error_pct"), gib("states_gib"),
+        gib("layers_gib"), gib("ends_gib"), gib("working_gib"), r["moment"].get<std::string>(),
+        100 * gib("fits_probability"), r["ran_out"].get<bool>() ? "ran out of memory" : "");
   }
   fmt::print("  {} of {} rows described: error {:.1f} % in the median, {:.1f} % in 90 of 100\n",
              peaks["described"].get<int>(), peaks["rows"].size(),
              peaks["median_error_pct"].get<double>(), peaks["p90_error_pct"].get<double>());
-  fmt::print("  of {} that ran out of memory, {} would fit by their tensors alone\n",
-             peaks["ran_out"].get<int>(), peaks["false_fits"].get<int>());
+  fmt::print("  intervals of 90 % cover {:.1f} % of the rows\n",
+             peaks["covered_pct"].get<double>());
+  fmt::print(
+      "  of {} that ran out of memory, {} are said to fit; of {} that ran, {} are said not to\n",
+      peaks["ran_out"].get<int>(), peaks["false_fits"].get<int>(), peaks["ran"].get<int>(),
+      peaks["false_too_large"].get<int>());
+}
+
+void print_times(const Json& tables) {
+  fmt::print("\niteration times; `unused`: rows that calibration has not seen\n");
+  fmt::print("  {:<22} {:<8} {:>5} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6}\n", "table", "which", "rows",
+             "mean", "bias", "median", "90 %", "max", "tau");
+  for (const Json& t : tables) {
+    for (const char* which : {"unused", "used", "all"}) {
+      if (!t.contains(which)) continue;
+      const auto at = [&](const char* field) { return t[which][field].get<double>(); };
+      fmt::print(
+          "  {:<22} {:<8} {:>5} {:>6.2f} % {:>+6.2f} % {:>6.2f} % {:>6.2f} % {:>6.1f} % {:>6.3f}\n",
+          t["name"].get<std::string>(), which, t[which]["rows"].get<int>(), at("mean_error_pct"),
+          at("bias_pct"), at("median_error_pct"), at("p90_error_pct"), at("max_error_pct"),
+          at("kendall_tau"));
+    }
+    if (t["rows"].size() > 20) continue;
+    for (const Json& r : t["rows"]) {
+      if (r.contains("not_described")) continue;
+      fmt::print("    {:<50} {:>9.0f} ms {:>9.0f} ms {:>+6.2f} %\n", r["name"].get<std::string>(),
+                 r["measured_ms"].get<double>(), r["ours_ms"].get<double>(),
+                 r["error_pct"].get<double>());
+    }
+  }
+}
+
+int search(bool json) {
+  const Json out = full_search();
+  if (json) {
+    fmt::print("{}\n", out.dump(2));
+  } else {
+    print_search(out);
+  }
+  return out["is_same"].get<bool>() ? 0 : 1;
 }
 
 int run(std::vector<std::string> arguments) {
   const bool json = std::erase(arguments, "--json") > 0;
+  if (arguments.size() == 2 && arguments[0] == "calibrate") return calibrate(arguments[1]);
+  if (arguments == std::vector<std::string>{"search"}) return search(json);
   if (arguments.size() != 1 || !std::filesystem::is_directory(arguments[0])) {
-    fmt::print(stderr, "usage: bench_capacity DIR [--json] (a folder of CSV files)\n");
+    fmt::print(stderr, "usage: bench_capacity DIR [--json] | calibrate DIR | search [--json]\n");
     return 2;
   }
   const std::string& folder = arguments[0];
@@ -109,6 +169,7 @@ int run(std::vector<std::string> arguments) {
   out["oracles"] = formula_oracles(folder);
   out["all_reduce"] = all_reduce_tables(folder);
   out["measured_peaks"] = measured_peaks(folder);
+  out["iteration_times"] = iteration_times(folder);
   out["screening"] = screening();
   out["configs_per_s"] = out["screening"]["configs_per_s"];
   const bool valid =
@@ -120,6 +181,7 @@ int run(std::vector<std::string> arguments) {
     print_oracles(out["oracles"]);
     if (!out["all_reduce"]["rows"].empty()) print_tables(out["all_reduce"]);
     if (!out["measured_peaks"]["rows"].empty()) print_peaks(out["measured_peaks"]);
+    if (!out["iteration_times"].empty()) print_times(out["iteration_times"]);
     print_screening(out["screening"]);
   }
   return valid ? 0 : 1;

@@ -1,5 +1,6 @@
 // Collectives against measured tables, and how fast and how sharp screening is.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <ctime>
 #include <map>
@@ -7,6 +8,8 @@
 #include "sim/capacity_walk.h"
 #include "sim/collectives.h"
 #include "sim/screening.h"
+#include "sim/strategy_search.h"
+#include "sim/strategy_text.h"
 #include "tests/bench/bench_capacity.h"
 
 namespace tidemark::bench {
@@ -69,6 +72,26 @@ SearchSpace gpt3_on_64() {
           .most_tensor = 64,
           .most_context = 8,
           .most_virtual_stages = 12};
+}
+
+/// As many choices as Calculon has: with its optimizer and weights on the host too.
+SearchSpace gpt3_search() {
+  SearchSpace space = gpt3_on_64();
+  for (const char* name : {"zero1", "zero2", "zero3", "megatron", "megatron-distributed"}) {
+    StateRecipe recipe = find_recipe(name);
+    recipe.name += "+optimizer on host";
+    recipe.master.on_host = recipe.moments.on_host = true;
+    space.recipes.push_back(recipe);
+    recipe.name += "+parameters on host";
+    recipe.parameter.on_host = true;
+    space.recipes.push_back(recipe);
+  }
+  return space;
+}
+
+double wall_seconds() {
+  using namespace std::chrono;
+  return duration<double>(steady_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
@@ -138,6 +161,38 @@ Json screening() {
            infeasible == 0 ? 100.0
                            : 100.0 * static_cast<double>(pruned) / static_cast<double>(infeasible)},
           {"above_level_b", above}};
+}
+
+Json full_search() {
+  const TimeModel time(find_transformer("gpt3-175b")->model,
+                       machine_of(find_device("a100-80g"), usual_topology()),
+                       find_framework("megatron"));
+  const SearchSpace space = gpt3_search();
+  SearchGoal goal{.memory_bytes = k_device_bytes, .tries_host = true, .threads = 2};
+  const auto run = [&](Json& out, const char* name) {
+    const double wall = wall_seconds();
+    const double cpu = process_seconds();
+    FastestStrategy found = find_fastest(time, space, goal);
+    out[std::string(name) + "_s"] = wall_seconds() - wall;
+    out[std::string(name) + "_cpu_s"] = process_seconds() - cpu;
+    return found;
+  };
+  Json out{{"threads", goal.threads}};
+  const FastestStrategy found = run(out, "search");
+  goal.skips = false;
+  const FastestStrategy all = run(out, "exhaustive");
+  out["points"] = found.points;
+  out["too_slow"] = found.too_slow;
+  out["is_same"] = found.strategy == all.strategy && found.step_ns == all.step_ns;
+  if (!found.strategy) return out;
+  const Strategy& s = *found.strategy;
+  out["layout"] = layout_text(s.layout);
+  out["recipe"] = s.recipe.name;
+  out["micro_batch"] = s.batch.micro_batch;
+  out["step_ns"] = found.step_ns;
+  out["replayed_ns"] = time.step(s).total_ns();
+  out["peak_gib"] = found.peak_bytes / (1 << 30);
+  return out;
 }
 
 }  // namespace tidemark::bench

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""One PyTorch training run beside bench_trainer: same model, shapes, optimizer; one thread.
+"""One PyTorch training run beside bench_trainer: same model, shapes, optimizer.
 
     pytorch_step.py CONFIG.json [--steps N]   time N steps, print one JSON object
     pytorch_step.py CONFIG.json --serve       print facts as a JSON line, then for each line on
-                                              stdin do one step and print its CPU milliseconds
+                                              stdin do one step and print its milliseconds
+
+Times are CPU time of the process with one thread (the default), wall time with --threads above 1.
 
 CONFIG.json is the configuration that Tidemark stores in a trace (RunConfig, sim/config.h);
 accumulation, dropout and clipping are left out. The GPT-2 is written as most PyTorch code writes it
@@ -20,8 +22,16 @@ import os
 import sys
 import time
 
+def asked_threads():
+    """Of the command line: libraries read the count when they are loaded."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_known_args()[0].threads
+
+
+THREADS = asked_threads()
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
+    os.environ[variable] = str(THREADS)
 
 import torch  # noqa: E402  (after the thread counts)
 import torch.nn.functional as F  # noqa: E402
@@ -166,21 +176,22 @@ def optimizer_of(config, parameters):
 class Trainer:
     def __init__(self, config, flash, bf16):
         torch.manual_seed(1)
-        torch.set_num_threads(1)
+        torch.set_num_threads(THREADS)
         self.module, self.x, self.target = build(config, flash)
         self.optimizer = optimizer_of(config, self.module.parameters())
         self.bf16 = bf16
 
     def step(self):
-        """CPU milliseconds of one step of the whole process."""
-        begin = time.process_time()
+        """Milliseconds of one step."""
+        now = time.process_time if THREADS == 1 else time.perf_counter
+        begin = now()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
             loss = F.cross_entropy(self.module(self.x).float(), self.target)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         loss.item()
-        return (time.process_time() - begin) * 1e3
+        return (now() - begin) * 1e3
 
     def persistent_bytes(self):
         tensors = [self.x, self.target, *self.module.parameters(), *self.module.buffers()]
@@ -229,6 +240,7 @@ def main():
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--serve", action="store_true")
     parser.add_argument("--composite", action="store_true", help="attention as single operations")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
     arguments = parser.parse_args()
     with open(arguments.config, encoding="utf-8") as file:

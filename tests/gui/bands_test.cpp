@@ -111,7 +111,7 @@ TEST_CASE("all band colours and their edges are distinct") {
 }
 
 TEST_CASE("runs that lie over the stack can be told apart and stand out from their border") {
-  for (const CanvasColours& colours : {light_colours(), dark_colours()}) {
+  for (const CanvasColours& colours : {light_colours(), dark_colours(), contrast_colours()}) {
     for (std::size_t i = 0; i < colours.overlays.size(); ++i) {
       CAPTURE(i);
       CHECK(contrast(colours.overlays[i], colours.background) >= 4.5);
@@ -123,8 +123,8 @@ TEST_CASE("runs that lie over the stack can be told apart and stand out from the
   }
 }
 
-TEST_CASE("text can be read in both themes") {
-  for (const CanvasColours& colours : {light_colours(), dark_colours()}) {
+TEST_CASE("text can be read in all themes") {
+  for (const CanvasColours& colours : {light_colours(), dark_colours(), contrast_colours()}) {
     CHECK(contrast(colours.text, colours.background) >= 7);
     CHECK(contrast(colours.text, colours.card) >= 7);
     CHECK(contrast(colours.faint_text, colours.background) >= 4.5);

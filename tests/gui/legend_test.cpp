@@ -87,8 +87,7 @@ TEST_CASE("legend: a stretched time is said, and only that") {
 TEST_CASE("legend: runs of one kind are told apart by their files") {
   const auto named = [](const char* file) {
     Trace trace = test::training_trace({});
-    Timeline timeline = recorded_timeline(trace);
-    return std::make_shared<const Run>(file, std::move(trace), std::move(timeline));
+    return std::make_shared<const Run>(file, std::move(trace));
   };
   ViewState state;
   state.run = named("a/one.tmk");

@@ -13,7 +13,7 @@ namespace {
 std::vector<BufferId> alive(const Run& run, std::int64_t change) {
   std::vector<BufferId> buffers;
   for (const std::size_t row : run.alive().alive_after(change)) {
-    buffers.push_back(run.alive().lifetimes()[row].buffer);
+    buffers.push_back(run.alive().lifetime(row).buffer);
   }
   return buffers;
 }
@@ -22,9 +22,11 @@ std::vector<BufferId> alive(const Run& run, std::int64_t change) {
 
 TEST_CASE("what is alive at an instant equals a replay up to it") {
   for (std::uint32_t seed = 1; seed <= 6; ++seed) {
-    const auto run = run_of(test::random_trace({.seed = seed, .change_count = 70 * seed * seed}));
+    const Trace trace = test::random_trace({.seed = seed, .change_count = 70 * seed * seed});
+    const Timeline timeline = recorded_timeline(trace);
+    const auto run = run_of(trace);
     for (std::int64_t change = -1; change < run->pyramid().change_count(); change += 1 + seed) {
-      auto expected = live_after(run->trace(), run->timeline(), change);
+      auto expected = live_after(trace, timeline, change);
       auto found = alive(*run, change);
       std::int64_t bytes = 0;
       for (const BufferId buffer : found) bytes += counted_bytes(run->trace()[buffer]);
@@ -99,7 +101,7 @@ TEST_CASE("a use of a view is a use of its storage") {
 
 TEST_CASE("an instant between two changes shows the state before and the op that runs") {
   const auto run = run_of(test::training_trace({.layer_count = 2, .step_count = 1}));
-  const Timeline& timeline = run->timeline();
+  const RunTimeline& timeline = run->timeline();
   const OpSpan span = timeline.spans[3];
   const std::int64_t middle_ns = (span.begin_ns + span.end_ns) / 2;
   const std::int64_t change = run->pyramid().change_at(middle_ns, Axis::time);
@@ -130,7 +132,8 @@ TEST_CASE("statistics of a range equal a walk over it, unit by unit") {
     CHECK(found.mean_bytes == Approx(sum / static_cast<double>(range.span())));
     std::int64_t allocs = 0;
     std::int64_t frees = 0;
-    for (const MemoryChange& change : run->timeline().changes) {
+    for (std::size_t row = 0; row < run->timeline().changes.size(); ++row) {
+      const MemoryChange change = run->timeline().changes[row];
       if (change.time_ns < range.begin || change.time_ns >= range.end) continue;
       (change.delta_bytes > 0 ? allocs : frees) += 1;
     }
@@ -165,6 +168,7 @@ TEST_CASE("local peaks stand out on both sides") {
   down();
   down();
   const auto run = run_of(sketch.trace);
-  CHECK(find_local_peaks(run->timeline(), 2 * k_granule_bytes) == std::vector<std::int64_t>{1, 4});
-  CHECK(find_local_peaks(run->timeline(), 9 * k_granule_bytes).empty());
+  CHECK(find_local_peaks(run->timeline().changes, 2 * k_granule_bytes) ==
+        std::vector<std::int64_t>{1, 4});
+  CHECK(find_local_peaks(run->timeline().changes, 9 * k_granule_bytes).empty());
 }

@@ -21,7 +21,7 @@ StackScene scene_of(std::span<const Column> columns, std::int64_t top_bytes, int
 /// A column with one activation of `bytes`.
 Column plain_column(std::int64_t bytes) {
   Column column;
-  column.at_max[static_cast<std::size_t>(Category::activation)] = bytes;
+  column.at_max[static_cast<std::size_t>(Band::activation)] = bytes;
   column.extremes = {.max_bytes = bytes, .max_change = 0, .min_bytes = bytes};
   return column;
 }

@@ -179,8 +179,16 @@ Trace training_trace(const TrainingSpec& spec) {
 }
 
 RunPtr run_of(Trace trace) {
-  Timeline timeline = recorded_timeline(trace);
-  return std::make_shared<const Run>("synthetic.tmk", std::move(trace), std::move(timeline));
+  if (!trace.events.empty()) return std::make_shared<const Run>("synthetic.tmk", std::move(trace));
+  RunTimeline nothing = RunRecording(trace, 0).finish(trace.events);
+  return std::make_shared<const Run>("synthetic.tmk", std::move(trace), std::move(nothing));
+}
+
+ViewState state_of(RunPtr run) {
+  ViewState state;
+  state.run = std::move(run);
+  state.range = limits_of(state);
+  return state;
 }
 
 }  // namespace tidemark::test

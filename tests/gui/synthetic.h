@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "gui/run.h"
+#include "gui/view_state.h"
 
 namespace tidemark::test {
 
@@ -51,5 +51,8 @@ struct TrainingSpec {
 
 /// The run of a recorded trace.
 [[nodiscard]] RunPtr run_of(Trace trace);
+
+/// That shows all of the run.
+[[nodiscard]] ViewState state_of(RunPtr run);
 
 }  // namespace tidemark::test

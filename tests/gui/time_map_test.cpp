@@ -92,7 +92,7 @@ TEST_CASE("alignment: a run over itself is the identity, and not fitted") {
        {test::training_trace({}), test::random_trace({.seed = 3, .change_count = 500})}) {
     const auto run = run_of(trace);
     const Alignment alignment = align(*run, *run);
-    CHECK_FALSE(alignment.is_fitted());
+    CHECK_FALSE(alignment.is_fitted(Axis::time));
     for (const Axis axis : {Axis::time, Axis::change}) {
       const ViewRange all = run->whole(axis);
       for (std::int64_t i = 0; i <= 1000; ++i) {
@@ -109,7 +109,7 @@ TEST_CASE("alignment: ops begin and end together") {
   const auto there = run_of(test::training_trace({.step_count = 1, .recompute = true}));
   const Alignment alignment = align(*here, *there);
   CHECK(alignment.fit == Fit::ops);
-  CHECK(alignment.is_fitted());
+  CHECK(alignment.is_fitted(Axis::time));
   const auto other = spans_of(*there);
   std::size_t added = 0;
   const auto own = spans_of(*here);
@@ -162,5 +162,5 @@ TEST_CASE("alignment: runs without steps keep their clocks") {
   const auto there = run_of(test::random_trace({.seed = 2, .change_count = 700}));
   const Alignment alignment = align(*here, *there);
   CHECK(alignment.fit == Fit::begins);
-  CHECK_FALSE(alignment.is_fitted());
+  CHECK_FALSE(alignment.is_fitted(Axis::time));
 }

@@ -13,17 +13,7 @@
 
 using namespace tidemark;
 using test::run_of;
-
-namespace {
-
-ViewState state_of(RunPtr run) {
-  ViewState state;
-  state.run = std::move(run);
-  state.range = limits_of(state);
-  return state;
-}
-
-}  // namespace
+using test::state_of;
 
 TEST_CASE("steady steps of two runs begin and end at the same place of the axis") {
   ViewState state = state_of(run_of(test::training_trace({.layer_count = 4})));
@@ -71,16 +61,21 @@ TEST_CASE("after its end a run shows nothing") {
   CHECK(columns[199] == Column{});
 }
 
-TEST_CASE("an overlay holds the other run's peak and nothing outside its step") {
+TEST_CASE("an overlay holds the other run's peak in each step and nothing before the first") {
   ViewState state = state_of(run_of(test::training_trace({})));
   const auto other = run_of(test::training_trace({.recompute = true}));
   lay_over(state, other);
   const ColumnScale scale{limits_of(state), 700};
   const OverlayColumns overlay = overlay_of(state, 0, scale);
   REQUIRE(overlay.max_bytes.size() == 700);
-  CHECK(*std::max_element(overlay.max_bytes.begin(), overlay.max_bytes.end()) ==
-        other->timeline().peak.bytes);
-  const int begin_px = scale.column_of(state.run->steady_step(Axis::time).begin);
+  for (std::size_t step = 0; step < 3; ++step) {
+    const ViewRange range = state.run->step(step, Axis::time);
+    const auto at = [&](std::int64_t position) {
+      return overlay.max_bytes.begin() + scale.column_of(position);
+    };
+    CHECK(*std::max_element(at(range.begin), at(range.end - 1)) == other->timeline().peak.bytes);
+  }
+  const int begin_px = scale.column_of(state.run->step(0, Axis::time).begin);
   for (int x = 0; x < begin_px - 1; ++x) {
     CHECK(overlay.max_bytes[static_cast<std::size_t>(x)] == -1);
   }
@@ -121,7 +116,7 @@ TEST_CASE("at each op an overlay shows what the other run holds at that op") {
   }
 }
 
-TEST_CASE("outside of its step an overlay has nothing to compare") {
+TEST_CASE("outside of the steps an overlay has nothing to compare") {
   ViewState state = state_of(run_of(test::training_trace({})));
   lay_over(state, state.run);
   const auto at = [&state](std::int64_t change) {
@@ -133,7 +128,8 @@ TEST_CASE("outside of its step an overlay has nothing to compare") {
   CHECK_FALSE(at(0));
   state.axis = Axis::change;
   CHECK(at(state.run->timeline().peak.change));
-  CHECK_FALSE(at(state.run->steady_step(Axis::change).begin - 1));
+  CHECK(at(state.run->steady_step(Axis::change).begin - 1));
+  CHECK_FALSE(at(state.run->step(0, Axis::change).begin - 1));
 }
 
 TEST_CASE("time over the budget is the time of the states above it") {

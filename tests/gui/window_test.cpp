@@ -389,7 +389,7 @@ class WindowTest : public QObject {
     const auto& columns = timeline().columns();
     const int x = scale().column_of(peak.time_ns);
     QCOMPARE(columns[static_cast<std::size_t>(x)].extremes.max_bytes, peak.bytes);
-    QCOMPARE(columns[static_cast<std::size_t>(x)].at_max, peak.by_category);
+    QCOMPARE(columns[static_cast<std::size_t>(x)].at_max, by_band(peak.by_category));
     const QImage image = picture();
     const QRect canvas = timeline().canvas();
     const ByteScale bytes = timeline().byte_scale();

@@ -38,6 +38,8 @@ TEST_CASE("diff: other results are exit 1, other models are not compared") {
   const Result mlp = call(folder, "profile mlp --data digits.csv --steps 2 --quiet -o mlp.tmk");
   INFO(mlp.error);
   REQUIRE(mlp.code == 0);
+  const Result plan = call(folder, "plan mlp.tmk --budget 95% --nodes 20 -o planned.tmk");
+  CHECK(has(plan.out, "--schedule planned.tmk --data digits.csv --device-memory"));
   const Result models = call(folder, "diff mlp.tmk run.tmk");
   CHECK(models.code == 0);
   CHECK(has(models.out, "other models?"));
@@ -58,7 +60,7 @@ TEST_CASE("diff: the ops of a plan are no CPU time") {
   CHECK(has(text.substr(row, text.find('\n', row) - row), "not known"));
 }
 
-TEST_CASE("allocator: what was refused is no growth, and a plan has no times") {
+TEST_CASE("allocator: what was refused is no growth, and the growths of a plan have times") {
   const Folder folder;
   record(folder);
   const Json model = Json::parse(call(folder,
@@ -74,6 +76,9 @@ TEST_CASE("allocator: what was refused is no growth, and a plan has no times") {
   const std::string planned = call(folder, "allocator planned.tmk").out;
   CHECK(has(planned, "Why it grew"));
   CHECK_FALSE(has(planned, " 0 ns"));
+  const Json samples = Json::parse(
+      call(folder, "allocator planned.tmk --model pytorch --json").out)["models"][0]["over_time"];
+  CHECK(samples.back()["time_ns"].get<std::int64_t>() > 0);
   CHECK_FALSE(has(call(folder, "allocator run.tmk --model bfc").out, "()"));
 }
 

@@ -78,6 +78,18 @@ TEST_CASE("combine: from any schedule that fits to the best knapsack, in a few s
   CHECK(improved >= 6);
 }
 
+TEST_CASE("combine: a clock that has run out ends it at once, and nothing changes") {
+  const PlainGraph graph = knapsack_graph(1, 10);
+  const Dataflow flow = dataflow_of(graph);
+  const ScheduleTask task = task_of(flow);
+  Mover mover(task, evaluate(flow, keep_all_schedule(flow)).peak_bytes, 1);
+  const Timer over(1e-9);
+  while (!over.over()) {
+  }
+  CHECK_FALSE(combine(mover, {.timer = &over}));
+  CHECK(mover.state().added().empty());
+}
+
 TEST_CASE("combine: finds nothing where there is nothing, and then changes nothing") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     const PlainGraph graph = small_graph(seed, 2);

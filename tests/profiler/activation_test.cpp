@@ -70,6 +70,22 @@ TEST_CASE("activation gradients equal finite differences") {
   }
 }
 
+TEST_CASE("GELU and its gradient in bf16 are the rounded ones, no other activation may be") {
+  const Numbers x = scaled(random_numbers(k_count, 8), 3);
+  const auto backward = [&] {
+    OpCase c(OpKind::gelu_backward, DType::f32);
+    c.reads("dy", {k_count}, random_numbers(k_count, 9)).reads("x", {k_count}, x);
+    return c.writes("dx", {k_count});
+  };
+  OpCase wide = forward_case(k_activations[3], x, DType::f32);
+  OpCase narrow = wide;
+  CHECK(narrow.in_bf16().run().at("y") == rounded(wide.run().at("y")));
+  CHECK(backward().in_bf16().run().at("dx") == rounded(backward().run().at("dx")));
+  for (int i = 0; i < 3; ++i) {
+    CHECK_THROWS(forward_case(k_activations[i], x, DType::f32).in_bf16().run());
+  }
+}
+
 TEST_CASE("activations pass NaN on, so that poisoned memory is seen") {
   for (const Activation& a : k_activations) {
     const Numbers y = forward_case(a, {1.0, std::nan(""), 2.0}).run().at("y");

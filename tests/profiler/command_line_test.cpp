@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "sim/exit_code.h"
+#include "sim/run_state.h"
 #include "tests/catch.h"
 #include "tests/profiler/programs.h"
 #include "traces/error.h"
@@ -96,6 +97,9 @@ TEST_CASE("profile: wrong input gives one line on stderr and exit code 2") {
       "gpt2-tiny --batch 99999999999999999999",
       "gpt2-tiny --seq 100000",
       "gpt2-tiny --steps 0",
+      "gpt2-tiny --threads 0",
+      "gpt2-tiny --threads two",
+      "gpt2-tiny --threads 2 --backend dry",
       "gpt2-tiny --steps 99999999999",
       "gpt2-tiny --optimizer newton",
       "gpt2-tiny --dtype f8",
@@ -255,6 +259,20 @@ TEST_CASE("profile: Ctrl-C closes the trace and exits with 130") {
   CHECK(trace.health.complete);
   CHECK(trace.steps.size() >= 1);
   CHECK(trace.events.back().kind == EventKind::step_end);
+  CHECK(was_cancelled(trace));
+  CHECK(contains(state_line(trace), "CANCELLED after " + std::to_string(trace.steps.size())));
+}
+
+TEST_CASE("profile: the results of several threads are those of one") {
+  const Folder folder;
+  write_small_model(folder);
+  REQUIRE(call(folder, k_small + "--quiet -o one.tmk").code == k_exit_done);
+  REQUIRE(call(folder, k_small + "--quiet --threads 3 -o three.tmk").code == k_exit_done);
+  const Trace one = read_trace(folder.file("one.tmk"));
+  const Trace three = read_trace(folder.file("three.tmk"));
+  CHECK(one.digests == three.digests);
+  CHECK(three.meta.device == "cpu, 3 threads");
+  CHECK_FALSE(was_cancelled(one));
 }
 
 TEST_CASE("profile: --help shows an example, --version the version") {

@@ -1,10 +1,12 @@
 #include "profiler/executor.h"
 
+#include <fmt/format.h>
 #include <stdlib.h>
 
 #include <algorithm>
 #include <filesystem>
 
+#include "profiler/kernels/gemm.h"
 #include "sim/check.h"
 #include "sim/timeline.h"
 #include "tests/catch.h"
@@ -102,9 +104,77 @@ TEST_CASE("same seed, same digests, another seed, other digests") {
   CHECK(run_on_cpu(config, {.digests = false}).digests.empty());
 }
 
+/// What this machine can run.
+std::vector<RunConfig> bf16_configs() {
+  std::vector<RunConfig> all;
+  if (kernels::bfloat16_error().empty()) {
+    all = {with_bf16(small_gpt2()), with_bf16(with_everything(small_gpt2())),
+           with_bf16(small_mlp(Activation::gelu)), with_bf16(small_lenet()),
+           with_bf16(small_llama())};
+  }
+  return all;
+}
+
+TEST_CASE("bf16: dry and cpu allocate alike, places and poison change no bit, the peak is lower") {
+  for (const RunConfig& config : bf16_configs()) {
+    Trace program = build_program(config);
+    const Dataset data = data_for(config);
+    const Trace caching = run(program, {.steps = 3, .data = &data, .poison = true});
+    RunConfig full = config;
+    full.precision = Precision::full;
+    const bool holds_factors = config.model.is_decoder();
+    CHECK((replay(program).peak.bytes < replay(build_program(full)).peak.bytes) == holds_factors);
+    const Trace wide = run(build_program(full), {.steps = 3, .data = &data});
+    for (std::size_t step = 0; step < 3; ++step) {
+      CHECK(losses(caching)[step] == Approx(losses(wide)[step]).epsilon(0.02));
+    }
+    CHECK(losses(caching) != losses(wide));
+    place_first_fit(program);
+    const Trace cpu = run(program, {.steps = 3, .data = &data, .poison = true});
+    const Trace dry = run(program, {.backend = BackendKind::dry, .steps = 3});
+    CHECK(memory_events(cpu) == memory_events(dry));
+    CHECK(cpu.digests == caching.digests);
+    CHECK(losses(cpu) == losses(caching));
+  }
+}
+
+TEST_CASE("no bit depends on the number of threads") {
+  RunConfig gpt2 = default_run("gpt-small");
+  gpt2.model.gpt2 = {.layers = 1, .heads = 2, .channels = 64, .vocabulary = 256, .positions = 200};
+  gpt2.batch = 4;
+  gpt2.sequence = 200;  // products and attention have several parts, the last ones of other sizes
+  RunConfig everything = with_everything(gpt2);
+  everything.attention = AttentionLowering::composite;
+  everything.attention_dropout = 0.25;
+  RunConfig llama = default_run("llama-tiny");
+  llama.model.llama.layers = 1;
+  llama.model.llama.positions = 200;
+  llama.sequence = 200;
+  std::vector<RunConfig> configs{gpt2,        everything,    llama,
+                                 small_mlp(), small_lenet(), small_resnet()};
+  if (kernels::bfloat16_error().empty()) {
+    configs.push_back(with_bf16(gpt2));
+    configs.push_back(with_bf16(llama));
+  }
+  for (const RunConfig& config : configs) {
+    const Trace program = build_program(config);
+    const Dataset data = config.model.is_decoder() ? find_dataset(config, "") : data_for(config);
+    const Trace one = run(program, {.steps = 2, .data = &data});
+    for (const std::int64_t threads : {2, 5}) {
+      const Trace several = run(program, {.steps = 2, .threads = threads, .data = &data});
+      CAPTURE(config.model.name, threads);
+      CHECK(several.digests == one.digests);
+      CHECK(losses(several) == losses(one));
+      CHECK(memory_events(several) == memory_events(one));
+      CHECK(several.meta.device == fmt::format("cpu, {} threads", threads));
+    }
+  }
+}
+
 TEST_CASE("invariant 8: dry and cpu make the same sequence of allocations") {
-  for (const RunConfig& config : {small_mlp(), small_gpt2(), small_lenet(), small_resnet(),
-                                  with_everything(small_gpt2()), default_run("gpt2-tiny")}) {
+  for (const RunConfig& config :
+       {small_mlp(), small_gpt2(), small_lenet(), small_resnet(), with_everything(small_gpt2()),
+        small_llama(), with_everything(small_llama()), default_run("gpt2-tiny")}) {
     Trace program = build_program(config);
     const Dataset data =
         config.model.name == "gpt2-tiny" ? find_dataset(config, "") : data_for(config);
@@ -121,7 +191,7 @@ TEST_CASE("invariant 8: dry and cpu make the same sequence of allocations") {
 }
 
 TEST_CASE("invariant 2: the recording has the peak of the replayed program to the byte") {
-  for (const RunConfig& config : {small_mlp(), small_gpt2()}) {
+  for (const RunConfig& config : {small_mlp(), small_gpt2(), small_llama()}) {
     const Trace recorded = run_on_cpu(config, {.steps = 3});
     Trace program = recorded;
     const Timeline replayed = replay(program, {}, 3);

@@ -166,6 +166,19 @@ TEST_CASE("built-in models: the cache bytes of a dry run equal the formula, noth
   }
 }
 
+TEST_CASE("a run hands out the tokens that it chose, by sequence, a dry run has none") {
+  const RunConfig config = inference();
+  const Dataset data = small_text();
+  const Generated expected = generate(config, data);
+  const RunResult result = execute(build_program(config), {.steps = k_generate, .data = &data});
+  REQUIRE(result.tokens.size() == static_cast<std::size_t>(config.batch));
+  for (std::size_t i = 0; i < result.tokens.size(); ++i) {
+    const std::string text(result.tokens[i].begin(), result.tokens[i].end());
+    CHECK(text == expected.tokens[i].substr(k_prompt));
+  }
+  CHECK(execute(build_program(config), {.backend = BackendKind::dry, .steps = 2}).tokens.empty());
+}
+
 TEST_CASE("inference: dry and cpu make the same allocations, and memory and place do not matter") {
   const RunConfig config = inference();
   Trace program = build_program(config);

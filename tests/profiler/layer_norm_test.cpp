@@ -62,6 +62,18 @@ TEST_CASE("layer norm forward equals the naive loop in both precisions") {
                        naive_forward(forward_case(DType::f64, 1e4))) < 1e-9);
 }
 
+TEST_CASE("a layer norm in bf16 is the rounded one, its statistics are not rounded") {
+  const auto wide = forward_case(DType::f32).run();
+  OpCase narrow = forward_case(DType::f32);
+  Buffer& y = narrow.trace().buffers[3];
+  y.dtype = DType::bf16;
+  y.size_bytes /= 2;
+  const auto got = narrow.run();
+  CHECK(got.at("y") == rounded(wide.at("y")));
+  CHECK(got.at("mean") == wide.at("mean"));
+  CHECK(got.at("inverse_deviation") == wide.at("inverse_deviation"));
+}
+
 TEST_CASE("layer norm gradients equal finite differences") {
   const Numbers dy = random_numbers(M * C, 4);
   auto out = backward_case(dy, {}, {}).run();

@@ -71,14 +71,6 @@ TEST_CASE("linear backward adds to a gradient that it reads, also without db") {
 
 namespace {
 
-/// Each value rounded to 8 significant bits.
-Numbers rounded(Numbers values) {
-  for (double& x : values) {
-    x = static_cast<double>(kernels::to_float(kernels::to_bfloat16(static_cast<float>(x))));
-  }
-  return values;
-}
-
 OpCase weight_case(const Numbers& dy, const Numbers& x, bool narrow) {
   OpCase c(OpKind::linear_backward_weight, DType::f32);
   c.reads("dy", {M, N}, dy).reads("x", {M, K}, x);
@@ -119,6 +111,46 @@ TEST_CASE("with bf16_factors a linear op is that of the rounded factors, b and d
   CHECK(weight_case(dy, x, true).run(0, 4).at("dw") == got.at("dw"));
 }
 
+TEST_CASE("factors that come in bf16 give the bits of those that the op rounds") {
+  if (!kernels::bfloat16_error().empty()) {
+    WARN("skipped: " << kernels::bfloat16_error());
+    return;
+  }
+  const Numbers x = random_numbers(M * K, 1), w = random_numbers(N * K, 2);
+  const Numbers dy = random_numbers(M * N, 4);
+  OpCase forward(OpKind::linear_forward, DType::f32);
+  forward.reads("x", {M, K}, x)
+      .in_bf16()
+      .reads("w", {N, K}, w)
+      .reads("b", {N}, random_numbers(N, 3));
+  forward.writes("y", {M, N}).writes("bf16_factors", {N * K});
+  OpCase rounds = forward_case(true, DType::f32);
+  rounds.writes("bf16_factors", {M * K + N * K});
+  CHECK(forward.run().at("y") == rounds.run().at("y"));
+
+  OpCase data(OpKind::linear_backward_data, DType::f32);
+  data.reads("dy", {M, N}, dy).in_bf16().reads("w", {N, K}, w).writes("dx", {M, K});
+  data.writes("bf16_factors", {N * K});
+  CHECK(data.run().at("dx") == data_case(dy, w, true).run().at("dx"));
+
+  // dy and x in bf16: nothing is left to round. db is the sum of what came.
+  OpCase weight(OpKind::linear_backward_weight, DType::f32);
+  weight.reads("dy", {M, N}, dy).in_bf16().reads("x", {M, K}, x).in_bf16();
+  weight.updates("dw", {N, K}, random_numbers(N * K, 5)).writes("db", {N});
+  CHECK(weight.run().at("dw") == weight_case(dy, x, true).run().at("dw"));
+  CHECK(weight.run().at("db") == weight_case(rounded(dy), x, false).run().at("db"));
+
+  // dy rounded once, for the op that comes after.
+  OpCase shares(OpKind::linear_backward_weight, DType::f32);
+  shares.reads("dy", {M, N}, dy).reads("x", {M, K}, x);
+  shares.updates("dw", {N, K}, random_numbers(N * K, 5)).writes("db", {N});
+  shares.writes("bf16_dy", {M, N}).writes("bf16_factors", {M * K});
+  auto got = shares.run();
+  CHECK(got.at("bf16_dy") == rounded(dy));
+  CHECK(got.at("dw") == weight_case(dy, x, true).run().at("dw"));
+  CHECK(got.at("db") == weight_case(dy, x, false).run().at("db"));
+}
+
 TEST_CASE("bf16_factors must be bf16, as large as both factors, and of an f32 op") {
   const auto error_of = [](OpCase c) {
     return op_error(c.trace(), c.trace().ops[0]) + kernel_error(c.trace(), c.trace().ops[0]);
@@ -129,9 +161,23 @@ TEST_CASE("bf16_factors must be bf16, as large as both factors, and of an f32 op
   OpCase wide = forward_case(true);
   wide.writes("bf16_factors", {M * K + N * K});
   CHECK(error_of(wide).find("expected f32") != std::string::npos);
+  OpCase absent(OpKind::linear_forward, DType::f32);
+  absent.reads("x", {M, K}, random_numbers(M * K, 1)).in_bf16();
+  absent.reads("w", {N, K}, random_numbers(N * K, 2)).writes("y", {M, N});
+  CHECK(error_of(absent).find("'bf16_factors' of 21 elements") != std::string::npos);
+  OpCase other(OpKind::linear_backward_weight, DType::f32);
+  other.reads("dy", {M, N}, random_numbers(M * N, 4)).reads("x", {M, K}, random_numbers(M * K, 1));
+  other.writes("dw", {N, K}).writes("bf16_dy", {M, N + 1}).writes("bf16_factors", {M * K});
+  CHECK(error_of(other).find("expected 15 elements") != std::string::npos);
   OpCase wrong = forward_case(true, DType::f32);
   wrong.writes("bf16_factors", {M * K + N * K});
   wrong.trace().buffers.back().dtype = DType::f32;
   wrong.trace().buffers.back().size_bytes *= 2;
   CHECK(error_of(wrong).find("expected bf16") != std::string::npos);
+}
+
+TEST_CASE("a bias is added to every row, in place") {
+  OpCase c(OpKind::add_bias);
+  c.updates("y", {2, 3}, {1, 2, 3, 4, 5, 6}).reads("b", {3}, {10, 20, 30});
+  CHECK(c.run().at("y") == Numbers{11, 22, 33, 14, 25, 36});
 }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "profiler/kernels/bfloat16.h"
 #include "profiler/kernels/execute.h"
 #include "sim/op_table.h"
 #include "traces/trace.h"
@@ -62,6 +63,13 @@ class OpCase {
   }
   OpCase& updates(const std::string& role, std::vector<std::int64_t> shape, Numbers values) {
     return add({role, std::move(shape), std::move(values), true, true});
+  }
+  /// The last operand is rounded to bf16.
+  OpCase& in_bf16() {
+    Buffer& buffer = trace_.buffers.back();
+    buffer.dtype = DType::bf16;
+    buffer.size_bytes = product(buffer.shape) * size_bytes(DType::bf16);
+    return *this;
   }
   OpCase& real(const std::string& name, double value) {
     Attribute attribute;
@@ -140,7 +148,7 @@ class OpCase {
     Buffer buffer;
     buffer.name = o.role;
     buffer.dtype = index ? DType::i32 : dtype_;
-    if (o.role == "bf16_factors") buffer.dtype = DType::bf16;
+    if (o.role.starts_with("bf16_")) buffer.dtype = DType::bf16;
     buffer.size_bytes = product(o.shape) * size_bytes(buffer.dtype);
     buffer.shape = std::move(o.shape);
     trace_.buffers.push_back(buffer);
@@ -153,15 +161,24 @@ class OpCase {
   }
 
   template <class T>
+  static T as(double value) {
+    if constexpr (std::is_same_v<T, kernels::BFloat16>) {
+      return kernels::to_bfloat16(static_cast<float>(value));
+    } else {
+      return static_cast<T>(value);
+    }
+  }
+  template <class T>
   static void store_as(const Numbers& values, std::byte* to) {
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const T value = static_cast<T>(values[i]);
+      const T value = as<T>(values[i]);
       std::memcpy(to + i * sizeof(T), &value, sizeof(T));
     }
   }
   static void store(const Buffer& buffer, const Numbers& values, std::byte* to) {
     if (buffer.dtype == DType::f64) return store_as<double>(values, to);
     if (buffer.dtype == DType::f32) return store_as<float>(values, to);
+    if (buffer.dtype == DType::bf16) return store_as<kernels::BFloat16>(values, to);
     store_as<std::int32_t>(values, to);
   }
   template <class T>
@@ -170,14 +187,18 @@ class OpCase {
     for (std::int64_t i = 0; i < element_count(buffer); ++i) {
       T value;
       std::memcpy(&value, from + static_cast<std::size_t>(i) * sizeof(T), sizeof(T));
-      out.push_back(static_cast<double>(value));
+      if constexpr (std::is_same_v<T, kernels::BFloat16>) {
+        out.push_back(static_cast<double>(kernels::to_float(value)));
+      } else {
+        out.push_back(static_cast<double>(value));
+      }
     }
     return out;
   }
   static Numbers load(const Buffer& buffer, const std::byte* from) {
     if (buffer.dtype == DType::f64) return load_as<double>(buffer, from);
     if (buffer.dtype == DType::f32) return load_as<float>(buffer, from);
-    if (buffer.dtype == DType::bf16) return {};  // scratch: no test looks at it
+    if (buffer.dtype == DType::bf16) return load_as<kernels::BFloat16>(buffer, from);
     return load_as<std::int32_t>(buffer, from);
   }
 
@@ -207,6 +228,14 @@ inline Numbers finite_differences(OpCase forward, const std::string& input,
     gradient.push_back((above - below) / (2 * k_step));
   }
   return gradient;
+}
+
+/// Each value rounded to 8 significant bits.
+inline Numbers rounded(Numbers values) {
+  for (double& x : values) {
+    x = static_cast<double>(kernels::to_float(kernels::to_bfloat16(static_cast<float>(x))));
+  }
+  return values;
 }
 
 /// a + b, element by element.

@@ -76,6 +76,12 @@ inline RunConfig small_resnet(DType dtype = DType::f32) {
   return config;
 }
 
+/// Linear layers multiply in bf16, what only they read is stored so.
+inline RunConfig with_bf16(RunConfig config) {
+  config.precision = Precision::bf16;
+  return config;
+}
+
 /// Micro-batches, dropout, flash attention and clipping.
 inline RunConfig with_everything(RunConfig config) {
   config.accumulation = 2;

@@ -122,3 +122,22 @@ TEST_CASE("clock: no time passes while a machine clock is stopped") {
   CHECK(clock.now_ns() < at_stop + 2'000'000);
   CHECK(clock.now_ns() >= 0);
 }
+
+TEST_CASE("recorder: a device that works behind gives the times, the order stays that of issue") {
+  Clock clock(true);
+  Recorder recorder(clock, 16);
+  recorder.step_begin(0);
+  recorder.alloc(BufferId{0}, 0, 256);
+  recorder.op_begin(OpId{0});
+  recorder.op_end(OpId{0});
+  recorder.free(BufferId{0});
+  recorder.op_begin(OpId{1});
+  recorder.op_end(OpId{1});
+  recorder.alloc(BufferId{1}, 0, 256);
+  clock.advance_to(300);
+  const std::vector<CopySpan> spans{{OpId{0}, 100, 150}, {OpId{1}, 140, 305}};
+  recorder.restamp(spans);
+  std::vector<std::int64_t> times;
+  for (const Event& e : recorder.events()) times.push_back(e.time_ns);
+  CHECK(times == std::vector<std::int64_t>{0, 0, 100, 150, 150, 150, 300, 300});
+}

@@ -64,6 +64,20 @@ TEST_CASE("summary JSON has the same figures") {
   CHECK(json["arenas"][0]["high_water_bytes"] == s.high_water_bytes);
 }
 
+TEST_CASE("generated tokens are said as text where they are bytes, all of them in JSON") {
+  const std::vector<std::int32_t> tokens{'a', '"', '\n', 7, '\\', 200};
+  CHECK(contains(generated_text({{tokens, tokens}, true}), "6 tokens for each of 2 sequences"));
+  CHECK(contains(generated_text({{tokens}, true}), R"("a\"\n\x07\\\xc8")"));
+  CHECK(contains(generated_text({{{50000, 3}}, false}), "  50000 3\n"));
+  CHECK(generated_text({}).empty());
+  CHECK(contains(generated_text({std::vector(11, tokens), false}), "[3 others"));
+  const Generated generated{{tokens, {98}}, true};
+  const auto json = nlohmann::json::parse(summary_json(recorded(), "run.tmk", generated));
+  CHECK(json["tokens"] == nlohmann::json{tokens, {98}});
+  CHECK(json["texts"][1] == "b");
+  CHECK_FALSE(nlohmann::json::parse(summary_json(recorded(), "run.tmk")).contains("tokens"));
+}
+
 TEST_CASE("a shortage: what the allocator sets aside for nobody is slack, not live") {
   Trace trace;
   MemoryShortage s{.request_bytes = 512, .capacity_bytes = 4096, .live_bytes = 4096};

@@ -11,10 +11,12 @@ namespace {
 constexpr std::int64_t M = 6, C = 37;
 constexpr double k_epsilon = 1e-5;
 
-OpCase forward_case(DType dtype = DType::f64) {
+OpCase forward_case(DType dtype = DType::f64, bool in_bf16 = false) {
   OpCase c(OpKind::rms_norm_forward, dtype);
   c.reads("x", {M, C}, random_numbers(M * C, 1)).reads("w", {C}, random_numbers(C, 2));
-  c.writes("y", {M, C}).writes("inverse_rms", {M});
+  c.writes("y", {M, C});
+  if (in_bf16) c.in_bf16();
+  c.writes("inverse_rms", {M});
   return c.real("epsilon", k_epsilon);
 }
 
@@ -65,4 +67,11 @@ TEST_CASE("rms norm backward adds the residual to dx and old gradients to dw") {
   auto added = backward_case(dy, residual, before).run();
   CHECK(relative_error(added.at("dx"), plus(plain.at("dx"), residual)) < 1e-14);
   CHECK(relative_error(added.at("dw"), plus(plain.at("dw"), before)) < 1e-14);
+}
+
+TEST_CASE("an rms norm in bf16 is the rounded one, its statistic is not rounded") {
+  auto wide = forward_case(DType::f32).run();
+  auto narrow = forward_case(DType::f32, true).run();
+  CHECK(narrow.at("y") == rounded(wide.at("y")));
+  CHECK(narrow.at("inverse_rms") == wide.at("inverse_rms"));
 }

@@ -43,3 +43,16 @@ TEST_CASE("gradients of the gated unit equal finite differences") {
   c.writes("dx", {M, 2 * F});
   CHECK(relative_error(c.run().at("dx"), finite_differences(forward_case(), "x", "y", dy)) < 1e-6);
 }
+
+TEST_CASE("the gated unit and its gradient in bf16 are the rounded ones") {
+  const auto backward = [] {
+    OpCase c(OpKind::swiglu_backward, DType::f32);
+    c.reads("dy", {M, F}, random_numbers(M * F, 4))
+        .reads("x", {M, 2 * F}, random_numbers(M * 2 * F, 1));
+    return c.writes("dx", {M, 2 * F});
+  };
+  OpCase wide = forward_case(DType::f32);
+  OpCase narrow = wide;
+  CHECK(narrow.in_bf16().run().at("y") == rounded(wide.run().at("y")));
+  CHECK(backward().in_bf16().run().at("dx") == rounded(backward().run().at("dx")));
+}

@@ -21,6 +21,8 @@ need=512000 height=256000
 case "$words" in
   *" --schedule "*) lie exact_fails && height=256256; lie less_fits && height=1000
     [ "$memory" -ge "$height" ] || exit 3 ;;
+  *" profile mlp-tiny "*) lie no_digits && echo 'no digits.csv.gz found' && exit 2
+    lie no_mlp && echo 'own bug' && exit 70 ;;
   *" profile "*) lie too_large_fits && need=1000
     [ "$memory" -ge "$need" ] || exit 3 ;;
   *" show "*" --json "*) echo '{"peak_bytes": 512000, "reserved_bytes": 256000}' ;;
@@ -54,6 +56,8 @@ expect() {
 }
 
 expect 0 '' 'All files are in'
+expect 0 no_digits 'it is dry, too'
+expect 1 no_mlp 'own bug'
 expect 1 too_large_fits 'expected exit code 3, found 0'
 expect 1 no_plan 'expected exit code 0, found 1'
 expect 1 exact_fails 'expected exit code 0, found 3'

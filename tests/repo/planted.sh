@@ -38,15 +38,27 @@ accepts() {
     fail "$1 refuses a good tree: $(cat "$scratch/out")"
 }
 
-# finds CHECK FILE TEXT MESSAGE: after TEXT is appended to FILE, the check fails and says MESSAGE.
-finds() {
-  fresh_tree
-  printf '%b\n' "$3" >>"$scratch/tree/$2"
+# reports CHECK FILE TEXT MESSAGE: with TEXT in FILE, the check fails and says MESSAGE.
+reports() {
   if "$checks/$1" "$scratch/tree" >"$scratch/out" 2>&1; then
     fail "$1 does not see '$3' in $2"
   elif ! grep -qF "$4" "$scratch/out"; then
     fail "$1 says '$(cat "$scratch/out")' about $2, expected '$4'"
   fi
+}
+
+# finds CHECK FILE TEXT MESSAGE: TEXT is appended to FILE.
+finds() {
+  fresh_tree
+  printf '%b\n' "$3" >>"$scratch/tree/$2"
+  reports "$@"
+}
+
+# finds_only CHECK FILE TEXT MESSAGE: TEXT is all that FILE holds.
+finds_only() {
+  fresh_tree
+  printf '%b\n' "$3" >"$scratch/tree/$2"
+  reports "$@"
 }
 
 accepts layering.sh
@@ -71,6 +83,7 @@ finds style.sh sim/noun.cpp "void f() {\n$lines}" 'a function of 81 lines'
 finds style.sh sim/noun.cpp "int f(int a,\n      int b) {\n${lines}}" 'a function of 82 lines'
 members=$(printf '    x();\\n%.0s' {1..79})
 finds style.sh sim/noun.cpp "class C {\n  void f() {\n$members  }\n}" 'a function of 81 lines'
+finds_only style.sh sim/noun.cpp '#include <map>\n#include "sim/noun.h"' 'its first include is not'
 finds style.sh sim/verb.h '#pragma once' 'no comment at the top'
 finds style.sh sim/verb.h '// A verb.' 'no #pragma once'
 finds style.sh sim/verb.h '// A verb.\n#pragma once' 'not in a HEADERS list'

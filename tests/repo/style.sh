@@ -2,7 +2,7 @@
 # Sizes and shape of source files. Usage: style.sh ROOT
 #   file <= 500 lines (a note from 400), function <= 80 lines, line <= 100 characters,
 #   no trailing space, no tab; a header begins with a comment, has #pragma once, and stands in the
-#   CMakeLists.txt of its folder.
+#   CMakeLists.txt of its folder; a source includes its own header first.
 # Exit codes: 0 kept, 1 a violation (each is printed).
 set -euo pipefail
 cd "$1"
@@ -78,6 +78,15 @@ check_header() {
   esac
 }
 
+# The first include of sim/noun.cpp is sim/noun.h: so the header is compiled with nothing before it.
+check_first_include() {
+  local file=$1 header=${1%.cpp}.h first
+  [ -e "$header" ] || return 0
+  first=$(grep -m 1 '^#include' "$file" || true)
+  [[ "$first" == "#include \"$header\""* || "$file" == tests/* ]] ||
+    report "$file: its first include is not \"$header\""
+}
+
 folders=()
 for folder in traces sim profiler gui tests cmake scripts .ci; do
   [ ! -d "$folder" ] || folders+=("$folder")
@@ -96,6 +105,7 @@ forbid '^TEST_CASE\("[^"]*;' 'a semicolon in the name of a test: CTest would spl
 check_functions
 for file in "${files[@]}"; do
   [[ "$file" != *.h ]] || check_header "$file"
+  [[ "$file" != *.cpp ]] || check_first_include "$file"
 done
 
 [ "$violations" -eq 0 ] || exit 1

@@ -109,6 +109,18 @@ TEST_CASE("figures: nothing allocated is not known, lost or cut short is not fin
   CHECK_FALSE(figures_of(t).has_peak);
 }
 
+TEST_CASE("figures: the peak of an evaluation, 0 without one") {
+  Trace t = with_results();
+  CHECK(figures_of(t).eval_peak_bytes == 0);
+  t.events.pop_back();  // the weight stays: an evaluation between the steps and the end
+  t.ops[1].phase = Phase::eval;
+  test::add_event(t, EventKind::op_begin, 300, 1);
+  test::add_event(t, EventKind::alloc, 310, 2);
+  test::add_event(t, EventKind::op_end, 320, 1);
+  CHECK(figures_of(t).eval_peak_bytes == 1024 + 512);
+  CHECK(figures_of(t).peak_bytes == figures_of(with_results()).peak_bytes);
+}
+
 TEST_CASE("figures: a loss is one only where a step has it") {
   Trace t = with_results();
   CHECK(figures_of(t).has_loss);

@@ -37,11 +37,16 @@ TEST_CASE("the configuration of a transformers model is taken over") {
       "rope_theta": 500000.0, "rms_norm_eps": 1e-5, "hidden_act": "silu", "rope_scaling": null,
       "tie_word_embeddings": false})");
   CHECK(llama_from_huggingface(j) == default_run("llama-1B").model.llama);
+  json newer = j;
+  newer.erase("rope_theta");
+  newer["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 500000.0}};
+  CHECK(llama_from_huggingface(newer) == llama_from_huggingface(j));
 }
 
 TEST_CASE("what we cannot compute is refused by name") {
   for (const char* change : {R"({"hidden_act": "gelu"})", R"({"tie_word_embeddings": true})",
-                             R"({"attention_bias": true})", R"({"rope_scaling": {"factor": 8}})"}) {
+                             R"({"attention_bias": true})", R"({"rope_scaling": {"factor": 8}})",
+                             R"({"rope_parameters": {"rope_type": "llama3"}})"}) {
     CAPTURE(change);
     CHECK_THROWS_AS(llama_from_huggingface(json::parse(change)), InputError);
   }

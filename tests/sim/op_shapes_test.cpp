@@ -52,6 +52,8 @@ TEST_CASE("one more row of any operand of any built op is refused") {
   configs.back().attention_dropout = 0.5;
   configs.push_back(default_run("gpt2-tiny"));
   set_inference(configs.back(), 7, 5);
+  configs.push_back(default_run("gpt2-tiny"));
+  configs.back().precision = Precision::bf16;
   for (const RunConfig& config : configs) {
     const Trace trace = build_program(config);
     for (const Op& op : trace.ops) {
@@ -59,7 +61,7 @@ TEST_CASE("one more row of any operand of any built op is refused") {
       for (const Operand& operand : op.operands) {
         const bool table = op.kind == OpKind::token_embedding_forward ||
                            op.kind == OpKind::token_embedding_backward;
-        if (table && operand.role.ends_with("w")) continue;  // any rows
+        if (table && operand.role.ends_with("w")) continue;                            // any rows
         if (operand.role.ends_with("wte") || operand.role.ends_with("wpe")) continue;  // any rows
         Trace bad = trace;
         Buffer& b = bad.buffers[operand.buffer.index()];
@@ -84,16 +86,20 @@ TEST_CASE("a shape that its bytes do not hold is refused: a kernel would leave t
 }
 
 TEST_CASE("operands of another type are refused") {
-  const Trace trace = build_program(default_run("gpt2-tiny"));
-  for (const Op& op : trace.ops) {
-    if (op.operands.size() < 2) continue;
-    for (const Operand& operand : op.operands) {
-      Trace bad = trace;
-      Buffer& b = bad.buffers[operand.buffer.index()];
-      b.dtype = b.dtype == DType::f32 ? DType::f64 : DType::i64;
-      b.size_bytes *= 2;
-      CAPTURE(op.name, operand.role);
-      REQUIRE_FALSE(op_error(bad, op).empty());
+  RunConfig config = default_run("gpt2-tiny");
+  for (const Precision precision : {Precision::full, Precision::bf16}) {
+    config.precision = precision;
+    const Trace trace = build_program(config);
+    for (const Op& op : trace.ops) {
+      if (op.operands.size() < 2) continue;
+      for (const Operand& operand : op.operands) {
+        Trace bad = trace;
+        Buffer& b = bad.buffers[operand.buffer.index()];
+        b.dtype = b.dtype == DType::f32 ? DType::f64 : DType::i64;
+        b.size_bytes = element_count(b) * size_bytes(b.dtype);
+        CAPTURE(op.name, operand.role);
+        REQUIRE_FALSE(op_error(bad, op).empty());
+      }
     }
   }
 }

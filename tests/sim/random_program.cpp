@@ -24,9 +24,26 @@ void add(Trace& t, std::vector<OpId>& section, Op op, std::int64_t duration_ns) 
   t.ops.push_back(std::move(op));
 }
 
-}  // namespace
+/// A chain of ops on fresh buffers, from a weight.
+void add_eval(Trace& t, Schedule& schedule, std::uint64_t seed) {
+  Pick pick(~seed);
+  t.meta.eval_every = pick(1, 3);
+  int from = 0;
+  for (std::int64_t i = pick(1, 6); i > 0; --i) {
+    Buffer b = t.buffers[0];
+    b.name = "e" + std::to_string(i);
+    b.size_bytes += pick(0, 2000);
+    b.category = static_cast<Category>(pick(0, k_category_count - 1));
+    t.buffers.push_back(b);
+    const int to = static_cast<int>(t.buffers.size()) - 1;
+    Op op = relu(from, 0, to, 1);
+    op.phase = Phase::eval;
+    add(t, schedule.eval, op, pick(0, 50));
+    if (pick(0, 1) == 0) from = to;
+  }
+}
 
-Trace random_program(std::uint64_t seed) {
+Trace make_program(std::uint64_t seed, bool with_eval) {
   Pick pick(seed);
   Trace t;
   t.streams = {{.name = "compute"}};
@@ -63,9 +80,20 @@ Trace random_program(std::uint64_t seed) {
     add(t, schedule.body, relu(x, 0, y, 1), pick(0, 50));
     known.push_back(y);
   }
+  if (with_eval) add_eval(t, schedule, seed);
   assign_versions(t, schedule);
   t.program = with_lifetimes(t, schedule);
   return t;
+}
+
+}  // namespace
+
+Trace random_program(std::uint64_t seed) {
+  return make_program(seed, false);
+}
+
+Trace random_program_with_eval(std::uint64_t seed) {
+  return make_program(seed, true);
 }
 
 BruteForce brute_force(const Trace& trace, Space space, int steps) {
@@ -100,7 +128,14 @@ BruteForce brute_force(const Trace& trace, Space space, int steps) {
     return peak;
   };
   play(trace.program.init);
-  for (int step = 0; step < steps; ++step) out.step_peak_bytes = play(trace.program.body);
+  for (int step = 1; step <= steps; ++step) {
+    out.step_peak_bytes = play(trace.program.body);
+    const bool is_last_chance = step == steps && out.eval_peak_bytes == 0;
+    if (trace.program.eval.empty()) continue;
+    if (step % trace.meta.eval_every == 0 || is_last_chance) {
+      out.eval_peak_bytes = play(trace.program.eval);
+    }
+  }
   play(trace.program.final);
   return out;
 }

@@ -63,6 +63,30 @@ TEST_CASE("state: a run that ended out of memory says so, and its peak is one so
   CHECK(has(warning_line(damaged), "1 event dropped; ended OUT OF MEMORY"));
 }
 
+TEST_CASE("state: a run that its program does not end was cancelled") {
+  Trace t = test::two_layers();
+  t.program.final = {{InstructionKind::free, 0}};  // of w
+  t.steps.resize(2);
+  CHECK_FALSE(was_cancelled(t));
+  t.events.pop_back();
+  CHECK(was_cancelled(t));
+  CHECK(has(state_line(t), "CANCELLED after 2 steps"));
+  CHECK(warning_line(t).empty());
+  Trace early = t;
+  early.steps.clear();
+  early.events.resize(1);
+  CHECK(warning_line(early) == "CANCELLED before a step was done");
+  CHECK(peak_scope(early, timeline_of(early)).starts_with("so far: the run was cancelled"));
+  Trace killed = t;
+  killed.health.complete = false;
+  CHECK_FALSE(was_cancelled(killed));
+  Trace planned = t;
+  planned.meta.kind = TraceKind::planned;
+  CHECK_FALSE(was_cancelled(planned));
+  test::add_event(t, EventKind::out_of_memory, 400, 2);
+  CHECK_FALSE(was_cancelled(t));
+}
+
 TEST_CASE("state: a shortage that the run survived did not end it") {
   Trace t = out_of_memory();
   test::add_event(t, EventKind::alloc, 400, 2);

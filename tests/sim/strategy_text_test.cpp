@@ -1,5 +1,6 @@
 // Layouts, recompute sets and config.json as people write them.
 #include "sim/strategy_text.h"
+#include "sim/description.h"
 
 #include "../catch.h"
 #include "sim/random.h"
@@ -111,9 +112,9 @@ TEST_CASE("strategy text: a config.json that cannot be read says all that it lac
   };
   CHECK_THROWS_WITH(
       read(R"({"model_type": "llama", "hidden_size": "x", "vocab_size": 1.5})"),
-      Catch::Contains("c.json: num_hidden_layers: expected an integer") &&
+      Catch::Contains("\nc.json: num_hidden_layers: expected an integer") &&
           Catch::Contains("\nc.json: hidden_size: expected an integer, found \"x\"") &&
-          Catch::Contains("\nc.json: vocab_size: expected an integer, found 1.5"));
+          Catch::Contains("c.json: vocab_size: expected an integer, found 1.5"));
   CHECK_THROWS_WITH(read("{}"), Catch::Contains("model_type") && Catch::Contains("qwen3_moe"));
   CHECK_THROWS_AS(read("not json"), InputError);
   CHECK_THROWS_AS(read(R"(["llama"])"), InputError);

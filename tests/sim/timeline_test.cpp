@@ -193,8 +193,8 @@ TEST_CASE("time does not change the order of bytes: any durations, same changes"
 }
 
 TEST_CASE("invariant 1: at every instant categories sum to the live bytes (random programs)") {
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
-    const Trace trace = random_program(seed);
+  for (std::uint64_t seed = 0; seed < 600; ++seed) {
+    const Trace trace = seed % 2 == 0 ? random_program(seed) : random_program_with_eval(seed);
     CAPTURE(seed);
     for (int steps : {1, 3}) {
       const Timeline timeline = replay(trace, {}, steps);
@@ -202,6 +202,7 @@ TEST_CASE("invariant 1: at every instant categories sum to the live bytes (rando
       sums_match(trace, timeline, truth);
       REQUIRE(timeline.peak.bytes == truth.step_peak_bytes);
       REQUIRE(timeline.run_peak.bytes == truth.run_peak_bytes);
+      REQUIRE(timeline.eval_peak.bytes == truth.eval_peak_bytes);
       const auto& parts = timeline.peak.by_category;
       REQUIRE(std::accumulate(parts.begin(), parts.end(), std::int64_t{0}) == timeline.peak.bytes);
     }

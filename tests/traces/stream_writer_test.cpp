@@ -76,3 +76,37 @@ TEST_CASE("stream: a place that cannot be written is refused by name") {
   CHECK_THROWS_WITH(StreamWriter("/nowhere/run.tmk.part", Trace{}),
                     Catch::Contains("/nowhere/run.tmk.part"));
 }
+
+TEST_CASE("stream: rows that come to be while it grows, closed in order") {
+  const TemporaryFolder folder;
+  const std::string path = (folder.path / "run.tmk.part").string();
+  Trace full;
+  StreamWriter stream(path, full);
+  full.streams = {{.name = "host"}};
+  for (std::size_t i = 0; i < 3; ++i) {
+    Trace part;
+    if (i == 0) part.streams = full.streams;
+    part.layers = {{.name = "layer" + std::to_string(i), .kind = "range", .parent = {}}};
+    Buffer buffer;
+    buffer.name = "block";
+    buffer.layer = LayerId(i);
+    buffer.size_bytes = 256;
+    part.buffers = {buffer};
+    part.events = {{.kind = EventKind::alloc,
+                    .time_ns = static_cast<std::int64_t>(i),
+                    .index = static_cast<std::int32_t>(i),
+                    .size_bytes = 256}};
+    stream.append_rows(part);
+    full.layers.push_back(part.layers[0]);
+    full.buffers.push_back(part.buffers[0]);
+    full.events.push_back(part.events[0]);
+    Trace seen = full;
+    seen.health.complete = false;
+    REQUIRE(read_trace(path) == seen);
+  }
+  full.meta.title = "known at the end";
+  full.health.dropped_events = 7;
+  full.arenas = {{.capacity_bytes = 1024, .high_water_bytes = 768, .peak_live_bytes = 768}};
+  stream.finish(full);
+  CHECK(read_trace(path) == full);
+}

@@ -1,0 +1,72 @@
+// What stands under the stack on the same axis: ops of each stream, levels beside the stack
+// (reserved, host memory), and the lives of single buffers. Pixels without a widget.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gui/run.h"
+#include "gui/view_range.h"
+
+namespace tidemark {
+
+/// Columns [begin_px, end_px) of a lane that show one op, or several that are too narrow to be told
+/// apart (`count` > 1: then `op` is the one that takes longest).
+struct OpBox {
+  int begin_px = 0;
+  int end_px = 0;
+  OpId op;
+  std::int64_t count = 1;
+  bool operator==(const OpBox&) const = default;
+};
+
+/// Streams on which any op runs, ascending.
+[[nodiscard]] std::vector<std::int32_t> streams_with_ops(const Run& run);
+
+/// Boxes of one stream over the columns, in order, without overlap. Every op that runs within the
+/// view is in one of them. On the axis of changes an op lies from its first change to the next
+/// op's.
+[[nodiscard]] std::vector<OpBox> op_boxes(const Run& run, std::int32_t stream,
+                                          const ColumnScale& scale, Axis axis);
+
+/// The highest level within each column; 0 before the first point.
+[[nodiscard]] std::vector<std::int64_t> level_columns(const Run& run,
+                                                      std::span<const LevelPoint> points,
+                                                      const ColumnScale& scale, Axis axis);
+
+/// One buffer's life in the view: alive over [begin_px, end_px).
+struct LifeBar {
+  BufferId buffer;
+  std::int64_t bytes = 0;
+  std::int64_t alloc_change = 0;
+  std::int64_t free_change = -1;  // -1: never
+  int begin_px = 0;
+  int end_px = 0;
+  std::vector<int> uses_px;  // columns in which an op uses it
+  int idle_begin_px = 0;     // the longest time between two uses; empty when there is none
+  int idle_end_px = 0;
+  std::int64_t offset_bytes = -1;  // of its placement; -1 = not placed
+  bool operator==(const LifeBar&) const = default;
+};
+
+/// What the rows of the lifetime view are chosen and ordered by.
+enum class LifeOrder : std::uint8_t { size, begin, address };
+
+/// More lives than these in a view are not looked at: zoom in.
+inline constexpr std::size_t k_most_lives = 300'000;
+
+/// At most `limit` lives that touch the view: the largest, in the order asked for. `name_part`
+/// (empty: any) must be part of the buffer's name. By address: those with a placement. Nothing when
+/// there are more than k_most_lives.
+struct LifeQuery {
+  LifeOrder order = LifeOrder::size;
+  std::size_t limit = 200;
+  std::string name_part;
+};
+[[nodiscard]] bool too_many_lives(const Run& run, ViewRange range, Axis axis);
+[[nodiscard]] std::vector<LifeBar> life_bars(const Run& run, const ColumnScale& scale, Axis axis,
+                                             const LifeQuery& query);
+
+}  // namespace tidemark

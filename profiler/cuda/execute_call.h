@@ -1,0 +1,178 @@
+// From a call to its launches: one text for the plug-in and for the host (tests).
+#pragma once
+
+#include "profiler/cuda/attention_bodies.h"
+#include "profiler/cuda/kernel_bodies.h"
+
+namespace tidemark::cuda {
+
+/// `Place` launches: int each(std::int64_t count, body), int product(const Product&), and
+/// double* partials() of k_partials doubles in its memory. All return 0 or a code; the first that
+/// is not 0 ends the call.
+template <class Place>
+class Execution {
+ public:
+  Execution(Place& place, const Call& call) : place_(place), call_(call) {}
+
+  int run() {
+    switch (call_.kernel) {
+      case Kernel::fill:  // y; count; value
+        return each(size(0), Fill{at(0), real(0)});
+      case Kernel::product:  // a, b, c, bias?; m, n, k, a transposed, b transposed
+        return product();
+      case Kernel::column_sums:  // dy, sums; rows, columns
+        return each(size(1), ColumnSums{at(0), at(1), size(0), size(1), adds(1)});
+      case Kernel::sigmoid_forward:
+      case Kernel::tanh_forward:
+      case Kernel::relu_forward:
+      case Kernel::gelu_forward:  // x, y; count
+        return each(size(0), Activation{call_.kernel, at(0), at(1)});
+      case Kernel::sigmoid_backward:
+      case Kernel::tanh_backward:
+      case Kernel::relu_backward:
+      case Kernel::gelu_backward:  // dy, saved, dx; count
+        return each(size(0), ActivationSlope{call_.kernel, at(0), at(1), at(2)});
+      case Kernel::add:  // a, b, y; count
+        return each(size(0), Add{at(0), at(1), at(2)});
+      case Kernel::cross_entropy_forward:
+      case Kernel::cross_entropy_backward:
+        return cross_entropy();
+      case Kernel::embedding_forward:  // tokens, wte, wpe, y; tokens, sequence, channels
+        return each(size(0) * size(2),
+                    Embedding{indices(0), at(1), at(2), at(3), size(1), size(2)});
+      case Kernel::embedding_backward:
+        return embedding_backward();
+      case Kernel::layer_norm_forward:  // x, w, b, y, mean, inverse deviation; rows, channels;
+                                        // epsilon
+        return each(size(0), LayerNorm{at(0), at(1), at(2), at(3), at(4), at(5), size(1), real(0)});
+      case Kernel::layer_norm_backward:
+        return layer_norm_backward();
+      case Kernel::attention_forward:  // qkv, probabilities, y; batch, tokens, channels, heads
+        return each(heads().rows(), AttentionForward{heads(), call_.mask, at(0), at(1), at(2)});
+      case Kernel::attention_backward:
+        return attention_backward();
+      case Kernel::flash_attention_forward:  // qkv, y, log-sum-exp; batch, tokens, channels, heads
+        return each(heads().rows(), FlashForward{heads(), call_.mask, at(0), at(1), at(2)});
+      case Kernel::flash_attention_backward:
+        return flash_backward();
+      default:
+        return update();
+    }
+  }
+
+ private:
+  [[nodiscard]] float* at(int i) const { return static_cast<float*>(call_.pointers[i]); }
+  [[nodiscard]] const std::int32_t* indices(int i) const {
+    return static_cast<const std::int32_t*>(call_.pointers[i]);
+  }
+  [[nodiscard]] std::int64_t size(int i) const { return call_.sizes[i]; }
+  [[nodiscard]] float real(int i) const { return call_.reals[i]; }
+  [[nodiscard]] bool adds(int i) const { return (call_.accumulates >> i & 1U) != 0; }
+  [[nodiscard]] Heads heads() const { return {size(0), size(1), size(2), size(3)}; }
+  template <class Body>
+  int each(std::int64_t count, const Body& body) {
+    return count > 0 ? place_.each(count, body) : 0;
+  }
+
+  int product() {
+    Product p;
+    p.m = size(0), p.n = size(1), p.k = size(2);
+    p.a = at(0), p.b = at(1), p.c = at(2), p.bias = at(3);
+    p.a_transposed = (size(3) & 1) != 0;
+    p.b_transposed = (size(3) & 2) != 0;
+    p.accumulates = adds(2);
+    return place_.product(p);
+  }
+
+  /// logits, target, log-sum-exp, loss (forward only); rows, classes; scale (backward only)
+  int cross_entropy() {
+    const std::int64_t rows = size(0);
+    const std::int64_t classes = size(1);
+    if (call_.kernel == Kernel::cross_entropy_backward) {
+      return each(rows * classes, CrossEntropySlope{at(0), indices(1), at(2), classes, real(0)});
+    }
+    if (int code = each(rows, LogSumExp{at(0), at(2), classes})) return code;
+    double* parts = place_.partials();
+    if (int code = each(k_partials, LossParts{at(0), indices(1), at(2), rows, classes, parts})) {
+      return code;
+    }
+    return each(1, TotalOfParts{parts, at(3), static_cast<double>(rows), false});
+  }
+
+  /// dy, tokens, dwte, dwpe; tokens, sequence, channels, elements of dwte, of dwpe
+  int embedding_backward() {
+    if (!adds(2)) {
+      if (int code = each(size(3), Fill{at(2), 0})) return code;
+    }
+    if (!adds(3)) {
+      if (int code = each(size(4), Fill{at(3), 0})) return code;
+    }
+    return each(size(2),
+                EmbeddingSlope{at(0), indices(1), at(2), at(3), size(0), size(1), size(2)});
+  }
+
+  /// dy, x, w, mean, inverse deviation, residual?, dx, dw, db; rows, channels
+  int layer_norm_backward() {
+    const LayerNormSlope rows{at(0), at(1), at(2), at(3), at(4), at(5), at(6), size(1)};
+    if (int code = each(size(0), rows)) return code;
+    return each(size(1), LayerNormWeightSlope{at(0), at(1), at(3), at(4), at(7), at(8), size(0),
+                                              size(1), adds(7), adds(8)});
+  }
+
+  /// qkv, probabilities, dy, dqkv, workspace [T,T]; batch, tokens, channels, heads. The workspace
+  /// holds one head, so heads come one after the other.
+  int attention_backward() {
+    const Heads h = heads();
+    for (std::int64_t first = 0; first < h.rows(); first += h.tokens) {
+      const AttentionScoreSlope rows{h, call_.mask, at(0), at(1), at(2), at(3), at(4), first};
+      if (int code = each(h.tokens, rows)) return code;
+      const AttentionKeySlope keys{h, call_.mask, at(0), at(1), at(2), at(3), at(4), first};
+      if (int code = each(h.tokens, keys)) return code;
+    }
+    return 0;
+  }
+
+  /// dy, qkv, y, log-sum-exp, dqkv; batch, tokens, channels, heads
+  int flash_backward() {
+    const FlashScores scores{heads(), call_.mask, at(0), at(1), at(2), at(3), at(4)};
+    if (int code = each(heads().rows(), FlashQuerySlope{scores})) return code;
+    return each(heads().rows(), FlashKeySlope{scores});
+  }
+
+  int update() {
+    switch (call_.kernel) {
+      case Kernel::sgd:  // w, dw; count; rate, decay
+        return each(size(0), SgdUpdate{at(0), at(1), real(0), real(1)});
+      case Kernel::momentum:  // w, dw, velocity; count; rate, keep, decay
+        return each(size(0), MomentumUpdate{at(0), at(1), at(2), real(0), real(1), real(2)});
+      case Kernel::adam:  // w, dw, m, v; count; as AdamUpdate
+        return each(size(0), AdamUpdate{at(0), at(1), at(2), at(3), real(0), real(1), real(2),
+                                        real(3), real(4), real(5), real(6)});
+      case Kernel::sum_of_squares: {  // x, sum; count
+        double* parts = place_.partials();
+        if (int code = each(k_partials, SquareParts{at(0), size(0), parts})) return code;
+        return each(1, TotalOfParts{parts, at(1), 1.0, adds(1)});
+      }
+      case Kernel::clip_factor:  // sum, factor; ; most
+        return each(1, ClipFactor{at(0), at(1), real(0)});
+      case Kernel::scale_by:  // x, factor; count
+        return each(size(0), ScaleBy{at(0), at(1)});
+      case Kernel::dropout:  // x, y; count
+        return each(size(0), Dropout{call_.mask, at(0), at(1)});
+      default:
+        return k_unknown_kernel;
+    }
+  }
+
+  static constexpr int k_unknown_kernel = -1;
+
+  Place& place_;
+  const Call& call_;
+};
+
+template <class Place>
+int execute_call(Place& place, const Call& call) {
+  return Execution<Place>(place, call).run();
+}
+
+}  // namespace tidemark::cuda

@@ -1,0 +1,76 @@
+// A capacity report: which strategies fit, which is best, what they trade, what could be changed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/report_changes.h"
+#include "sim/report_parts.h"
+
+namespace tidemark {
+
+enum class CellVerdict : std::uint8_t { fits, too_large, not_possible };
+
+template <>
+struct EnumNames<CellVerdict> {
+  static constexpr std::string_view k_type = "verdict";
+  static constexpr auto k_names =
+      std::to_array<std::string_view>({"fits", "too_large", "not_possible"});
+};
+
+/// A row and where it comes from.
+struct ReportEntry {
+  ReportPart part;
+  ReportRow row;
+  double usable_bytes = 0;  // of one device
+  bool on_front = false;    // no other row of the model is better in memory, time and price at once
+  /// Per million tokens; none without times or prices.
+  std::optional<double> price;
+  bool operator==(const ReportEntry&) const = default;
+};
+
+/// One model on one kind of device with one strategy or search.
+struct ReportCell {
+  std::size_t model = 0;
+  std::size_t device = 0;
+  std::size_t strategy = 0;
+  CellVerdict verdict = CellVerdict::not_possible;
+  std::int64_t visited = 0;
+  std::int64_t refused = 0;         // by level A
+  std::optional<std::size_t> best;  // entry; of those that fit, or the one that needs least
+  std::string reason;               // when not possible
+  bool operator==(const ReportCell&) const = default;
+};
+
+/// The best strategy of one model on one kind of device, in detail.
+struct ReportDetail {
+  std::size_t entry = 0;
+  std::vector<WalkedPeak> ranks;  // of its pipeline
+  std::vector<Change> changes;
+  bool operator==(const ReportDetail&) const = default;
+};
+
+struct Report {
+  ReportSpec spec;
+  bool has_times = false;             // then best = fastest, else = least memory
+  std::vector<ReportCell> cells;      // model by model, device by device, strategy by strategy
+  std::vector<ReportEntry> entries;   // in the order of the parts
+  std::vector<ReportDetail> details;  // model by model, device by device
+  std::vector<std::string> assumptions;
+};
+
+/// `results` of all parts, in their order.
+[[nodiscard]] Report make_report(const ReportSpec& spec, const std::vector<PartResult>& results);
+
+/// "8 x h100-80g"
+[[nodiscard]] std::string device_text(const ReportDevice& device);
+/// "tp=8,dp=2, recompute full, 4 x 1 sequences"
+[[nodiscard]] std::string strategy_label(const ReportRow& row);
+
+/// For people, for spreadsheets, for programs, and for a browser.
+[[nodiscard]] std::string report_text(const Report& report);
+[[nodiscard]] std::string report_csv(const Report& report);
+[[nodiscard]] std::string report_json(const Report& report);
+[[nodiscard]] std::string report_html(const Report& report);
+
+}  // namespace tidemark

@@ -1,0 +1,8 @@
+// One input of the fuzzer as config.json of HuggingFace: refused with an InputError, or a
+// description whose sizes can be reckoned with.
+#include "tests/fuzz/fuzz_description.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string text(reinterpret_cast<const char*>(data), size);
+  return tidemark::fuzz_description([&text] { return tidemark::read_huggingface(text, "input"); });
+}

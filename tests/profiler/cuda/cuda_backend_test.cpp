@@ -1,0 +1,144 @@
+// The CUDA backend without a device: the fake plug-in runs the kernel bodies on the host, and whole
+// trainings are compared with the CPU backend. With a device and the real plug-in the same.
+#include <cmath>
+
+#include "../../catch.h"
+#include "../offload_program.h"
+#include "../programs.h"
+#include "fake_plugin.h"
+#include "profiler/cuda/calls.h"
+#include "profiler/cuda/load_plugin.h"
+#include "profiler/executor.h"
+#include "sim/builder.h"
+#include "traces/error.h"
+
+using namespace tidemark;
+using namespace tidemark::test;
+
+namespace {
+
+constexpr std::int64_t k_mib = std::int64_t{1} << 20;
+
+Trace run_on(BackendKind backend, const cuda::PluginApi* api, const Trace& program,
+             const Dataset& data) {
+  return run(program, {.backend = backend,
+                       .steps = 3,
+                       .device_memory_bytes = 64 * k_mib,
+                       .data = &data,
+                       .cuda = api});
+}
+
+void check_losses(const Trace& a, const Trace& b) {
+  REQUIRE(a.steps.size() == b.steps.size());
+  for (std::size_t i = 0; i < a.steps.size(); ++i) {
+    CHECK(std::abs(a.steps[i].loss - b.steps[i].loss) <= 2e-5 * std::abs(b.steps[i].loss));
+  }
+}
+
+/// Allocations and frees in order, with their places.
+std::vector<std::tuple<EventKind, std::int32_t, std::int64_t, std::int64_t>> allocations(
+    const Trace& trace) {
+  std::vector<std::tuple<EventKind, std::int32_t, std::int64_t, std::int64_t>> out;
+  for (const Event& e : trace.events) {
+    if (e.kind == EventKind::alloc || e.kind == EventKind::free) {
+      out.emplace_back(e.kind, e.index, e.address_bytes, e.size_bytes);
+    }
+  }
+  return out;
+}
+
+std::vector<RunConfig> configurations() {
+  std::vector<RunConfig> all{small_mlp(), small_gpt2(), small_gpt2(), small_gpt2(), small_gpt2()};
+  all[2].attention = AttentionLowering::flash;
+  all[3].optimizer.kind = Optimizer::momentum;
+  all[3].optimizer.clip_norm = 0.5;
+  all[3].accumulation = 2;
+  all[4].dropout = 0.1;
+  all[4].attention_dropout = 0.2;
+  all[4].optimizer.kind = Optimizer::adam;
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("cuda backend: trainings give the losses of the CPU backend") {
+  for (const RunConfig& config : configurations()) {
+    const Trace program = build_program(config);
+    const Dataset data = data_for(config);
+    FakePlugin fake;
+    const Trace cuda = run_on(BackendKind::cuda, &fake.api, program, data);
+    check_losses(cuda, run_on(BackendKind::cpu, nullptr, program, data));
+    CHECK(cuda.meta.backend == "cuda");
+    CHECK(fake.live_bytes == 0);
+    CHECK(fake.depth == 0);
+    CHECK(fake.ranges > 0);
+  }
+}
+
+TEST_CASE("cuda backend: its allocations are those of the dry backend") {
+  for (const RunConfig& config : configurations()) {
+    const Trace program = build_program(config);
+    const Dataset data = data_for(config);
+    FakePlugin fake;
+    CHECK(allocations(run_on(BackendKind::cuda, &fake.api, program, data)) ==
+          allocations(run_on(BackendKind::dry, nullptr, program, data)));
+  }
+}
+
+TEST_CASE("cuda backend: times are those of the device, in the order of issue") {
+  const Trace program = build_program(small_mlp());
+  const Dataset data = data_for(small_mlp());
+  FakePlugin fake;
+  const Trace trace = run_on(BackendKind::cuda, &fake.api, program, data);
+  std::int64_t previous_ns = 0;
+  for (const Event& e : trace.events) {
+    REQUIRE(e.time_ns >= previous_ns);
+    previous_ns = e.time_ns;
+  }
+  for (const Op& op : trace.ops) {
+    if (op.kind == OpKind::relu_forward) CHECK(op.duration_ns >= 1000);
+    if (op.kind == OpKind::linear_backward_weight) CHECK(op.duration_ns >= 2000);  // and the bias
+  }
+}
+
+TEST_CASE("cuda backend: a device that disappears ends the run with one message") {
+  const Trace program = build_program(small_mlp());
+  const Dataset data = data_for(small_mlp());
+  FakePlugin fake;
+  fake.fails_at = 20;
+  CHECK_THROWS_WITH(run_on(BackendKind::cuda, &fake.api, program, data),
+                    Catch::Equals("CUDA device: device is gone"));
+  CHECK(fake.live_bytes == 0);
+}
+
+TEST_CASE("cuda backend: what it cannot execute is refused before it begins") {
+  FakePlugin fake;
+  RunConfig wide = small_mlp();
+  wide.dtype = DType::f64;
+  const Dataset data = data_for(small_mlp());
+  CHECK_THROWS_WITH(run_on(BackendKind::cuda, &fake.api, build_program(wide), data),
+                    Catch::Contains("the CUDA backend has no f64"));
+  Trace program = build_program(small_mlp());
+  for (Op& op : program.ops) {
+    if (op.kind == OpKind::load_batch) continue;
+    CHECK(cuda_kernel_error(program, op).empty());
+    CHECK(is_made_on_host(op.kind) == (op.kind == OpKind::random_normal));
+  }
+}
+
+TEST_CASE("cuda backend: the device of this machine, where there is one") {
+  std::string why;
+  const cuda::PluginApi* real = load_cuda_plugin(why, TIDEMARK_BIN_DIR);
+  if (real == nullptr) {
+    WARN("SKIP: no CUDA device: " << why);
+    CHECK_FALSE(why.empty());
+    return;
+  }
+  for (const RunConfig& config : configurations()) {
+    const Trace program = build_program(config);
+    const Dataset data = data_for(config);
+    const Trace cuda = run_on(BackendKind::cuda, real, program, data);
+    check_losses(cuda, run_on(BackendKind::cpu, nullptr, program, data));
+    CHECK(allocations(cuda) == allocations(run_on(BackendKind::dry, nullptr, program, data)));
+  }
+}

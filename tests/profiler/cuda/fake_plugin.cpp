@@ -1,0 +1,142 @@
+#include "fake_plugin.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+
+#include "profiler/cuda/execute_call.h"
+
+namespace tidemark::test {
+namespace {
+
+FakePlugin* g_fake = nullptr;
+constexpr int k_device_gone = 999;
+
+std::map<void*, std::int64_t>& sizes() {
+  static std::map<void*, std::int64_t> all;
+  return all;
+}
+
+std::vector<std::unique_ptr<std::int64_t>>& events() {
+  static std::vector<std::unique_ptr<std::int64_t>> all;
+  return all;
+}
+
+struct Host {
+  template <class Body>
+  int each(std::int64_t count, const Body& body) {
+    for (std::int64_t i = count; i-- > 0;) body(i);  // backwards: the order must not matter
+    return 0;
+  }
+  double* partials() {
+    static double parts[cuda::k_partials];
+    return parts;
+  }
+  int product(const cuda::Product& p) {
+    for (std::int64_t i = 0; i < p.m; ++i) {
+      for (std::int64_t j = 0; j < p.n; ++j) {
+        double sum = p.bias == nullptr ? 0 : static_cast<double>(p.bias[j]);
+        if (p.accumulates) sum += static_cast<double>(p.c[i * p.n + j]);
+        for (std::int64_t k = 0; k < p.k; ++k) {
+          const float a = p.a[p.a_transposed ? k * p.m + i : i * p.k + k];
+          const float b = p.b[p.b_transposed ? j * p.k + k : k * p.n + j];
+          sum += static_cast<double>(a) * static_cast<double>(b);
+        }
+        p.c[i * p.n + j] = static_cast<float>(sum);
+      }
+    }
+    return 0;
+  }
+};
+
+/// The clock of the machine, which the device is never before when it begins something.
+std::int64_t real_ns() {
+  static const auto begin = std::chrono::steady_clock::now();
+  return std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count();
+}
+
+int step(int code = 0) {
+  g_fake->now_ns += 1000;
+  return code;
+}
+
+int launch(const cuda::Call* call, void*) {
+  ++g_fake->launches;
+  if (g_fake->fails_at >= 0 && g_fake->launches > g_fake->fails_at) return k_device_gone;
+  Host host;
+  return step(cuda::execute_call(host, *call));
+}
+
+int allocate(cuda::Memory, std::size_t bytes, void** pointer) {
+  *pointer = std::calloc(bytes, 1);
+  sizes()[*pointer] = static_cast<std::int64_t>(bytes);
+  g_fake->live_bytes += static_cast<std::int64_t>(bytes);
+  return 0;
+}
+
+int release(cuda::Memory, void* pointer) {
+  g_fake->live_bytes -= sizes()[pointer];
+  std::free(pointer);
+  return 0;
+}
+
+int make_event(void** event) {
+  events().push_back(std::make_unique<std::int64_t>(0));
+  *event = events().back().get();
+  return 0;
+}
+
+std::int64_t& time_of(void* event) {
+  return *static_cast<std::int64_t*>(event);
+}
+
+}  // namespace
+
+FakePlugin::FakePlugin() {
+  g_fake = this;
+  api.version = cuda::k_plugin_version;
+  api.error_text = [](int code) { return code == k_device_gone ? "device is gone" : "error"; };
+  api.memory_info = [](std::size_t* free_bytes, std::size_t* total_bytes) {
+    *free_bytes = *total_bytes = std::size_t{1} << 30;
+    return 0;
+  };
+  api.allocate = allocate;
+  api.release = release;
+  api.copy = [](void* to, const void* from, std::size_t bytes, void*) {
+    std::memcpy(to, from, bytes);
+    return step();
+  };
+  api.make_stream = [](void** stream) {
+    *stream = nullptr;
+    return 0;
+  };
+  api.synchronize = [](void*) {
+    while (real_ns() < g_fake->now_ns) continue;
+    return 0;
+  };
+  api.make_event = make_event;
+  api.record = [](void* event, void*) {
+    time_of(event) = g_fake->now_ns = std::max(g_fake->now_ns, real_ns());
+    return 0;
+  };
+  api.wait = [](void*, void*) { return 0; };
+  api.elapsed_ns = [](void* from, void* to, std::int64_t* ns) {
+    *ns = time_of(to) - time_of(from);
+    return 0;
+  };
+  api.launch = launch;
+  api.push_range = [](const char*) {
+    ++g_fake->ranges;
+    ++g_fake->depth;
+  };
+  api.pop_range = [] { --g_fake->depth; };
+}
+
+FakePlugin::~FakePlugin() {
+  g_fake = nullptr;
+}
+
+}  // namespace tidemark::test
