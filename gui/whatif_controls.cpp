@@ -221,7 +221,7 @@ bool WhatIfControls::is_dragging() const {
 void WhatIfControls::set_facts(const WhatIfFacts& facts) {
   facts_ = facts;
   device_->setEnabled(facts.can_change);
-  const bool has_attention = facts.recorded.model.family == ModelFamily::gpt2;
+  const bool has_attention = facts.recorded.model.is_decoder();
   for (Row& row : rows_) {
     const bool attention = row.decider->objectName().endsWith(QStringLiteral("attention"));
     row.decider->setEnabled((facts.can_change || !row.needs_configuration) &&

@@ -203,7 +203,7 @@ std::vector<WhatIf> freed(const WhatIf& what_if, const WhatIfFacts& facts) {
   });
   if (!facts.can_change) return steps;
   then([&facts](WhatIf& w) {
-    if (facts.recorded.model.family == ModelFamily::gpt2) w.attention.by = Decider::planner;
+    if (facts.recorded.model.is_decoder()) w.attention.by = Decider::planner;
     w.micro_batches.by = Decider::planner;
   });
   then([](WhatIf& w) { w.batch.by = Decider::planner; });

@@ -38,14 +38,14 @@ void declare_model(CLI::App& app, Flags& f) {
   app.add_option("MODEL", f.model, "built-in model (tidemark models lists them)");
   app.add_option("--model", f.model_file, "model described in a JSON file");
   app.add_option("--batch", f.batch, "sequences or samples per step");
-  app.add_option("--seq", f.sequence, "tokens per sequence (gpt2 models)");
+  app.add_option("--seq", f.sequence, "tokens per sequence (decoders)");
   app.add_option("--optimizer", f.optimizer, "sgd, momentum, adam or adamw");
   app.add_option("--lr", f.learning_rate, "learning rate");
   app.add_option("--clip", f.clip_norm, "scale gradients down to this common norm");
   app.add_option("--accumulate", f.accumulation, "micro-batches per step; divides the batch");
-  app.add_option("--dropout", f.dropout, "probability (mlp and gpt2 models)");
+  app.add_option("--dropout", f.dropout, "probability (mlp and decoders)");
   app.add_option("--attention-dropout", f.attention_dropout,
-                 "probability, of what a token attends to (gpt2 models)");
+                 "probability, of what a token attends to (decoders)");
   app.add_option("--attention", f.attention, "composite (saves probabilities) or flash");
   app.add_option("--seed", f.seed, "of the initial weights");
   app.add_option("--dtype", f.dtype, "f32 or f64");
@@ -66,7 +66,7 @@ void declare_run(CLI::App& app, Flags& f) {
                  "cpu: threads that share the work of each op; results do not depend on it")
       ->capture_default_str();
   app.add_option("--data", f.data,
-                 "text (gpt2), or CSV table, IDX or CIFAR images instead of the default data");
+                 "text (decoders), or CSV table, IDX or CIFAR images instead of the default data");
   app.add_option("--backend", f.backend, "auto (cpu), cpu, cuda, or dry (allocate, never compute)")
       ->capture_default_str();
   app.add_option("--device", f.device, "dry: whose memory and speed (tidemark devices lists them)")

@@ -189,7 +189,9 @@ void Dataset::require_text_fits(const RunConfig& config, const std::string& file
                       std::to_string(bytes)});
   }
   require_held_out(config, (bytes - 1) / config.sequence, file);
-  const std::int64_t vocabulary = config.model.gpt2.vocabulary;
+  const ModelConfig& model = config.model;
+  const std::int64_t vocabulary =
+      model.family == ModelFamily::llama ? model.llama.vocabulary : model.gpt2.vocabulary;
   for (std::size_t i = 0; vocabulary < 256 && i < bytes_.size(); ++i) {
     const int value = static_cast<unsigned char>(bytes_[i]);
     if (value >= vocabulary) {
@@ -220,7 +222,7 @@ void Dataset::require_table_fits(const RunConfig& config, const std::string& fil
 }
 
 void Dataset::require_fits(const RunConfig& config, const std::string& file) const {
-  const bool wants_text = config.model.family == ModelFamily::gpt2;
+  const bool wants_text = config.model.is_decoder();
   if (wants_text != is_text_) {
     throw InputError({file,
                       {},

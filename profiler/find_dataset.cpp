@@ -71,7 +71,7 @@ std::string labels_of(const std::string& images) {
 
 Dataset load(const RunConfig& config, const std::string& path) {
   std::string content = read_file(path);
-  if (config.model.family == ModelFamily::gpt2) return Dataset::text(std::move(content));
+  if (config.model.is_decoder()) return Dataset::text(std::move(content));
   Dataset data = is_idx(content)          ? Dataset::idx(content, read_file(labels_of(path)), path)
                  : path.ends_with(".bin") ? Dataset::cifar(content, path)
                                           : Dataset::table(content, path);
@@ -83,7 +83,7 @@ Dataset load(const RunConfig& config, const std::string& path) {
 
 Dataset find_dataset(const RunConfig& config, const std::string& path) {
   std::string source = path;
-  const bool text = config.model.family == ModelFamily::gpt2;
+  const bool text = config.model.is_decoder();
   if (source.empty() && text) {
     Dataset data = Dataset::text(joined_files(k_licences));
     data.require_fits(config, k_licences);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sim/decoder_parts.h"
 #include "sim/model_parts.h"
 #include "sim/op_table.h"
 
@@ -66,115 +67,6 @@ LayerNorm make_layer_norm(ProgramBuilder& p, const std::string& name, std::int64
   return n;
 }
 
-/// Keys and values of the tokens that one attention layer has seen, each [B,S,C].
-struct Cache {
-  BufferId keys, values;
-};
-
-struct Attention {
-  LayerId layer;
-  std::string name;
-  std::int64_t heads = 1;
-  AttentionLowering lowering = AttentionLowering::composite;
-  double dropout = 0;                   // of the probabilities
-  Cache cache{};                        // inference
-  std::vector<Attribute> attributes{};  // of the last forward op
-  BufferId qkv{}, probabilities{}, y{}, log_sum_exp{};
-
-  BufferId forward(ProgramBuilder& p, BufferId input) {
-    qkv = input;
-    p.at(layer, Phase::forward);
-    const Shape shape = y_shape(p);
-    if (lowering == AttentionLowering::composite) {
-      probabilities = p.value(name + ".probabilities", Category::activation,
-                              {shape[0], heads, shape[1], shape[1]});
-    }
-    y = p.value(name + ".y", Category::activation, shape);
-    const bool drops = dropout > 0 && p.trains();
-    attributes = {integer("heads", heads)};
-    if (drops) {
-      const auto random = dropout_attributes(p, dropout, p.random_key());
-      attributes.insert(attributes.end(), random.begin(), random.end());
-    }
-    if (lowering == AttentionLowering::flash) return flash_forward(p);
-    std::vector<Use> uses{{"qkv", qkv}, {"probabilities", probabilities}, {"y", y}};
-    if (drops) uses.emplace_back("workspace", scores(p, ".forward_workspace", 1));
-    p.run(OpKind::attention_forward, name + ".forward", uses, attributes);
-    return y;
-  }
-
-  /// Appends the tokens of `input` to the cache, from `position` on, and looks at all of it.
-  BufferId cached_forward(ProgramBuilder& p, BufferId input, const Attribute& position) {
-    qkv = input;
-    p.at(layer, Phase::forward);
-    const std::int64_t rows = std::min(k_flash_rows, p.shape_of(qkv)[1]);
-    y = p.value(name + ".y", Category::activation, y_shape(p));
-    const BufferId workspace =
-        p.value(name + ".workspace", Category::workspace, {rows, p.shape_of(cache.keys)[1]});
-    p.run(OpKind::cached_attention_forward, name + ".forward",
-          {{"qkv", qkv},
-           {"keys", cache.keys},
-           {"values", cache.values},
-           {"y", y},
-           {"workspace", workspace}},
-          {integer("heads", heads), position});
-    return y;
-  }
-
-  BufferId backward(ProgramBuilder& p, BufferId dy) const {
-    p.at(layer, Phase::backward);
-    const BufferId dqkv = p.value(name + ".dqkv", Category::temporary, p.shape_of(qkv));
-    if (lowering == AttentionLowering::flash) return flash_backward(p, dy, dqkv);
-    const std::int64_t tokens = p.shape_of(qkv)[1];
-    const BufferId workspace = p.value(name + ".workspace", Category::workspace, {tokens, tokens});
-    p.run(OpKind::attention_backward, name + ".backward",
-          {{"dy", dy},
-           {"qkv", qkv},
-           {"probabilities", probabilities},
-           {"dqkv", dqkv},
-           {"workspace", workspace}},
-          attributes);
-    return dqkv;
-  }
-
- private:
-  [[nodiscard]] Shape y_shape(const ProgramBuilder& p) const {
-    Shape shape = p.shape_of(qkv);
-    shape.back() /= 3;
-    return shape;
-  }
-
-  BufferId scores(ProgramBuilder& p, const std::string& suffix, std::int64_t count) const {
-    const std::int64_t tokens = p.shape_of(qkv)[1];
-    return p.value(name + suffix, Category::workspace,
-                   {count, std::min(k_flash_rows, tokens), tokens});
-  }
-
-  BufferId flash_forward(ProgramBuilder& p) {
-    const Shape& shape = p.shape_of(y);
-    log_sum_exp = p.value(name + ".log_sum_exp", Category::activation, {shape[0], heads, shape[1]});
-    p.run(OpKind::flash_attention_forward, name + ".forward",
-          {{"qkv", qkv},
-           {"y", y},
-           {"log_sum_exp", log_sum_exp},
-           {"workspace", scores(p, ".forward_workspace", 1)}},
-          attributes);
-    return y;
-  }
-
-  BufferId flash_backward(ProgramBuilder& p, BufferId dy, BufferId dqkv) const {
-    p.run(OpKind::flash_attention_backward, name + ".backward",
-          {{"dy", dy},
-           {"qkv", qkv},
-           {"y", y},
-           {"log_sum_exp", log_sum_exp},
-           {"dqkv", dqkv},
-           {"workspace", scores(p, ".workspace", 2)}},
-          attributes);
-    return dqkv;
-  }
-};
-
 struct Block {
   LayerNorm norm1;
   Linear qkv;
@@ -189,23 +81,15 @@ struct Block {
   Dropout dropout2;
   LayerId add2;
 
-  BufferId add(ProgramBuilder& p, LayerId layer, BufferId a, BufferId b) const {
-    const std::string add_name = p.name_of(layer);
-    p.at(layer, Phase::forward);
-    const BufferId y = p.value(add_name + ".y", Category::activation, p.shape_of(a));
-    p.run(OpKind::add, add_name + ".forward", {{"a", a}, {"b", b}, {"y", y}});
-    return y;
-  }
-
   /// `position`: of the first token, with a cache.
   BufferId forward(ProgramBuilder& p, BufferId x, const Attribute* position = nullptr) {
     BufferId h = qkv.forward(p, norm1.forward(p, x));
     h = position == nullptr ? attention.forward(p, h) : attention.cached_forward(p, h, *position);
     h = dropout1.forward(p, projection.forward(p, h));
-    x = add(p, add1, x, h);
+    x = add_residual(p, add1, x, h);
     h = contract.forward(p, gelu.forward(p, expand.forward(p, norm2.forward(p, x))));
     h = dropout2.forward(p, h);
-    return add(p, add2, x, h);
+    return add_residual(p, add2, x, h);
   }
 
   /// dy is the gradient of the block's output; returns that of its input.

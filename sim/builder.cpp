@@ -4,6 +4,7 @@
 
 #include "sim/build_gpt2.h"
 #include "sim/build_image.h"
+#include "sim/build_llama.h"
 #include "sim/lifetimes.h"
 #include "sim/model_parts.h"
 #include "sim/op_table.h"
@@ -115,6 +116,9 @@ Trace build_program(const RunConfig& config) {
       break;
     case ModelFamily::gpt2:
       trains ? build_gpt2(p, config) : build_gpt2_inference(p, config);
+      break;
+    case ModelFamily::llama:
+      build_llama(p, config);
       break;
     case ModelFamily::lenet:
       build_lenet(p, config);

@@ -3,41 +3,16 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
-#include <set>
 
+#include "sim/config_checks.h"
+#include "sim/llama_config.h"
 #include "traces/error.h"
 #include "traces/file.h"
 
 namespace tidemark {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr std::int64_t k_largest_extent = std::int64_t{1} << 24;  // of one dimension
-constexpr std::int64_t k_most_layers = 10'000;
-constexpr std::int64_t k_most_elements = std::int64_t{1} << 40;  // of one tensor
-
-[[noreturn]] void bad(const std::string& place, const std::string& expected,
-                      const std::string& found) {
-  throw InputError(
-      InputError::Parts{.file = {}, .place = place, .expected = expected, .found = found});
-}
-
-void want_between(const std::string& place, std::int64_t value, std::int64_t low,
-                  std::int64_t high) {
-  if (value >= low && value <= high) return;
-  bad(place, fmt::format("a number from {} to {}", low, high), std::to_string(value));
-}
-
-void want_product(const std::string& place, std::initializer_list<std::int64_t> extents) {
-  std::int64_t product = 1;
-  for (std::int64_t extent : extents) {
-    if (__builtin_mul_overflow(product, extent, &product) || product > k_most_elements) {
-      bad(place, fmt::format("a tensor of at most {} elements", k_most_elements), "more");
-    }
-  }
-}
+using namespace config_checks;
 
 void validate_mlp(const MlpConfig& m, std::int64_t batch) {
   want_between("model widths", static_cast<std::int64_t>(m.widths.size()), 2, k_most_layers);
@@ -100,11 +75,6 @@ void validate_inference(const RunConfig& config) {
   want_between("--eval-every", config.eval_every, 0, 0);
 }
 
-void want_real(const std::string& place, double value, double low, double high) {
-  if (value >= low && value <= high) return;  // false for NaN
-  bad(place, fmt::format("a number from {} to {}", low, high), fmt::format("{}", value));
-}
-
 void validate_optimizer(const OptimizerConfig& o) {
   if (!(o.learning_rate > 0 && o.learning_rate <= 1e3)) {
     bad("--lr", "a number above 0 and at most 1000", fmt::format("{}", o.learning_rate));
@@ -118,55 +88,13 @@ void validate_optimizer(const OptimizerConfig& o) {
   want_real("--clip", o.clip_norm, 0, 1e30);
 }
 
-// ---- JSON. Every key is known or an error, so that a typing error cannot pass silently.
-
-void only_keys(const Json& object, const std::string& place, const std::set<std::string>& known) {
-  if (!object.is_object()) bad(place, "a JSON object", object.type_name());
-  std::string unknown;
-  for (const auto& [key, value] : object.items()) {
-    if (!known.contains(key)) unknown += (unknown.empty() ? "'" : ", '") + key + "'";
-  }
-  if (unknown.empty()) return;
-  bad(place, fmt::format("only the keys {}", fmt::join(known, ", ")), unknown);
-}
-
-bool is_integer(const Json& j) {
-  const bool huge = j.is_number_unsigned() && j.get<std::uint64_t>() > INT64_MAX;
-  return j.is_number_integer() && !huge;
-}
-
-void get(const Json& object, const char* key, std::int64_t& out) {
-  if (!object.contains(key)) return;
-  if (!is_integer(object[key])) bad(key, "an integer of 64 bits", object[key].dump());
-  out = object[key].get<std::int64_t>();
-}
-void get(const Json& object, const char* key, double& out) {
-  if (!object.contains(key)) return;
-  if (!object[key].is_number()) bad(key, "a number", object[key].dump());
-  out = object[key].get<double>();
-}
-void get(const Json& object, const char* key, std::string& out) {
-  if (!object.contains(key)) return;
-  if (!object[key].is_string()) bad(key, "a string", object[key].dump());
-  out = object[key].get<std::string>();
-}
-template <NamedEnum E>
-void get(const Json& object, const char* key, E& out) {
-  if (!object.contains(key)) return;
-  std::string name;
-  get(object, key, name);
-  const auto value = parse_enum<E>(name);
-  if (!value) {
-    bad(key, fmt::format("one of {}", fmt::join(EnumNames<E>::k_names, ", ")), "'" + name + "'");
-  }
-  out = *value;
-}
-
 Json model_json(const ModelConfig& m) {
   Json j{{"name", m.name}, {"family", to_string(m.family)}};
   if (m.family == ModelFamily::mlp) {
     j["widths"] = m.mlp.widths;
     j["activation"] = to_string(m.mlp.activation);
+  } else if (m.family == ModelFamily::llama) {
+    add_llama(m.llama, j);
   } else if (m.family != ModelFamily::gpt2) {
     j["channels"] = m.image.channels;
     j["height"] = m.image.height;
@@ -194,6 +122,8 @@ std::set<std::string> keys_of(ModelFamily family) {
       return {"layers", "heads", "channels", "vocabulary", "positions"};
     case ModelFamily::lenet:
       return {"channels", "height", "width", "classes"};
+    case ModelFamily::llama:
+      return llama_keys();
     case ModelFamily::resnet:
       break;
   }
@@ -203,7 +133,8 @@ std::set<std::string> keys_of(ModelFamily family) {
 /// `more`: keys that may stand beside those of the model.
 ModelConfig model_from(const Json& j, const std::set<std::string>& more) {
   if (!j.is_object()) bad("model", "a JSON object", j.type_name());
-  if (!j.contains("family")) bad("model", "a key 'family' (mlp, gpt2, lenet or resnet)", "none");
+  if (!j.contains("family"))
+    bad("model", "a key 'family' (mlp, gpt2, llama, lenet or resnet)", "none");
   ModelConfig m;
   get(j, "family", m.family);
   std::set<std::string> known = keys_of(m.family);
@@ -211,6 +142,10 @@ ModelConfig model_from(const Json& j, const std::set<std::string>& more) {
   known.insert(more.begin(), more.end());
   only_keys(j, fmt::format("model of family {}", to_string(m.family)), known);
   get(j, "name", m.name);
+  if (m.family == ModelFamily::llama) {
+    m.llama = llama_from(j);
+    return m;
+  }
   get(j, "activation", m.mlp.activation);
   if (j.contains("widths")) {
     if (!j["widths"].is_array()) bad("widths", "an array of integers", j["widths"].dump());
@@ -237,8 +172,13 @@ ModelConfig model_from(const Json& j, const std::set<std::string>& more) {
 ModelConfig model_from_huggingface(const Json& j) {
   std::string type;
   get(j, "model_type", type);
-  if (type != "gpt2") bad("model_type", "gpt2", "'" + type + "'");
   ModelConfig m;
+  if (type == "llama") {
+    m.family = ModelFamily::llama;
+    m.llama = llama_from_huggingface(j);
+    return m;
+  }
+  if (type != "gpt2") bad("model_type", "gpt2 or llama", "'" + type + "'");
   m.family = ModelFamily::gpt2;
   m.gpt2 = {.layers = 12, .heads = 12, .channels = 768, .vocabulary = 50257, .positions = 1024};
   get(j, "n_layer", m.gpt2.layers);
@@ -283,9 +223,11 @@ RunConfig run_of_file(const std::string& path) {
     const bool foreign = j.is_object() && j.contains("model_type");
     config.model = foreign ? model_from_huggingface(j) : model_from(j, {"batch", "sequence"});
     if (config.model.name.empty()) config.model.name = std::filesystem::path(path).stem().string();
-    const bool text = config.model.family == ModelFamily::gpt2;
+    const bool text = config.model.is_decoder();
     config.batch = text ? 8 : 64;
-    config.sequence = text ? config.model.gpt2.positions : 0;
+    config.sequence = !text                                      ? 0
+                      : config.model.family == ModelFamily::gpt2 ? config.model.gpt2.positions
+                                                                 : config.model.llama.positions;
     if (!foreign) {
       get(j, "batch", config.batch);
       get(j, "sequence", config.sequence);
@@ -329,6 +271,8 @@ void validate(const RunConfig& config) {
   const ModelFamily family = config.model.family;
   if (family == ModelFamily::gpt2) {
     validate_gpt2(config.model.gpt2, config.batch, config.sequence);
+  } else if (family == ModelFamily::llama) {
+    validate_llama(config.model.llama, config.batch, config.sequence);
   } else {
     if (family == ModelFamily::mlp) validate_mlp(config.model.mlp, config.batch);
     if (family != ModelFamily::mlp) validate_image(config.model, config.batch);
@@ -343,17 +287,17 @@ void validate(const RunConfig& config) {
         std::to_string(config.accumulation));
   }
   want_real("--dropout", config.dropout, 0, 0.999);
-  if (config.dropout > 0 && family != ModelFamily::mlp && family != ModelFamily::gpt2) {
+  if (config.dropout > 0 && family != ModelFamily::mlp && !config.model.is_decoder()) {
     bad("--dropout", fmt::format("0 for family {}", to_string(family)),
         fmt::format("{}", config.dropout));
   }
   want_real("--attention-dropout", config.attention_dropout, 0, 0.999);
-  if (config.attention_dropout > 0 && family != ModelFamily::gpt2) {
+  if (config.attention_dropout > 0 && !config.model.is_decoder()) {
     bad("--attention-dropout", fmt::format("0 for family {}", to_string(family)),
         fmt::format("{}", config.attention_dropout));
   }
   want_between("--eval-every", config.eval_every, 0, k_largest_extent);
-  if (config.attention != AttentionLowering::composite && family != ModelFamily::gpt2) {
+  if (config.attention != AttentionLowering::composite && !config.model.is_decoder()) {
     bad("--attention", fmt::format("composite for family {}", to_string(family)),
         std::string(to_string(config.attention)));
   }

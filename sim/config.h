@@ -11,7 +11,7 @@
 namespace tidemark {
 
 enum class Activation : std::uint8_t { sigmoid, tanh, relu, gelu };
-enum class ModelFamily : std::uint8_t { mlp, gpt2, lenet, resnet };
+enum class ModelFamily : std::uint8_t { mlp, gpt2, lenet, resnet, llama };
 enum class Optimizer : std::uint8_t { sgd, adamw, momentum, adam };
 /// What attention keeps for backward: all probabilities, or one log-sum-exp per row.
 enum class AttentionLowering : std::uint8_t { composite, flash };
@@ -32,7 +32,7 @@ template <>
 struct EnumNames<ModelFamily> {
   static constexpr std::string_view k_type = "model family";
   static constexpr auto k_names =
-      std::to_array<std::string_view>({"mlp", "gpt2", "lenet", "resnet"});
+      std::to_array<std::string_view>({"mlp", "gpt2", "lenet", "resnet", "llama"});
 };
 template <>
 struct EnumNames<Optimizer> {
@@ -73,6 +73,21 @@ struct Gpt2Config {
   bool operator==(const Gpt2Config&) const = default;
 };
 
+/// A Llama decoder (Touvron et al. 2023): normalisation by root mean square, rotary positions,
+/// grouped keys and values, gated units, no biases, a head of its own.
+struct LlamaConfig {
+  std::int64_t layers = 0;
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;  // of keys and values; divides heads
+  std::int64_t channels = 0;
+  std::int64_t hidden = 0;  // of the gated unit
+  std::int64_t vocabulary = 0;
+  std::int64_t positions = 0;  // longest sequence
+  double rotary_base = 10'000;
+  double epsilon = 1e-5;  // of the normalisations
+  bool operator==(const LlamaConfig&) const = default;
+};
+
 /// LeNet-5 with rectifiers and maximum pooling (after LeCun et al. 1998), or a residual network of
 /// the CIFAR form (He et al. 2015, section 4.2) with 6 blocks + 2 layers and 1x1 convolutions where
 /// the shape changes.
@@ -92,7 +107,13 @@ struct ModelConfig {
   MlpConfig mlp;
   Gpt2Config gpt2;
   ImageConfig image;
+  LlamaConfig llama{};
   bool operator==(const ModelConfig&) const = default;
+
+  /// True for models of tokens: inputs are text.
+  [[nodiscard]] bool is_decoder() const {
+    return family == ModelFamily::gpt2 || family == ModelFamily::llama;
+  }
 };
 
 struct OptimizerConfig {
@@ -116,14 +137,14 @@ struct RunConfig {
   std::int64_t seed = 1;
   DType dtype = DType::f32;       // f32 or f64
   std::int64_t accumulation = 1;  // micro-batches per step; divides batch
-  double dropout = 0;  // after hidden activations (MLP), embedding and residual branches (GPT-2)
+  double dropout = 0;  // after hidden activations (MLP), embedding and residual branches (decoders)
   AttentionLowering attention = AttentionLowering::composite;
   Precision precision = Precision::full;  // bf16 only with f32
   RunPhase phase = RunPhase::training;
   std::int64_t prompt = 0;       // inference: tokens that are given
   std::int64_t generate = 0;     // inference: steps, each makes one token
   std::int64_t eval_every = 0;   // training: steps from one evaluation to the next; 0 = none
-  double attention_dropout = 0;  // of the probabilities (GPT-2)
+  double attention_dropout = 0;  // of the probabilities (decoders)
   bool operator==(const RunConfig&) const = default;
 };
 
@@ -138,7 +159,7 @@ struct BuiltinModel {
 [[nodiscard]] const std::vector<BuiltinModel>& builtin_models();
 
 /// `name_or_file`: a built-in name, a JSON file of our own ({"family": "mlp", "widths": [...],
-/// ...}; docs/models.md), or config.json of a HuggingFace model of the GPT-2 family. Throws
+/// ...}; docs/models.md), or config.json of a HuggingFace model of type gpt2 or llama. Throws
 /// InputError that lists the names.
 [[nodiscard]] RunConfig default_run(const std::string& name_or_file);
 

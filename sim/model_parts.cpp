@@ -20,7 +20,7 @@ BufferId add_loss(ProgramBuilder& p, const Loss& l) {
 }
 
 Linear make_linear(ProgramBuilder& p, const std::string& name, std::int64_t inputs,
-                   std::int64_t outputs, double deviation) {
+                   std::int64_t outputs, double deviation, bool has_bias) {
   Linear l{.layer = p.layer(name, "linear"),
            .name = name,
            .w = {},
@@ -28,7 +28,7 @@ Linear make_linear(ProgramBuilder& p, const std::string& name, std::int64_t inpu
            .outputs = outputs,
            .x = {}};
   l.w = p.parameter(l.layer, name + ".w", {outputs, inputs}, deviation, 0);
-  l.b = p.parameter(l.layer, name + ".b", {outputs}, 0, 0);
+  if (has_bias) l.b = p.parameter(l.layer, name + ".b", {outputs}, 0, 0);
   return l;
 }
 
@@ -90,7 +90,7 @@ BufferId Dropout::backward(ProgramBuilder& p, BufferId dy) const {
 
 Batch load_batch(ProgramBuilder& p, LayerId layer, const RunConfig& config,
                  std::int32_t micro_batch, const Shape& x_shape) {
-  const bool of_tokens = config.model.family == ModelFamily::gpt2;
+  const bool of_tokens = config.model.is_decoder();
   const Shape target_shape = of_tokens ? x_shape : Shape{x_shape.front()};
   p.at(layer, Phase::forward);
   Batch b;

@@ -31,7 +31,7 @@ BufferId add_loss(ProgramBuilder& p, const Loss& l);
 struct Linear {
   LayerId layer;
   std::string name;
-  Parameter w, b;
+  Parameter w, b;  // b may be none
   std::int64_t outputs = 0;
   BufferId x;
 
@@ -41,15 +41,18 @@ struct Linear {
     Shape y_shape = p.shape_of(x);
     y_shape.back() = outputs;
     const BufferId y = p.value(name + ".y", Category::activation, y_shape);
-    p.run(OpKind::linear_forward, name + ".forward",
-          {{"x", x}, {"w", w.weight}, {"b", b.weight}, {"y", y}});
+    std::vector<Use> uses{{"x", x}, {"w", w.weight}};
+    if (b.weight.valid()) uses.emplace_back("b", b.weight);
+    uses.emplace_back("y", y);
+    p.run(OpKind::linear_forward, name + ".forward", uses);
     return y;
   }
 
   /// Returns dy as backward_data takes it.
   BufferId backward_weight(ProgramBuilder& p, BufferId dy) const {
     p.at(layer, Phase::backward);
-    std::vector<Use> uses{{"dy", dy}, {"x", x}, {"dw", w.gradient}, {"db", b.gradient}};
+    std::vector<Use> uses{{"dy", dy}, {"x", x}, {"dw", w.gradient}};
+    if (b.weight.valid()) uses.emplace_back("db", b.gradient);
     const BufferId factor = p.factor_of(name, dy);
     if (factor != dy) uses.emplace_back("bf16_dy", factor);
     p.run(OpKind::linear_backward_weight, name + ".backward_weight", uses);
@@ -70,7 +73,7 @@ struct Linear {
 };
 
 Linear make_linear(ProgramBuilder& p, const std::string& name, std::int64_t inputs,
-                   std::int64_t outputs, double deviation);
+                   std::int64_t outputs, double deviation, bool has_bias = true);
 
 struct ActivationOps {
   OpKind forward;

@@ -27,6 +27,13 @@ BuiltinModel gpt2(std::string name, Gpt2Config shape, std::int64_t batch, std::s
   return m;
 }
 
+BuiltinModel llama(std::string name, LlamaConfig shape, std::int64_t batch, std::string about) {
+  BuiltinModel m = builtin(std::move(name), ModelFamily::llama, batch, std::move(about));
+  m.model.llama = shape;
+  m.sequence = shape.positions;
+  return m;
+}
+
 BuiltinModel image(std::string name, ModelFamily family, ImageConfig shape, std::int64_t batch,
                    std::string about) {
   BuiltinModel m = builtin(std::move(name), family, batch, std::move(about));
@@ -67,6 +74,25 @@ const std::vector<BuiltinModel>& builtin_models() {
       gpt2("gpt2-1558M",
            {.layers = 48, .heads = 25, .channels = 1600, .vocabulary = 50257, .positions = 1024}, 4,
            "GPT-2 XL"),
+      llama("llama-tiny",
+            {.layers = 4,
+             .heads = 4,
+             .kv_heads = 2,
+             .channels = 64,
+             .hidden = 176,
+             .vocabulary = 256,
+             .positions = 64},
+            8, "0.2 M parameters on bytes, grouped keys and values"),
+      llama("llama-1B",
+            {.layers = 16,
+             .heads = 32,
+             .kv_heads = 8,
+             .channels = 2048,
+             .hidden = 8192,
+             .vocabulary = 128256,
+             .positions = 2048,
+             .rotary_base = 500'000},
+            1, "shape of Llama 3.2 1B, with a head of its own and plain rotary positions"),
   };
   return models;
 }

@@ -2,86 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
-
-#include "sim/op_table.h"
+#include "sim/op_shape_checks.h"
 
 namespace tidemark::op_shapes {
 namespace {
-
-using Trouble = std::string;
-
-const Buffer& buffer_of(const Trace& trace, const Op& op, std::string_view role) {
-  return trace[find_operand(op, role)->buffer];
-}
-
-bool has(const Op& op, std::string_view role) {
-  return find_operand(op, role) != nullptr;
-}
-
-std::string shape_text(const Buffer& buffer) {
-  std::string out = "[";
-  for (std::size_t i = 0; i < buffer.shape.size(); ++i) {
-    out += (i > 0 ? ", " : "") + std::to_string(buffer.shape[i]);
-  }
-  return out + "] " + std::string(to_string(buffer.dtype));
-}
-
-/// "x is [2, 3] f32, expected 6 columns"
-Trouble trouble(const Trace& trace, const Op& op, std::string_view role, const std::string& wish) {
-  return std::string(role) + " is " + shape_text(buffer_of(trace, op, role)) + ", expected " + wish;
-}
-
-Trouble want_elements(const Trace& trace, const Op& op, std::string_view role, std::int64_t count) {
-  if (!has(op, role) || element_count(buffer_of(trace, op, role)) == count) return {};
-  return trouble(trace, op, role, std::to_string(count) + " elements");
-}
-
-Trouble want_matrix(const Trace& trace, const Op& op, std::string_view role, std::int64_t rows,
-                    std::int64_t columns) {
-  const Buffer& b = buffer_of(trace, op, role);
-  if (row_count(b) == rows && column_count(b) == columns) return {};
-  return trouble(trace, op, role, std::to_string(rows) + " rows of " + std::to_string(columns));
-}
-
-/// First non-empty of several.
-Trouble first_of(std::initializer_list<Trouble> all) {
-  for (const Trouble& one : all) {
-    if (!one.empty()) return one;
-  }
-  return {};
-}
-
-template <std::size_t N>
-Trouble same_elements(const Trace& trace, const Op& op, const std::array<const char*, N>& roles) {
-  const std::int64_t count = element_count(buffer_of(trace, op, roles[0]));
-  for (const char* role : roles) {
-    if (Trouble t = want_elements(trace, op, role, count); !t.empty()) return t;
-  }
-  return {};
-}
-
-/// Rows [position, position + rows) of step 0 are rows of `role`, whose last dimension is the
-/// channels and the one before it the rows.
-Trouble want_room(const Trace& trace, const Op& op, std::string_view role, std::int64_t rows) {
-  const std::vector<std::int64_t>& shape = buffer_of(trace, op, role).shape;
-  const std::int64_t room = shape.size() < 2 ? 1 : shape[shape.size() - 2];
-  const std::int64_t position = integer_at(op, "position", 0);
-  if (position < 0) return "attribute position must not be negative";
-  if (rows <= room && position <= room - rows) return {};
-  return trouble(trace, op, role, fmt::format("at least {} rows from {} on", rows, position));
-}
-
-Trouble embedding_shape(const Trace& trace, const Op& op, std::string_view grid,
-                        std::string_view table, std::string_view positions) {
-  const Buffer& tokens = buffer_of(trace, op, "tokens");
-  const std::int64_t channels = column_count(buffer_of(trace, op, table));
-  if (Trouble t = want_room(trace, op, positions, column_count(tokens)); !t.empty()) return t;
-  return first_of(
-      {want_matrix(trace, op, grid, element_count(tokens), channels),
-       want_matrix(trace, op, positions, row_count(buffer_of(trace, op, positions)), channels)});
-}
 
 /// In a product of rounded factors, each of the two is bf16, or has room to be rounded: dy in
 /// bf16_dy when that is there, the others one after the other in bf16_factors. The result and the
@@ -251,58 +175,6 @@ Trouble cross_entropy(const Trace& trace, const Op& op) {
                    want_elements(trace, op, "log_sum_exp", rows),
                    want_elements(trace, op, "loss", 1)});
 }
-Trouble embedding_forward(const Trace& trace, const Op& op) {
-  return embedding_shape(trace, op, "y", "wte", "wpe");
-}
-Trouble embedding_backward(const Trace& trace, const Op& op) {
-  return embedding_shape(trace, op, "dy", "dwte", "dwpe");
-}
-Trouble layer_norm(const Trace& trace, const Op& op) {
-  const Buffer& x = buffer_of(trace, op, "x");
-  for (const char* role : {"y", "dy", "dx", "residual"}) {
-    if (Trouble t = want_elements(trace, op, role, element_count(x)); !t.empty()) return t;
-  }
-  for (const char* role : {"w", "b", "dw", "db"}) {
-    if (Trouble t = want_elements(trace, op, role, column_count(x)); !t.empty()) return t;
-  }
-  return first_of({want_elements(trace, op, "mean", row_count(x)),
-                   want_elements(trace, op, "inverse_deviation", row_count(x))});
-}
-/// qkv [B, T, 3C], heads divide C, and a probability of dropout is one.
-Trouble want_heads(const Trace& trace, const Op& op, const Buffer& qkv) {
-  const std::int64_t heads = integer_at(op, "heads", 0);
-  if (qkv.shape.size() != 3 || qkv.shape[2] % 3 != 0) {
-    return trouble(trace, op, "qkv", "[B, T, 3C]");
-  }
-  if (heads <= 0 || qkv.shape[2] / 3 % heads != 0) return "attribute heads must divide C";
-  const double probability = real_of(op, "probability");
-  if (!(probability >= 0 && probability < 1)) {
-    return "attribute probability must be at least 0 and below 1";
-  }
-  return {};
-}
-
-/// qkv [B, T, 3C], probabilities [B, H, T, T]; the other side y or dy [B, T, C].
-Trouble attention(const Trace& trace, const Op& op) {
-  const Buffer& qkv = buffer_of(trace, op, "qkv");
-  const Buffer& p = buffer_of(trace, op, "probabilities");
-  if (Trouble wrong = want_heads(trace, op, qkv); !wrong.empty()) return wrong;
-  const std::int64_t heads = integer_at(op, "heads", 0);
-  const std::int64_t channels = qkv.shape[2] / 3;
-  const std::int64_t tokens = qkv.shape[1];
-  if (p.shape != std::vector<std::int64_t>{qkv.shape[0], heads, tokens, tokens}) {
-    return trouble(trace, op, "probabilities", "[B, H, T, T]");
-  }
-  const bool backward = has(op, "dy");
-  if (!backward && has(op, "workspace") != (real_of(op, "probability") > 0)) {
-    return "expected operand 'workspace' with dropout, and none without";
-  }
-  const std::int64_t rows = backward ? tokens : std::min(k_flash_rows, tokens);
-  return first_of({want_elements(trace, op, "y", qkv.shape[0] * tokens * channels),
-                   want_elements(trace, op, "dy", qkv.shape[0] * tokens * channels),
-                   want_elements(trace, op, "dqkv", element_count(qkv)),
-                   want_elements(trace, op, "workspace", rows * tokens)});
-}
 Trouble momentum(const Trace& trace, const Op& op) {
   return same_elements(trace, op, std::array{"w", "dw", "velocity"});
 }
@@ -398,51 +270,20 @@ Trouble average_pool(const Trace& trace, const Op& op) {
   return want_matrix(trace, op, has(op, "y") ? "y" : "dy", x.shape[0], x.shape[1]);
 }
 
-/// qkv [B, T, 3C], log_sum_exp [B, H, T]; workspace holds the scores of k_flash_rows rows, two
-/// times in the backward pass.
-Trouble flash_attention(const Trace& trace, const Op& op) {
-  const Buffer& qkv = buffer_of(trace, op, "qkv");
-  if (Trouble wrong = want_heads(trace, op, qkv); !wrong.empty()) return wrong;
-  const std::int64_t heads = integer_at(op, "heads", 0);
-  const std::int64_t channels = qkv.shape[2] / 3;
-  const std::int64_t tokens = qkv.shape[1];
-  const std::int64_t outputs = qkv.shape[0] * tokens * channels;
-  const std::int64_t block = std::min(k_flash_rows, tokens) * tokens;
-  return first_of({want_elements(trace, op, "y", outputs), want_elements(trace, op, "dy", outputs),
-                   want_elements(trace, op, "dqkv", element_count(qkv)),
-                   want_elements(trace, op, "log_sum_exp", qkv.shape[0] * heads * tokens),
-                   want_elements(trace, op, "workspace", has(op, "dy") ? 2 * block : block)});
+/// x [M, K], y [M, n] with columns first .. first + n - 1 of x.
+Trouble slice_columns(const Trace& trace, const Op& op) {
+  const Buffer& x = buffer_of(trace, op, "x");
+  const Buffer& y = buffer_of(trace, op, "y");
+  const std::int64_t first = integer_at(op, "first", 0);
+  if (first < 0 || first > column_count(x) - column_count(y)) {
+    return trouble(trace, op, "x", fmt::format("{} columns from {} on", column_count(y), first));
+  }
+  return want_matrix(trace, op, "y", row_count(x), column_count(y));
 }
 
-/// qkv [B, T, 3C]; keys and values [B, S, C] with room for T rows; workspace holds the scores of
-/// k_flash_rows rows.
-Trouble cached_attention(const Trace& trace, const Op& op) {
-  const Buffer& qkv = buffer_of(trace, op, "qkv");
-  const Buffer& keys = buffer_of(trace, op, "keys");
-  if (Trouble wrong = want_heads(trace, op, qkv); !wrong.empty()) return wrong;
-  const std::int64_t channels = qkv.shape[2] / 3;
-  if (keys.shape.size() != 3 || keys.shape[0] != qkv.shape[0] || keys.shape[2] != channels) {
-    return trouble(trace, op, "keys", "[B, S, C]");
-  }
-  if (buffer_of(trace, op, "values").shape != keys.shape) {
-    return trouble(trace, op, "values", "the shape of keys");
-  }
-  const std::int64_t tokens = qkv.shape[1];
-  return first_of(
-      {want_room(trace, op, "keys", tokens),
-       want_elements(trace, op, "y", qkv.shape[0] * tokens * channels),
-       want_elements(trace, op, "workspace", std::min(k_flash_rows, tokens) * keys.shape[1])});
-}
-/// x [B, T, C], y [B, 1, C]
-Trouble last_token(const Trace& trace, const Op& op) {
-  const Buffer& x = buffer_of(trace, op, "x");
-  if (x.shape.size() != 3 || x.shape[1] < 1) return trouble(trace, op, "x", "[B, T, C]");
-  return want_elements(trace, op, "y", x.shape[0] * x.shape[2]);
-}
-Trouble most_likely(const Trace& trace, const Op& op) {
-  const Buffer& logits = buffer_of(trace, op, "logits");
-  if (column_count(logits) < 1) return trouble(trace, op, "logits", "at least one class");
-  return want_elements(trace, op, "tokens", row_count(logits));
+/// y [M, N], b [N].
+Trouble add_bias(const Trace& trace, const Op& op) {
+  return want_elements(trace, op, "b", column_count(buffer_of(trace, op, "y")));
 }
 
 Trouble copy(const Trace& trace, const Op& op) {

@@ -114,6 +114,9 @@ std::int64_t cross_entropy_forward_flops(const Trace& trace, const Op& op) {
 std::int64_t embedding_backward_flops(const Trace& trace, const Op& op) {
   return 2 * element_count(buffer_of(trace, op, "dy"));
 }
+std::int64_t token_embedding_backward_flops(const Trace& trace, const Op& op) {
+  return element_count(buffer_of(trace, op, "dy"));
+}
 std::int64_t reduce_scatter_flops(const Trace& trace, const Op& op) {
   return element_count(buffer_of(trace, op, "x"));
 }
@@ -131,6 +134,7 @@ std::vector<OpRule> make_rules() {
   const std::vector<AttributeRule> attention{
       {"heads"}, {"probability", A::real, true}, {"seed", A::integer, true},
       {"key", A::integer, true}, {"step", A::integer, true}};
+  const std::vector<AttributeRule> rotary{{"heads"}, {"kv_heads"}, {"base", A::real}};
   const std::vector<AttributeRule> window{{"stride"}, {"padding"}};
   constexpr bool pure = true;  // may be executed again
   constexpr bool once = false;
@@ -263,6 +267,25 @@ std::vector<OpRule> make_rules() {
       {K::batch_norm_inference,
        {{"x"}, {"w"}, {"b"}, {"mean"}, {"variance"}, {"y", write}}, {{"epsilon", A::real}}, pure,
        per_output<2>, s::batch_norm},
+      {K::rms_norm_forward,
+       {{"x"}, {"w"}, {"y", write, false, factor}, {"inverse_rms", write}},
+       {{"epsilon", A::real}}, pure, per_output<5>, s::rms_norm},
+      {K::rms_norm_backward,
+       {{"dy"}, {"x"}, {"w"}, {"inverse_rms"}, {"residual", read, true}, {"dx", write},
+        {"dw", write_or_update}},
+       none, pure, per_output<9>, s::rms_norm},
+      {K::rotary_forward, {{"x"}, {"y", write}}, rotary, pure, per_output<6>, s::rotary},
+      {K::rotary_backward, {{"dy"}, {"dx", write}}, rotary, pure, per_output<6>, s::rotary},
+      {K::swiglu_forward, {{"x"}, {"y", write, false, factor}}, none, pure, per_output<7>,
+       s::swiglu},
+      {K::swiglu_backward, {{"dy"}, {"x"}, {"dx", write, false, factor}},
+       none, pure, per_output<7>, s::swiglu},
+      {K::token_embedding_forward, {{"tokens"}, {"w"}, {"y", write}}, none, pure, no_flops,
+       s::token_embedding},
+      {K::token_embedding_backward, {{"dy"}, {"tokens"}, {"dw", write_or_update}}, none, pure,
+       token_embedding_backward_flops, s::token_embedding},
+      {K::slice_columns, {{"x"}, {"y", write}}, {{"first"}}, pure, no_flops, s::slice_columns},
+      {K::add_bias, {{"y", update}, {"b"}}, none, once, per_output<1>, s::add_bias},
   };
 }
 // clang-format on

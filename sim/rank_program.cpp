@@ -97,6 +97,37 @@ BufferId RankProgram::own_part(BufferId of_source, const std::string& suffix) {
   return part(of_source, Whole{}, rank_, suffix);
 }
 
+BufferId RankProgram::split(BufferId of_source, int dimension) {
+  Buffer buffer = source_[of_source];
+  std::int64_t& extent = buffer.shape.at(static_cast<std::size_t>(dimension));
+  extent /= ranks_;
+  buffer.size_bytes = element_count(buffer) * size_bytes(buffer.dtype);
+  buffer.shard = {.group = group_, .index = rank_, .count = ranks_, .dimension = dimension};
+  return add_row(std::move(buffer), of_source);
+}
+
+BufferId RankProgram::resized(BufferId of_source, std::vector<std::int64_t> shape) {
+  Buffer buffer = source_[of_source];
+  buffer.shape = std::move(shape);
+  buffer.size_bytes = element_count(buffer) * size_bytes(buffer.dtype);
+  return add_row(std::move(buffer), of_source);
+}
+
+BufferId RankProgram::rows(BufferId matrix, std::int64_t first, std::int64_t count,
+                           const std::string& suffix) {
+  Buffer buffer = out_[matrix];
+  const std::int64_t columns = buffer.shape.size() > 1 ? column_count(buffer) : 1;
+  const std::int64_t row_bytes = columns * size_bytes(buffer.dtype);
+  buffer.name += suffix;
+  buffer.category = Category::communication;  // it is there for a moment, to be copied
+  buffer.shape.front() = count;
+  buffer.size_bytes = count * row_bytes;
+  buffer.shard = {};
+  buffer.storage = matrix;
+  buffer.storage_offset_bytes = first * row_bytes;
+  return add_row(buffer, buffer.origin);
+}
+
 std::vector<OpId>& RankProgram::ops_of(Section section) {
   if (section == Section::init) return schedule_.init;
   return section == Section::body ? schedule_.body : schedule_.eval;

@@ -46,11 +46,24 @@ class RankProgram {
   /// The part of this rank, with bytes of its own.
   BufferId own_part(BufferId of_source, const std::string& suffix);
 
+  /// The part of this rank along a dimension whose extent divides by the ranks, under the same
+  /// name.
+  BufferId split(BufferId of_source, int dimension);
+  /// Like a row of the source, of another shape.
+  BufferId resized(BufferId of_source, std::vector<std::int64_t> shape);
+  /// Rows first .. first + count - 1 of a matrix, or elements of a vector, as a view of it.
+  BufferId rows(BufferId matrix, std::int64_t first, std::int64_t count, const std::string& suffix);
+
+  /// What the group of all ranks is called; "data_parallel" unless said otherwise.
+  void name_group(std::string name) { out_.groups[0].name = std::move(name); }
+
   void persist(BufferId owner) { schedule_.persistent.push_back(owner); }
 
   /// An op of the source on these buffers, one per operand. `work_share`: of its time.
   void run(OpId of_source, const std::vector<BufferId>& buffers, Section section,
            double work_share = 1);
+  /// The op that was added last.
+  Op& last() { return out_.ops.back(); }
   /// An op that the source does not have, in the phase, layer and micro-batch of `place`.
   void add(OpKind kind, const std::string& name, const std::vector<Use>& uses, OpId place,
            Section section, std::vector<Attribute> attributes = {});

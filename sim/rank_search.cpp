@@ -34,7 +34,8 @@ bool is_better(const SearchResult& a, const SearchResult& b) {
 /// The plan that changes nothing is one of those that a search tries.
 SearchResult search_stage(const Trace& rank, ShardStage stage, const SearchRequest& request) {
   SearchResult best = search(rank, request);
-  if (stage != ShardStage::data || !request.allow_recompute || !request.allow_offload) return best;
+  const bool keeps_work = stage == ShardStage::data || stage == ShardStage::tensor;
+  if (!keeps_work || !request.allow_recompute || !request.allow_offload) return best;
   for (const bool recompute : {true, false}) {
     SearchRequest alone = request;
     alone.allow_recompute = recompute;

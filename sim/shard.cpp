@@ -8,6 +8,7 @@
 #include "sim/rank_program.h"
 #include "sim/shard_alone.h"
 #include "sim/shard_source.h"
+#include "sim/shard_tensor.h"
 #include "traces/error.h"
 
 namespace tidemark {
@@ -245,6 +246,13 @@ void require_shares(const ShardSource& from, std::int32_t ranks) {
 
 std::vector<Trace> shard(const Trace& source, ShardStage stage, std::int32_t ranks) {
   const ShardSource from = shard_source_of(source);
+  if (stage == ShardStage::tensor) {
+    std::vector<Trace> out;
+    for (std::int32_t rank = 0; rank < ranks; ++rank) {
+      out.push_back(shard_tensor(source, from, rank, ranks));
+    }
+    return out;
+  }
   require_shares(from, ranks);
   if (stage == ShardStage::none) return {shard_alone(source, from, ranks)};
   std::vector<Trace> out;

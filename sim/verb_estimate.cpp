@@ -155,7 +155,13 @@ void estimate_text(const Estimate& e, const Trace& trace, const Device& device,
 }
 
 /// What PyTorch would keep for backward, by what it is.
-int report_saved(const EstimateOptions& options, const Trace& trace) {
+int report_saved(const EstimateOptions& options, const RunConfig& config, const Trace& trace) {
+  if (config.model.family == ModelFamily::llama) {
+    throw InputError(InputError::Parts{.place = "--accounting",
+                                       .expected = "a model of another family than llama, of which "
+                                                   "PyTorch has no one form",
+                                       .found = "'" + options.model + "'"});
+  }
   const std::vector<TorchSaved> saved = torch_eager_saved(trace);
   std::map<std::string, std::int64_t> by_kind;
   for (const TorchSaved& s : saved) {
@@ -198,7 +204,7 @@ int estimate(const EstimateOptions& options) {
   require_no_strategy(options.strategy, options.model);
   const RunConfig config = config_of(options);
   Trace trace = build_program(config);
-  if (options.accounting == "torch-eager") return report_saved(options, trace);
+  if (options.accounting == "torch-eager") return report_saved(options, config, trace);
   if (!options.accounting.empty()) {
     throw InputError(InputError::Parts{.place = "--accounting",
                                        .expected = "torch-eager",

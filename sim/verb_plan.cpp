@@ -309,9 +309,10 @@ void add_plan(CLI::App& app, int& exit_code) {
       verb->add_option("--apply", options->apply, "carry out the decisions of a plan in text form");
   CLI::Option* shard = verb->add_option(
       "--shard", options->shard,
-      "spread the micro-batches over ranks: data, zero1, zero2, zero3; auto beside --budget; none: "
-      "one rank does it all, for comparison");
-  verb->add_option("--ranks", options->ranks, "how many; divides the micro-batches")
+      "spread a step over ranks: its micro-batches (data, zero1, zero2, zero3; auto beside "
+      "--budget), or the heads and hidden units of a decoder (tensor); none: one rank does it all, "
+      "for comparison");
+  verb->add_option("--ranks", options->ranks, "how many; divides what is spread")
       ->check(CLI::Range(1, 1024))
       ->needs(shard);
   CLI::Option* output =

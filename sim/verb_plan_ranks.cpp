@@ -28,8 +28,9 @@ std::vector<ShardStage> stages_of(const RankPlanOptions& options) {
   if (!stage || searched) {
     throw InputError(InputError::Parts{
         .place = "--shard",
-        .expected = options.has_budget ? "auto, data, zero1, zero2 or zero3 beside --budget"
-                                       : "none, data, zero1, zero2 or zero3; auto beside --budget",
+        .expected = options.has_budget
+                        ? "auto, data, zero1, zero2, zero3 or tensor beside --budget"
+                        : "none, data, zero1, zero2, zero3 or tensor; auto beside --budget",
         .found = "'" + options.stage + "'"});
   }
   return {*stage};

@@ -95,6 +95,16 @@ enum class OpKind : std::uint8_t {
   last_token,
   most_likely,
   batch_norm_inference,
+  rms_norm_forward,
+  rms_norm_backward,
+  rotary_forward,
+  rotary_backward,
+  swiglu_forward,
+  swiglu_backward,
+  token_embedding_forward,
+  token_embedding_backward,
+  slice_columns,
+  add_bias,
 };
 
 enum class TimeSource : std::uint8_t { none, measured, modelled };
@@ -198,7 +208,17 @@ TIDEMARK_ENUM_NAMES(OpKind, {"load_batch",
                              "cached_attention_forward",
                              "last_token",
                              "most_likely",
-                             "batch_norm_inference"});
+                             "batch_norm_inference",
+                             "rms_norm_forward",
+                             "rms_norm_backward",
+                             "rotary_forward",
+                             "rotary_backward",
+                             "swiglu_forward",
+                             "swiglu_backward",
+                             "token_embedding_forward",
+                             "token_embedding_backward",
+                             "slice_columns",
+                             "add_bias"});
 TIDEMARK_ENUM_NAMES(TimeSource, {"none", "measured", "modelled"});
 TIDEMARK_ENUM_NAMES(InstructionKind, {"alloc", "free", "run"});
 TIDEMARK_ENUM_NAMES(EventKind, {"alloc", "free", "op_begin", "op_end", "step_begin", "step_end",

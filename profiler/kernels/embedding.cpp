@@ -2,7 +2,7 @@
 
 #include "profiler/kernels/clones.h"
 #include "profiler/kernels/kernels.h"
-#include "traces/error.h"
+#include "profiler/kernels/token.h"
 
 namespace tidemark::kernels {
 namespace {
@@ -15,17 +15,6 @@ TIDEMARK_CLONES void sum_rows(const T* a, const T* b, T* y, std::int64_t count) 
 template <class T>
 TIDEMARK_CLONES void accumulate(const T* x, T* y, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) y[i] += x[i];
-}
-
-std::int64_t token_at(const std::int32_t* tokens, std::int64_t i, std::int64_t vocabulary) {
-  const std::int64_t token = tokens[i];
-  if (token < 0 || token >= vocabulary) {
-    throw InputError({.file = {},
-                      .place = "token " + std::to_string(i),
-                      .expected = "a value in [0, " + std::to_string(vocabulary) + ")",
-                      .found = std::to_string(token)});
-  }
-  return token;
 }
 
 }  // namespace

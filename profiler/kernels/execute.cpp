@@ -115,6 +115,26 @@ Kernel kernel_of(OpKind kind) {
       return kernels::most_likely<T>;
     case batch_norm_inference:
       return kernels::batch_norm_inference<T>;
+    case rms_norm_forward:
+      return kernels::rms_norm_forward<T>;
+    case rms_norm_backward:
+      return kernels::rms_norm_backward<T>;
+    case rotary_forward:
+      return kernels::rotary_forward<T>;
+    case rotary_backward:
+      return kernels::rotary_backward<T>;
+    case swiglu_forward:
+      return kernels::swiglu_forward<T>;
+    case swiglu_backward:
+      return kernels::swiglu_backward<T>;
+    case token_embedding_forward:
+      return kernels::token_embedding_forward<T>;
+    case token_embedding_backward:
+      return kernels::token_embedding_backward<T>;
+    case slice_columns:
+      return kernels::slice_columns<T>;
+    case add_bias:
+      return kernels::add_bias<T>;
     default:
       return nullptr;
   }

@@ -14,6 +14,8 @@ template <class T>
 void linear_backward_data(const KernelCall& call);
 template <class T>
 void linear_backward_weight(const KernelCall& call);
+template <class T>
+void add_bias(const KernelCall& call);
 
 // activation.cpp: element by element; GELU is GPT-2's tanh form
 template <class T>
@@ -127,6 +129,34 @@ template <class T>
 void last_token(const KernelCall& call);
 template <class T>
 void most_likely(const KernelCall& call);
+
+// rms_norm.cpp: y = x * inverse_rms * w, over C
+template <class T>
+void rms_norm_forward(const KernelCall& call);
+template <class T>
+void rms_norm_backward(const KernelCall& call);
+
+// rotary.cpp: queries and keys turned by their position, keys and values repeated for their heads
+template <class T>
+void rotary_forward(const KernelCall& call);
+template <class T>
+void rotary_backward(const KernelCall& call);
+
+// swiglu.cpp: silu of one half times the other
+template <class T>
+void swiglu_forward(const KernelCall& call);
+template <class T>
+void swiglu_backward(const KernelCall& call);
+
+// token_embedding.cpp: y[b,t] = w[token]
+template <class T>
+void token_embedding_forward(const KernelCall& call);
+template <class T>
+void token_embedding_backward(const KernelCall& call);
+
+// slice_columns.cpp: some columns of a matrix
+template <class T>
+void slice_columns(const KernelCall& call);
 
 // source.cpp: where values come from
 template <class T>

@@ -124,6 +124,11 @@ void multiply_factors(const KernelCall& call, const Factors& factors, MatrixProd
   }
 }
 
+template <class T>
+TIDEMARK_CLONES void add_row(const T* b, T* y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] += b[i];
+}
+
 }  // namespace
 
 template <class T>
@@ -179,11 +184,24 @@ void linear_backward_weight(const KernelCall& call) {
   if constexpr (std::is_same_v<T, float>) add_bias_gradient<T, BFloat16>(call);
 }
 
+/// y[M,N] += b[N] in every row
+template <class T>
+void add_bias(const KernelCall& call) {
+  const std::int64_t columns = call.columns("y");
+  const T* const b = call.pointer<const T>("b");
+  T* const y = call.pointer<T>("y");
+  over_rows(call, call.rows("y"), columns, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) add_row(b, y + i * columns, columns);
+  });
+}
+
 template void linear_forward<float>(const KernelCall&);
 template void linear_forward<double>(const KernelCall&);
 template void linear_backward_data<float>(const KernelCall&);
 template void linear_backward_data<double>(const KernelCall&);
 template void linear_backward_weight<float>(const KernelCall&);
 template void linear_backward_weight<double>(const KernelCall&);
+template void add_bias<float>(const KernelCall&);
+template void add_bias<double>(const KernelCall&);
 
 }  // namespace tidemark::kernels

@@ -32,27 +32,30 @@ std::string content(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-void plan_two_ranks(const Folder& folder) {
+void plan_two_ranks(const Folder& folder, const std::string& stage = "zero2") {
   REQUIRE(call(folder, "profile gpt2-tiny --accumulate 2 --steps 3 --quiet -o run.tmk").code == 0);
-  REQUIRE(call(folder, "plan run.tmk --shard zero2 --ranks 2 -o p.tmk --json").code == 0);
+  REQUIRE(call(folder, "plan run.tmk --shard " + stage + " --ranks 2 -o p.tmk --json").code == 0);
 }
 
 }  // namespace
 
 TEST_CASE("processes give the bits and the peaks of threads") {
   if (!has_mpi()) return;
-  const Folder folder;
-  plan_two_ranks(folder);
-  REQUIRE(call(folder, "profile --schedule p.tmk --steps 3 --quiet -o threads.tmk").code == 0);
-  const int code = mpirun(folder, "profile --schedule p.tmk --steps 3 -o processes.tmk");
-  INFO(content(folder / "err"));
-  REQUIRE(code == 0);
-  CHECK(content(folder / "out").find("written to processes.tmk") != std::string::npos);
-  const Result r = call(folder, "diff threads.tmk processes.tmk --json");
-  CHECK(r.code == 0);
-  for (const json& rank : json::parse(r.out)["ranks"]) {
-    CHECK(rank["bitwise_equal"] == true);
-    CHECK(rank["peak_error_bytes"] == 0);
+  for (const std::string stage : {"zero2", "tensor"}) {
+    CAPTURE(stage);
+    const Folder folder;
+    plan_two_ranks(folder, stage);
+    REQUIRE(call(folder, "profile --schedule p.tmk --steps 3 --quiet -o threads.tmk").code == 0);
+    const int code = mpirun(folder, "profile --schedule p.tmk --steps 3 -o processes.tmk");
+    INFO(content(folder / "err"));
+    REQUIRE(code == 0);
+    CHECK(content(folder / "out").find("written to processes.tmk") != std::string::npos);
+    const Result r = call(folder, "diff threads.tmk processes.tmk --json");
+    CHECK(r.code == 0);
+    for (const json& rank : json::parse(r.out)["ranks"]) {
+      CHECK(rank["bitwise_equal"] == true);
+      CHECK(rank["peak_error_bytes"] == 0);
+    }
   }
 }
 

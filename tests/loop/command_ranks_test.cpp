@@ -52,6 +52,22 @@ TEST_CASE("a sharded plan is written, run, shown and compared through its index"
   CHECK(call(folder, "show m.tmk").out.find("zero1 on 2 ranks") != std::string::npos);
 }
 
+TEST_CASE("a decoder is split by heads and hidden units, and its plan is run") {
+  const Folder folder;
+  Result r = call(folder, "profile llama-tiny --steps 3 --quiet -o run.tmk");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  r = call(folder, "plan run.tmk --shard tensor --ranks 2 -o p.tmk --json");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  CHECK(json::parse(r.out)["stage"] == "tensor");
+  r = call(folder, "profile --schedule p.tmk --steps 3 -o m.tmk --json");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  for (const json& rank : json::parse(r.out)["ranks"]) CHECK(rank["peak_error_bytes"] == 0);
+  require_refused(folder, "plan run.tmk --shard tensor --ranks 4", "a divisor of the 2 heads");
+}
+
 TEST_CASE("a budget with --shard auto chooses a stage, or says that there is none") {
   const Folder folder;
   record_micro_batches(folder);

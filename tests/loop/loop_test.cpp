@@ -96,6 +96,20 @@ TEST_CASE("invariants 3, 4: an executed plan of gpt2-tiny takes its memory and c
   }
 }
 
+TEST_CASE("invariants 3, 4: executed plans of a Llama decoder change no bit") {
+  RunConfig config = default_run("llama-tiny");
+  for (const AttentionLowering lowering :
+       {AttentionLowering::composite, AttentionLowering::flash}) {
+    config.attention = lowering;
+    const Training training(config);
+    INFO(to_string(lowering));
+    require_planned_or_proven(training, 70);
+    config.accumulation = 2;
+    config.dropout = 0.1;
+    config.optimizer.clip_norm = 0.5;
+  }
+}
+
 TEST_CASE("invariants 3, 4: an executed plan of mlp takes its memory and changes no bit") {
   const Training training("mlp");
   for (int percent : {80, 60, 40}) {
@@ -154,7 +168,7 @@ TEST_CASE("invariants 3, 4: optimizer state that waits on the host changes no bi
 }
 
 TEST_CASE("invariant 2: the replay of a recorded trace gives the recorded peak to the byte") {
-  for (const char* model : {"mlp-tiny", "mlp", "gpt2-tiny"}) {
+  for (const char* model : {"mlp-tiny", "mlp", "gpt2-tiny", "llama-tiny"}) {
     INFO(model);
     const Training training(model);
     const Timeline recorded = recorded_timeline(training.recorded);
@@ -191,13 +205,16 @@ TEST_CASE("the text form of a plan gives the same program") {
 }
 
 TEST_CASE("the loss falls on real text") {
-  Training training("gpt2-tiny");
-  RunOptions options;
-  options.steps = 60;
-  options.data = &training.data;
-  options.digests = false;
-  const Trace trace = run(training.recorded, options);
-  CHECK(trace.steps.back().loss < trace.steps.front().loss - 1.0);
+  for (const char* model : {"gpt2-tiny", "llama-tiny"}) {
+    INFO(model);
+    Training training(model);
+    RunOptions options;
+    options.steps = 60;
+    options.data = &training.data;
+    options.digests = false;
+    const Trace trace = run(training.recorded, options);
+    CHECK(trace.steps.back().loss < trace.steps.front().loss - 1.0);
+  }
 }
 
 TEST_CASE("invariants 3, 4: executed plans of convolutional models change no bit") {

@@ -153,6 +153,78 @@ TEST_CASE("invariants 3, 4: a joint plan of sharding, recomputation and offload"
   }
 }
 
+/// Digests of whole buffers by step and name.
+std::map<std::pair<std::int32_t, std::string>, std::int64_t> wholes_of(const Trace& trace) {
+  std::map<std::pair<std::int32_t, std::string>, std::int64_t> out;
+  for (const Digest& d : trace.digests) {
+    if (trace[d.buffer].shard.count <= 1) out[{d.step, trace[d.buffer].name}] = d.hash;
+  }
+  return out;
+}
+
+/// Losses are those of one rank but for rounding; what every rank has is the same on all of them.
+void require_rounded_results(const Trace& recorded, const RanksResult& ranks, double tolerance) {
+  const auto wholes = wholes_of(ranks.ranks[0].trace);
+  CHECK_FALSE(wholes.empty());
+  for (const RunResult& rank : ranks.ranks) {
+    CHECK(wholes_of(rank.trace) == wholes);
+    REQUIRE(rank.trace.steps.size() == recorded.steps.size());
+    for (std::size_t step = 0; step < recorded.steps.size(); ++step) {
+      const StepRecord& one = recorded.steps[step];
+      const StepRecord& mine = rank.trace.steps[step];
+      CHECK(mine.loss == Approx(one.loss).epsilon(tolerance));
+      CHECK(mine.has_eval_loss == one.has_eval_loss);
+      if (one.has_eval_loss) CHECK(mine.eval_loss == Approx(one.eval_loss).epsilon(tolerance));
+    }
+  }
+}
+
+TEST_CASE("invariant 3: tensor parallel decoders take their memory and lose nothing but rounding") {
+  for (const char* model : {"gpt2-tiny", "llama-tiny"}) {
+    RunConfig config = default_run(model);
+    config.model.llama.kv_heads = 4;
+    config.eval_every = 2;
+    for (const auto& [ranks, dtype] :
+         {std::pair{2, DType::f32}, {4, DType::f32}, {2, DType::f64}}) {
+      CAPTURE(model, ranks, to_string(dtype));
+      config.dtype = dtype;
+      const Training training(config);
+      const RanksResult result = require_executed_as_planned(
+          training, shard_placed(training.recorded, ShardStage::tensor, ranks));
+      const double tolerance = dtype == DType::f64 ? 1e-13 : 1e-6;
+      require_rounded_results(training.recorded, result, tolerance);
+      config.accumulation = 2;
+      config.attention = AttentionLowering::flash;
+      config.optimizer.clip_norm = 0.5;
+      config.dropout = 0.1;
+    }
+  }
+}
+
+TEST_CASE("invariant 3: tensor parallel with recomputation and offload changes no bit of it") {
+  for (const char* model : {"gpt2-tiny", "llama-tiny"}) {
+    CAPTURE(model);
+    const Training training(default_run(model));
+    const std::vector<Trace> plain = shard_placed(training.recorded, ShardStage::tensor, 2);
+    const RanksResult alone = execute_ranks(plain, options_for(training, 0));
+    SearchRequest request;
+    request.link_bytes_per_s = 10e9;
+    request.link_latency_ns = 5000;
+    request.nodes = 20;
+    request.method = "joint";
+    request.budget_bytes = plain[0].plan.height_bytes * 7 / 10 / k_granule_bytes * k_granule_bytes;
+    const RankSearchResult joint =
+        search_ranks(training.recorded, {ShardStage::tensor}, 2, request);
+    REQUIRE(joint.best == 0);
+    const RanksResult result = require_executed_as_planned(training, joint.planned);
+    for (std::size_t rank = 0; rank < 2; ++rank) {
+      const Comparison c = compare(alone.ranks[rank].trace, result.ranks[rank].trace);
+      CHECK(c.first_difference.empty());
+      CHECK(c.bitwise_equal == std::optional(true));
+    }
+  }
+}
+
 TEST_CASE("one wrong order of ranks loses bitwise equality") {
   RunConfig config = default_run("gpt2-tiny");
   config.accumulation = 4;

@@ -23,7 +23,7 @@ Dataset made_table(const MlpConfig& mlp) {
 
 Dataset data_of(const RunConfig& config) {
   if (config.model.family == ModelFamily::mlp) return made_table(config.model.mlp);
-  if (config.model.family != ModelFamily::gpt2) {
+  if (!config.model.is_decoder()) {
     Dataset images = made_table({.widths = {64, config.model.image.classes}});
     images.resize(config.model.image, "made");
     return images;

@@ -24,8 +24,8 @@ RunConfig gpt2_with_everything() {
 }
 
 std::vector<RunConfig> all_families() {
-  return {small_mlp(), with_everything(small_gpt2()), gpt2_with_everything(), small_lenet(),
-          small_resnet()};
+  return {small_mlp(),    with_everything(small_gpt2()), gpt2_with_everything(), small_lenet(),
+          small_resnet(), with_everything(small_llama())};
 }
 
 /// Letters that do not repeat themselves from window to window.
@@ -38,7 +38,7 @@ std::string text_from(int begin, int end) {
 /// Enough of it to hold something out.
 Dataset data_of(const RunConfig& config) {
   if (config.model.family == ModelFamily::mlp) return larger_table();
-  if (config.model.family == ModelFamily::gpt2) return Dataset::text(text_from(0, 100));
+  if (config.model.is_decoder()) return Dataset::text(text_from(0, 100));
   return small_images(config.model.image, 24);
 }
 
@@ -107,7 +107,7 @@ TEST_CASE("evaluations change no bit of training, and come when they are due") {
 
 TEST_CASE("the loss of an evaluation is that of a step that sees the held-out samples") {
   for (RunConfig config : {small_mlp(), small_gpt2()}) {
-    const bool text = config.model.family == ModelFamily::gpt2;
+    const bool text = config.model.is_decoder();
     config.batch = 2;  // what is held out: rows 22 and 23, windows 22 and 23
     config.optimizer.kind = Optimizer::sgd;
     config.optimizer.learning_rate = 1e-300;  // changes no bit

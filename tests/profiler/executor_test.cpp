@@ -109,7 +109,8 @@ std::vector<RunConfig> bf16_configs() {
   std::vector<RunConfig> all;
   if (kernels::bfloat16_error().empty()) {
     all = {with_bf16(small_gpt2()), with_bf16(with_everything(small_gpt2())),
-           with_bf16(small_mlp(Activation::gelu)), with_bf16(small_lenet())};
+           with_bf16(small_mlp(Activation::gelu)), with_bf16(small_lenet()),
+           with_bf16(small_llama())};
   }
   return all;
 }
@@ -121,7 +122,7 @@ TEST_CASE("bf16: dry and cpu allocate alike, places and poison change no bit, th
     const Trace caching = run(program, {.steps = 3, .data = &data, .poison = true});
     RunConfig full = config;
     full.precision = Precision::full;
-    const bool holds_factors = config.model.family == ModelFamily::gpt2;
+    const bool holds_factors = config.model.is_decoder();
     CHECK((replay(program).peak.bytes < replay(build_program(full)).peak.bytes) == holds_factors);
     const Trace wide = run(build_program(full), {.steps = 3, .data = &data});
     for (std::size_t step = 0; step < 3; ++step) {
@@ -145,12 +146,19 @@ TEST_CASE("no bit depends on the number of threads") {
   RunConfig everything = with_everything(gpt2);
   everything.attention = AttentionLowering::composite;
   everything.attention_dropout = 0.25;
-  std::vector<RunConfig> configs{gpt2, everything, small_mlp(), small_lenet(), small_resnet()};
-  if (kernels::bfloat16_error().empty()) configs.push_back(with_bf16(gpt2));
+  RunConfig llama = default_run("llama-tiny");
+  llama.model.llama.layers = 1;
+  llama.model.llama.positions = 200;
+  llama.sequence = 200;
+  std::vector<RunConfig> configs{gpt2,        everything,    llama,
+                                 small_mlp(), small_lenet(), small_resnet()};
+  if (kernels::bfloat16_error().empty()) {
+    configs.push_back(with_bf16(gpt2));
+    configs.push_back(with_bf16(llama));
+  }
   for (const RunConfig& config : configs) {
     const Trace program = build_program(config);
-    const Dataset data =
-        config.model.family == ModelFamily::gpt2 ? find_dataset(config, "") : data_for(config);
+    const Dataset data = config.model.is_decoder() ? find_dataset(config, "") : data_for(config);
     const Trace one = run(program, {.steps = 2, .data = &data});
     for (const std::int64_t threads : {2, 5}) {
       const Trace several = run(program, {.steps = 2, .threads = threads, .data = &data});
@@ -164,8 +172,9 @@ TEST_CASE("no bit depends on the number of threads") {
 }
 
 TEST_CASE("invariant 8: dry and cpu make the same sequence of allocations") {
-  for (const RunConfig& config : {small_mlp(), small_gpt2(), small_lenet(), small_resnet(),
-                                  with_everything(small_gpt2()), default_run("gpt2-tiny")}) {
+  for (const RunConfig& config :
+       {small_mlp(), small_gpt2(), small_lenet(), small_resnet(), with_everything(small_gpt2()),
+        small_llama(), with_everything(small_llama()), default_run("gpt2-tiny")}) {
     Trace program = build_program(config);
     const Dataset data =
         config.model.name == "gpt2-tiny" ? find_dataset(config, "") : data_for(config);
@@ -182,7 +191,7 @@ TEST_CASE("invariant 8: dry and cpu make the same sequence of allocations") {
 }
 
 TEST_CASE("invariant 2: the recording has the peak of the replayed program to the byte") {
-  for (const RunConfig& config : {small_mlp(), small_gpt2()}) {
+  for (const RunConfig& config : {small_mlp(), small_gpt2(), small_llama()}) {
     const Trace recorded = run_on_cpu(config, {.steps = 3});
     Trace program = recorded;
     const Timeline replayed = replay(program, {}, 3);

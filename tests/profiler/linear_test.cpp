@@ -175,3 +175,9 @@ TEST_CASE("bf16_factors must be bf16, as large as both factors, and of an f32 op
   wrong.trace().buffers.back().size_bytes *= 2;
   CHECK(error_of(wrong).find("expected bf16") != std::string::npos);
 }
+
+TEST_CASE("a bias is added to every row, in place") {
+  OpCase c(OpKind::add_bias);
+  c.updates("y", {2, 3}, {1, 2, 3, 4, 5, 6}).reads("b", {3}, {10, 20, 30});
+  CHECK(c.run().at("y") == Numbers{11, 22, 33, 14, 25, 36});
+}

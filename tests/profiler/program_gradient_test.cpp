@@ -93,6 +93,14 @@ TEST_CASE("the gradient of a GPT-2 with tied embeddings equals finite difference
   check_gradients(small_gpt2(DType::f64));
 }
 
+TEST_CASE("the gradient of a Llama decoder equals finite differences in both lowerings") {
+  RunConfig llama = small_llama(DType::f64);
+  check_gradients(llama);
+  llama.attention = AttentionLowering::flash;
+  llama.accumulation = 2;
+  check_gradients(llama);
+}
+
 TEST_CASE("gradients of micro-batches with dropout and flash attention equal finite differences") {
   RunConfig gpt2 = small_gpt2(DType::f64);
   gpt2.accumulation = 2;

@@ -38,6 +38,21 @@ inline RunConfig small_gpt2(DType dtype = DType::f32) {
   return config;
 }
 
+/// 2 blocks, 4 heads on 2 of keys and values, 16 channels.
+inline RunConfig small_llama(DType dtype = DType::f32) {
+  RunConfig config = small_gpt2(dtype);
+  config.model.name = "small-llama";
+  config.model.family = ModelFamily::llama;
+  config.model.llama = {.layers = 2,
+                        .heads = 4,
+                        .kv_heads = 2,
+                        .channels = 16,
+                        .hidden = 10,
+                        .vocabulary = 16,
+                        .positions = 6};
+  return config;
+}
+
 /// LeNet-5 on the smallest image that it takes.
 inline RunConfig small_lenet(DType dtype = DType::f32) {
   RunConfig config;
@@ -110,7 +125,7 @@ inline Dataset larger_table() {
 
 inline Dataset data_for(const RunConfig& config) {
   if (config.model.family == ModelFamily::mlp) return small_table();
-  return config.model.family == ModelFamily::gpt2 ? small_text() : small_images(config.model.image);
+  return config.model.is_decoder() ? small_text() : small_images(config.model.image);
 }
 
 /// Gives every buffer the lowest offset that is free when it is allocated; returns the height of

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes pytorch.json beside this file: losses, gradients and saved bytes as PyTorch has them.
+"""Writes pytorch.json beside this file: losses, gradients and saved bytes as PyTorch has them. With names of models
+as arguments only those are made again; the rest of the file stays.
 
 Needs PyTorch (Debian's python3-torch or the package from PyPI). Nothing else needs it: the tests read the
 committed file. Both sides make weights and data by the same formula, so that none are stored:
@@ -138,6 +139,39 @@ def gpt2_shapes(layers, c, vocabulary, positions):
     return out + [("norm.w", (c,)), ("norm.b", (c,))]
 
 
+def llama(p, tokens, shape):
+    layers, heads, groups, base = shape
+    b, t = tokens.shape
+    x = F.embedding(tokens, p["embedding.w"])
+    d = x.shape[-1] // heads
+    causal = torch.tril(torch.ones(t, t)).view(1, 1, t, t)
+    norm = lambda n, x: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-5) * p[n + ".w"]
+    # In double, then rounded: as transformers does in f32, with more digits.
+    angle = torch.outer(torch.arange(t, dtype=torch.float64), base ** (-torch.arange(0, d, 2, dtype=torch.float64) / d))
+    cos, sin = [torch.cat((f(angle), f(angle)), -1).to(x.dtype) for f in (torch.cos, torch.sin)]
+    rotate = lambda x: x * cos + torch.cat((-x[..., d // 2:], x[..., :d // 2]), -1) * sin
+    for i in range(layers):
+        n = f"block{i}."
+        qkv = F.linear(norm(n + "norm1", x), p[n + "qkv.w"]).view(b, t, heads + 2 * groups, d).transpose(1, 2)
+        q, k, v = qkv.split([heads, groups, groups], dim=1)
+        k, v = [a.repeat_interleave(heads // groups, dim=1) for a in (rotate(k), v)]
+        att = (rotate(q) @ k.transpose(-2, -1)) * (1.0 / math.sqrt(d))
+        att = F.softmax(att.masked_fill(causal == 0, float("-inf")), dim=-1)
+        x = x + F.linear((att @ v).transpose(1, 2).reshape(b, t, heads * d), p[n + "projection.w"])
+        gate, up = F.linear(norm(n + "norm2", x), p[n + "gate_up.w"]).chunk(2, dim=-1)
+        x = x + F.linear(F.silu(gate) * up, p[n + "down.w"])
+    return F.linear(norm("norm", x), p["head.w"])
+
+
+def llama_shapes(layers, heads, groups, c, hidden, vocabulary):
+    out = [("embedding.w", (vocabulary, c))]
+    for i in range(layers):
+        n = f"block{i}."
+        out += [(n + "norm1.w", (c,)), (n + "qkv.w", (c // heads * (heads + 2 * groups), c)), (n + "projection.w", (c, c)),
+                (n + "norm2.w", (c,)), (n + "gate_up.w", (2 * hidden, c)), (n + "down.w", (c, hidden))]
+    return out + [("norm.w", (c,)), ("head.w", (vocabulary, c))]
+
+
 def linear_shapes(*layers):
     return [(name + s, shape) for name, n, k in layers for s, shape in ((".w", (n, k)), (".b", (n,)))]
 
@@ -178,6 +212,8 @@ def cases():
         {"kind": "adam", "learning_rate": 1e-3, "epsilon": 1e-4, "weight_decay": 0.01}
     yield "resnet", resnet_shapes(1, 4, 1, 3), resnet, {}, images(8, 3), {"kind": "sgd", "learning_rate": 0.02}
     yield "gpt2", gpt2_shapes(2, 16, 32, 16), gpt2, (2, 2), text, \
+        {"kind": "adamw", "learning_rate": 1e-3, "epsilon": 1e-4, "weight_decay": 0.1, "clip_norm": 0.5}
+    yield "llama", llama_shapes(2, 4, 2, 16, 20, 32), llama, (2, 4, 2, 100.0), text, \
         {"kind": "adamw", "learning_rate": 1e-3, "epsilon": 1e-4, "weight_decay": 0.1, "clip_norm": 0.5}
 
 
@@ -277,17 +313,23 @@ def saved():
 def main():
     torch.set_num_threads(1)
     torch.manual_seed(1)
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pytorch.json")
     out = {"pytorch": torch.__version__, "steps": STEPS, "rows": ROWS, "batch": BATCH, "models": {}}
+    if len(sys.argv) > 1:
+        out = json.load(open(path))
     for name, shapes, model, extra, load, o in cases():
+        if len(sys.argv) > 1 and name not in sys.argv[1:]:
+            continue
         narrow, _, _ = train(shapes, model, extra, load, o, torch.float32)
         wide, gradients, statistics = train(shapes, model, extra, load, o, torch.float64)
         entry = {"optimizer": o, "losses_f32": narrow, "losses_f64": wide, "gradients": gradients}
         if isinstance(statistics, dict):
             entry["statistics"] = {f"{n}.running_{kind}": t.tolist() for n, pair in statistics.items()
                                    for kind, t in zip(("mean", "variance"), pair)}
+        entry["pytorch"] = torch.__version__
         out["models"][name] = entry
-    out["saved_bytes"] = saved()
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pytorch.json")
+    if len(sys.argv) == 1:
+        out["saved_bytes"] = saved()
     with open(path, "w") as f:
         json.dump(out, f, separators=(",", ":"))
         f.write("\n")

@@ -51,6 +51,18 @@ RunConfig config_of(const std::string& name, DType dtype) {
     c.model.gpt2 = {.layers = 2, .heads = 2, .channels = 16, .vocabulary = 32, .positions = 16};
     c.sequence = 12;
   }
+  if (name == "llama") {
+    c.model.family = ModelFamily::llama;
+    c.model.llama = {.layers = 2,
+                     .heads = 4,
+                     .kv_heads = 2,
+                     .channels = 16,
+                     .hidden = 20,
+                     .vocabulary = 32,
+                     .positions = 16,
+                     .rotary_base = 100};
+    c.sequence = 12;
+  }
   const Json& o = reference()["models"][name]["optimizer"];
   c.optimizer.kind = parse_enum<Optimizer>(o["kind"].get<std::string>()).value();
   c.optimizer.learning_rate = o["learning_rate"];
@@ -62,7 +74,7 @@ RunConfig config_of(const std::string& name, DType dtype) {
 
 Dataset data_of(const RunConfig& c) {
   const std::uint64_t rows = reference()["rows"];
-  if (c.model.family == ModelFamily::gpt2) {
+  if (c.model.is_decoder()) {
     std::string text;
     for (std::uint64_t i = 0; i < rows * 12 + 1; ++i) {
       text += static_cast<char>(random_24(9, i) % 32);
@@ -201,7 +213,7 @@ void check_model(const std::string& name, DType dtype) {
 }  // namespace
 
 TEST_CASE("20 steps, gradients and running statistics are PyTorch's") {
-  for (const char* name : {"mlp", "lenet", "resnet", "gpt2"}) {
+  for (const char* name : {"mlp", "lenet", "resnet", "gpt2", "llama"}) {
     for (const DType dtype : {DType::f64, DType::f32}) check_model(name, dtype);
   }
 }

@@ -131,7 +131,7 @@ TEST_CASE("cuda kernels: every op as the CPU kernel does it") {
   CHECK(seen.size() >= 26);
 }
 
-TEST_CASE("cuda kernels: bf16 is refused in words, and a kernel must be known") {
+TEST_CASE("cuda kernels: bf16 and kinds without a kernel are refused in words") {
   FakePlugin fake;
   RunConfig config = small_gpt2();
   config.precision = Precision::bf16;
@@ -144,6 +144,10 @@ TEST_CASE("cuda kernels: bf16 is refused in words, and a kernel must be known") 
   const bool has_bf16 = std::ranges::all_of(
       program.ops, [&](const Op& op) { return kernel_error(program, op).empty(); });
   if (has_bf16) CHECK(refused > 0);
+  const Trace llama = build_program(small_llama());
+  CHECK(std::ranges::any_of(llama.ops, [&](const Op& op) {
+    return cuda_kernel_error(llama, op) == "kind rms_norm_forward has no CUDA kernel";
+  }));
   cuda::Call unknown;
   unknown.kernel = static_cast<cuda::Kernel>(1000);
   CHECK(fake.api.launch(&unknown, nullptr) != 0);

@@ -1,0 +1,20 @@
+#include "tests/catch.h"
+#include "tests/profiler/op_case.h"
+
+using namespace tidemark;
+using namespace tidemark::test;
+
+TEST_CASE("columns of a matrix are taken as they are") {
+  OpCase c(OpKind::slice_columns);
+  c.reads("x", {2, 4}, {1, 2, 3, 4, 5, 6, 7, 8}).writes("y", {2, 2}).integer("first", 1);
+  CHECK(c.run().at("y") == Numbers{2, 3, 6, 7});
+}
+
+TEST_CASE("columns beyond the matrix, and other rows, are refused") {
+  OpCase beyond(OpKind::slice_columns);
+  beyond.reads("x", {1, 4}, {1, 2, 3, 4}).writes("y", {1, 2}).integer("first", 3);
+  CHECK_THROWS(beyond.run());
+  OpCase rows(OpKind::slice_columns);
+  rows.reads("x", {1, 4}, {1, 2, 3, 4}).writes("y", {2, 2}).integer("first", 0);
+  CHECK_THROWS(rows.run());
+}
