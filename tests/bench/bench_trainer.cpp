@@ -74,17 +74,20 @@ RunConfig mlp(const std::string& name, std::vector<std::int64_t> widths, std::in
 
 /// The runs that others have published figures for; the shapes are part of the name.
 std::vector<Contender> contenders() {
-  RunConfig flash = named("gpt-baby", 4, 256);
-  flash.attention = AttentionLowering::flash;
-  flash.model.name = "gpt-baby-flash";
+  const auto with_flash = [](RunConfig config) {
+    config.attention = AttentionLowering::flash;
+    config.model.name += "-flash";
+    return config;
+  };
   std::vector<Contender> all{
       {mlp("mlp-784-b64", {784, 512, 256, 10}, 64), 200, 1.29},
       {mlp("mlp-wide-b256", {784, 2048, 2048, 2048, 2048, 10}, 256), 12, 1.19},
       {named("lenet5", 64, 0), 100, 1.15},
       {named("resnet20", 32, 0), 12, 0.99},
       {named("gpt-small", 12, 64), 30, 1.3},
+      {with_flash(named("gpt-small", 12, 64)), 30, 1.3},
       {named("gpt-baby", 4, 256), 8, 1.17},
-      {flash, 8, 1.17},
+      {with_flash(named("gpt-baby", 4, 256)), 8, 1.17},
       {named("gpt2-124M", 4, 64), 5, 1.4}};
   all.back().config.model.name = "gpt2-124M-b4-t64";
   return all;
