@@ -167,7 +167,7 @@ void ParetoWidget::paint_axes(QPainter& painter, const PlotScale& s) const {
   painter.drawLine(area.left() + x, area.top(), area.left() + x, area.bottom());
   const bool at_left = x > area.width() / 2;
   painter.drawText(QRect(area.left() + (at_left ? x - 66 : x + 6), area.top(), 60, 16),
-                   (at_left ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter,
+                   static_cast<int>((at_left ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter),
                    QStringLiteral("budget"));
 }
 

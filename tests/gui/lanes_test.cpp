@@ -13,8 +13,9 @@ namespace {
 
 ViewRange part_of(std::mt19937& random, ViewRange whole) {
   const auto span = static_cast<std::uint32_t>(whole.span());
-  const std::int64_t a = whole.begin + random() % span;
-  const std::int64_t b = whole.begin + random() % span;
+  const auto draw = [&] { return whole.begin + static_cast<std::int64_t>(random() % span); };
+  const std::int64_t a = draw();
+  const std::int64_t b = draw();
   return {std::min(a, b), std::max(a, b) + 1};
 }
 

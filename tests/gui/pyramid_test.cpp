@@ -65,8 +65,9 @@ struct BruteForce {
 
 ViewRange random_range(std::mt19937& random, ViewRange within) {
   const auto span = static_cast<std::uint32_t>(within.span());
-  const std::int64_t a = within.begin + random() % span;
-  const std::int64_t b = within.begin + random() % span;
+  const auto draw = [&] { return within.begin + static_cast<std::int64_t>(random() % span); };
+  const std::int64_t a = draw();
+  const std::int64_t b = draw();
   return {std::min(a, b), std::max(a, b) + 1};
 }
 

@@ -66,7 +66,7 @@ TEST_CASE("time map: years in nanoseconds do not overflow") {
 
 TEST_CASE("time map: it never decreases, and is exact at the knots that it keeps") {
   std::mt19937 random(5);
-  const auto below = [&random](int n) { return static_cast<std::int64_t>(random() % n); };
+  const auto below = [&random](unsigned n) { return static_cast<std::int64_t>(random() % n); };
   for (int round = 0; round < 200; ++round) {
     std::vector<Knot> knots;
     Knot at{below(100), below(100)};
