@@ -172,8 +172,8 @@ class WindowToolsTest : public QObject {
       window_->export_to(path.toStdString());
       QVERIFY2(QFile(path).size() > 1000, name);
     }
-    QVERIFY_EXCEPTION_THROWN(window_->export_to("a.doc"), InputError);
-    QVERIFY_EXCEPTION_THROWN(window_->export_to("/no/folder/a.png"), InputError);
+    QVERIFY_THROWS_EXCEPTION(InputError, window_->export_to("a.doc"));
+    QVERIFY_THROWS_EXCEPTION(InputError, window_->export_to("/no/folder/a.png"));
   }
 
   void m_sets_bookmarks_and_page_keys_go_there() {
