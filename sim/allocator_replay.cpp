@@ -3,139 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <deque>
-#include <functional>
+#include <limits>
 #include <map>
 #include <tuple>
 
 #include "sim/pytorch_allocator.h"
+#include "sim/replay_devices.h"
 #include "sim/units.h"
 
 namespace tidemark {
 namespace {
-
-using OnGrowth = std::function<void(std::int64_t bytes, std::int32_t stream)>;
-
-/// Whose growth is watched.
-class WatchedDevice final : public DeviceMemory {
- public:
-  WatchedDevice(std::int64_t capacity_bytes, OnGrowth on_growth)
-      : plain_(capacity_bytes), on_growth_(std::move(on_growth)) {}
-
-  std::int64_t take(std::int64_t bytes, std::int32_t stream) override {
-    const std::int64_t address = plain_.take(bytes, stream);
-    if (address >= 0) on_growth_(bytes, stream);  // what is refused is no growth
-    return address;
-  }
-  void give_back(std::int64_t address, std::int64_t bytes, std::int32_t stream) override {
-    plain_.give_back(address, bytes, stream);
-  }
-  std::int64_t take_range(std::int64_t bytes, std::int32_t stream) override {
-    return plain_.take_range(bytes, stream);
-  }
-  bool map(std::int64_t address, std::int64_t bytes, std::int32_t stream) override {
-    if (!plain_.map(address, bytes, stream)) return false;
-    on_growth_(bytes, stream);
-    return true;
-  }
-  void unmap(std::int64_t address, std::int64_t bytes, std::int32_t stream) override {
-    plain_.unmap(address, bytes, stream);
-  }
-  [[nodiscard]] std::int64_t capacity_bytes() const override { return plain_.capacity_bytes(); }
-
- private:
-  PlainDevice plain_;
-  OnGrowth on_growth_;
-};
-
-/// The device as it was recorded: it gives the recorded segments in the recorded order, and counts
-/// what the model does otherwise.
-class RecordedDevice final : public DeviceMemory {
- public:
-  explicit RecordedDevice(OnGrowth on_growth) : on_growth_(std::move(on_growth)) {}
-
-  std::deque<Event> pending{};  // segment events that stand before the current allocation
-  bool refuses = false;         // the recorded request failed
-  std::int64_t wrong = 0;
-
-  std::int64_t take(std::int64_t bytes, std::int32_t stream) override {
-    const bool given = !pending.empty() && pending.front().kind == EventKind::segment_alloc;
-    if (refuses && !given) return -1;
-    on_growth_(bytes, stream);
-    if (given) {
-      const Event e = pop();
-      const bool fits = e.size_bytes == bytes && e.stream == stream && e.address_bytes >= 0;
-      if (fits && is_free(e.address_bytes, bytes)) {
-        hold(e.address_bytes, bytes);
-        return e.address_bytes;
-      }
-    }
-    ++wrong;
-    return elsewhere(bytes);
-  }
-  void give_back(std::int64_t address, std::int64_t bytes, std::int32_t) override {
-    held_.erase(address);
-    expect(EventKind::segment_free, address, bytes);
-  }
-  std::int64_t take_range(std::int64_t bytes, std::int32_t) override {
-    if (!pending.empty() && pending.front().address_bytes >= 0 &&
-        pending.front().kind == EventKind::segment_map) {
-      return pending.front().address_bytes;
-    }
-    return refuses ? -1 : elsewhere(bytes);
-  }
-  bool map(std::int64_t address, std::int64_t bytes, std::int32_t stream) override {
-    if (refuses && pending.empty()) return false;
-    on_growth_(bytes, stream);
-    expect(EventKind::segment_map, address, bytes);
-    return true;
-  }
-  void unmap(std::int64_t address, std::int64_t bytes, std::int32_t) override {
-    expect(EventKind::segment_unmap, address, bytes);
-  }
-  [[nodiscard]] std::int64_t capacity_bytes() const override { return 0; }
-
-  /// A segment that is held: what overlaps it is not believed.
-  void hold(std::int64_t address, std::int64_t bytes) { held_[address] = bytes; }
-
-  /// What the recording did and the model did not.
-  void close() {
-    wrong += static_cast<std::int64_t>(pending.size());
-    pending.clear();
-  }
-
- private:
-  Event pop() {
-    const Event e = pending.front();
-    pending.pop_front();
-    return e;
-  }
-  void expect(EventKind kind, std::int64_t address, std::int64_t bytes) {
-    if (pending.empty() || pending.front().kind != kind) {
-      ++wrong;
-      return;
-    }
-    const Event e = pop();
-    if (e.address_bytes != address || e.size_bytes != bytes) ++wrong;
-  }
-  std::int64_t elsewhere(std::int64_t bytes) {
-    const std::int64_t address = next_;
-    next_ += round_up(bytes, k_granule_bytes);
-    return address;
-  }
-
-  [[nodiscard]] bool is_free(std::int64_t address, std::int64_t bytes) const {
-    const auto after = held_.upper_bound(address);
-    if (after != held_.end() && after->first - address < bytes) return false;
-    if (after == held_.begin()) return true;
-    const auto before = std::prev(after);
-    return address - before->first >= before->second;
-  }
-
-  OnGrowth on_growth_;
-  std::map<std::int64_t, std::int64_t> held_;  // size by address
-  std::int64_t next_ = std::int64_t{1} << 61;  // beyond every recorded address
-};
 
 bool is_release(const Event& e) {
   return e.kind == EventKind::segment_free || e.kind == EventKind::segment_unmap;
@@ -147,8 +24,8 @@ class Replayer {
       : trace_(trace),
         options_(options),
         events_(allocator_events(trace, options.steps)),
-        recorded_([this](std::int64_t b, std::int32_t s) { grow(b, s); }),
-        watched_(options.device_bytes, [this](std::int64_t b, std::int32_t s) { grow(b, s); }),
+        recorded_([this](const Exchange& e) { note_exchange(e); }),
+        watched_(options.device_bytes, [this](const Exchange& e) { note_exchange(e); }),
         handles_(trace.buffers.size(), k_no_block),
         requested_(trace.buffers.size(), false) {
     DeviceMemory& device = options.follow_recording ? static_cast<DeviceMemory&>(recorded_)
@@ -190,6 +67,7 @@ class Replayer {
     out_.segments = 0;
     out_.allocations = 0;
     out_.growths.clear();
+    grown_at_ = k_nowhere;
     note(0);
   }
 
@@ -384,19 +262,41 @@ class Replayer {
     }
   }
 
-  void grow(std::int64_t bytes, std::int32_t stream) {
-    ++out_.segments;
+  /// What one request takes is one growth, in however many pieces; a piece that is given back
+  /// before the request is served was none (an expandable segment that had to start again).
+  void note_exchange(const Exchange& e) {
+    if (!e.given_back) ++out_.segments;
     if (!options_.explain) return;
-    // An expandable segment may be mapped in several pieces for one request: one growth.
-    if (!out_.growths.empty() && grown_at_ == at_) {
-      out_.growths.back().segment_bytes += bytes;
+    const bool same_request = grown_at_ == at_;
+    if (e.given_back) {
+      if (same_request) take_back(e);
       return;
     }
-    grown_at_ = at_;
+    if (!same_request) {
+      begin_growth(e.stream);
+      pieces_.clear();
+      grown_at_ = at_;
+    }
+    out_.growths.back().segment_bytes += e.bytes;
+    pieces_.push_back(e);
+  }
+
+  void take_back(const Exchange& back) {
+    Growth& g = out_.growths.back();
+    for (const Exchange& piece : pieces_) {
+      const std::int64_t begin = std::max(piece.address, back.address);
+      const std::int64_t end = std::min(piece.address + piece.bytes, back.address + back.bytes);
+      g.segment_bytes -= std::max<std::int64_t>(0, end - begin);
+    }
+    if (g.segment_bytes > 0) return;
+    out_.growths.pop_back();
+    grown_at_ = k_nowhere;
+  }
+
+  void begin_growth(std::int32_t stream) {
     const bool is_known = current_.kind == EventKind::alloc && current_.index >= 0;
     Growth g;
     g.time_ns = current_.time_ns;
-    g.segment_bytes = bytes;
     g.needed_bytes = current_.size_bytes;
     if (is_known) {
       g.buffer = BufferId{static_cast<std::size_t>(current_.index)};
@@ -431,6 +331,8 @@ class Replayer {
     }
   }
 
+  static constexpr std::size_t k_nowhere = std::numeric_limits<std::size_t>::max();
+
   const Trace& trace_;
   const ReplayOptions& options_;
   std::vector<Event> events_;
@@ -444,7 +346,8 @@ class Replayer {
   AllocatorReplay out_;
   std::int64_t sampled_reserved_bytes_ = -1;
   std::size_t at_ = 0;
-  std::size_t grown_at_ = 0;  // of the last growth, as at_
+  std::size_t grown_at_ = k_nowhere;  // of the last growth, as at_
+  std::vector<Exchange> pieces_;      // that it is made of
 };
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "sim/milp.h"
+#include "sim/milp_small.h"
 
 namespace tidemark {
 namespace {
@@ -125,7 +125,7 @@ class Combination {
   bool relax(const Timer* timer) {
     MilpAnswer answer;
     for (int round = 0; round < k_relax_rounds; ++round) {
-      answer = solve(program(false), {.timer = timer});
+      answer = solve_small(program(false), {.timer = timer});
       if (answer.columns.empty() || answer.bound > -least_gain_) return false;
       read(answer);
       if (!activate()) break;
@@ -140,7 +140,7 @@ class Combination {
   /// The best set of moves found; empty = none.
   std::vector<std::size_t> pick(const CombineRequest& request) {
     for (int round = 0; round < k_pick_rounds; ++round) {
-      const MilpAnswer answer = solve(
+      const MilpAnswer answer = solve_small(
           program(true), {.timer = request.timer, .nodes = request.nodes, .cutoff = -least_gain_});
       if (answer.columns.empty()) return {};
       read(answer);

@@ -25,8 +25,8 @@ struct CombineRequest {
 };
 
 /// Replaces the mover's schedule, which must fit, by a cheaper one that fits. False: none was
-/// found, or there is no solver; then nothing has changed. Calls from several threads wait for each
-/// other while the solver works.
+/// found, or there is no solver; then nothing has changed. Calls from several threads run side by
+/// side.
 bool combine(Mover& mover, const CombineRequest& request);
 
 }  // namespace tidemark

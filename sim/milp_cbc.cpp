@@ -1,10 +1,20 @@
 #include <Cbc_C_Interface.h>
 
+#include <CbcHeuristic.hpp>
+#include <CbcHeuristicDiveVectorLength.hpp>
+#include <CbcModel.hpp>
+#include <CglClique.hpp>
+#include <CglGomory.hpp>
+#include <CglKnapsackCover.hpp>
+#include <CglMixedIntegerRounding2.hpp>
+#include <CglProbing.hpp>
+#include <OsiClpSolverInterface.hpp>
 #include <algorithm>
 #include <memory>
 #include <mutex>
 
 #include "sim/milp.h"
+#include "sim/milp_small.h"
 
 namespace tidemark {
 namespace {
@@ -14,37 +24,55 @@ struct Free {
 };
 using Model = std::unique_ptr<Cbc_Model, Free>;
 
-/// The rows as CBC wants them: by column.
-void load(Cbc_Model* model, const Milp& problem) {
-  std::vector<CoinBigIndex> starts(problem.columns.size() + 1, 0);
-  for (const Milp::Row& row : problem.rows) {
-    for (const auto& entry : row.entries) ++starts[static_cast<std::size_t>(entry.first) + 1];
-  }
-  for (std::size_t i = 1; i < starts.size(); ++i) starts[i] += starts[i - 1];
-  std::vector<int> indices(static_cast<std::size_t>(starts.back()));
-  std::vector<double> factors(indices.size());
-  std::vector<CoinBigIndex> next = starts;
-  std::vector<double> lower;
+/// The problem as CBC wants it: by column.
+struct Columns {
+  std::vector<CoinBigIndex> starts;
+  std::vector<int> indices;  // of rows
+  std::vector<double> factors;
+  std::vector<double> lower;  // of rows
   std::vector<double> upper;
+  std::vector<double> costs;
+  std::vector<double> least;  // of columns
+  std::vector<double> most;
+};
+
+Columns columns_of(const Milp& problem) {
+  Columns c;
+  c.starts.assign(problem.columns.size() + 1, 0);
+  for (const Milp::Row& row : problem.rows) {
+    for (const auto& entry : row.entries) ++c.starts[static_cast<std::size_t>(entry.first) + 1];
+  }
+  for (std::size_t i = 1; i < c.starts.size(); ++i) c.starts[i] += c.starts[i - 1];
+  c.indices.resize(static_cast<std::size_t>(c.starts.back()));
+  c.factors.resize(c.indices.size());
+  std::vector<CoinBigIndex> next = c.starts;
   for (std::size_t r = 0; r < problem.rows.size(); ++r) {
     for (const auto& [column, factor] : problem.rows[r].entries) {
       const auto slot = static_cast<std::size_t>(next[static_cast<std::size_t>(column)]++);
-      indices[slot] = static_cast<int>(r);
-      factors[slot] = factor;
+      c.indices[slot] = static_cast<int>(r);
+      c.factors[slot] = factor;
     }
-    lower.push_back(problem.rows[r].at_least);
-    upper.push_back(problem.rows[r].at_most);
+    c.lower.push_back(problem.rows[r].at_least);
+    c.upper.push_back(problem.rows[r].at_most);
   }
-  std::vector<double> costs;
-  std::vector<double> least(problem.columns.size(), 0);
-  std::vector<double> most;
+  c.least.assign(problem.columns.size(), 0);
   for (const Milp::Column& column : problem.columns) {
-    costs.push_back(column.cost);
-    most.push_back(column.upper);
+    c.costs.push_back(column.cost);
+    c.most.push_back(column.upper);
   }
-  Cbc_loadProblem(model, static_cast<int>(costs.size()), static_cast<int>(lower.size()),
-                  starts.data(), indices.data(), factors.data(), least.data(), most.data(),
-                  costs.data(), lower.data(), upper.data());
+  return c;
+}
+
+bool is_relaxed(const Milp& problem) {
+  return std::none_of(problem.columns.begin(), problem.columns.end(),
+                      [](const Milp::Column& column) { return column.integer; });
+}
+
+void load(Cbc_Model* model, const Milp& problem) {
+  const Columns c = columns_of(problem);
+  Cbc_loadProblem(model, static_cast<int>(c.costs.size()), static_cast<int>(c.lower.size()),
+                  c.starts.data(), c.indices.data(), c.factors.data(), c.least.data(),
+                  c.most.data(), c.costs.data(), c.lower.data(), c.upper.data());
   for (std::size_t i = 0; i < problem.columns.size(); ++i) {
     if (problem.columns[i].integer) Cbc_setInteger(model, static_cast<int>(i));
   }
@@ -73,19 +101,20 @@ void read_relaxed(Cbc_Model* model, MilpAnswer& answer) {
   answer.reduced_costs.assign(reduced, reduced + count);
 }
 
-}  // namespace
-
-bool milp_available() {
-  return true;
+double seconds_left(const MilpLimits& limits) {
+  return limits.timer != nullptr ? limits.timer->left_s() : Milp::k_infinity;
 }
 
-MilpAnswer solve(const Milp& problem, const MilpLimits& limits) {
-  static std::mutex one_at_a_time;  // CBC's driver keeps state between calls
+int node_limit(const MilpLimits& limits) {
+  return static_cast<int>(std::min<std::int64_t>(limits.nodes, 1 << 30));
+}
+
+/// By CBC's driver: it simplifies the problem first and tries every cut and heuristic there is, but
+/// keeps state between calls, so that there is one at a time.
+MilpAnswer solve_alone(const Milp& problem, const MilpLimits& limits, double left_s) {
+  static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
-  MilpAnswer answer;
-  answer.ran = true;
-  const double left_s = limits.timer != nullptr ? limits.timer->left_s() : Milp::k_infinity;
-  if (problem.columns.empty() || left_s <= 0) return answer;
+  MilpAnswer answer{.ran = true};
   const Model model(Cbc_newModel());
   load(model.get(), problem);
   Cbc_setLogLevel(model.get(), 0);
@@ -95,18 +124,120 @@ MilpAnswer solve(const Milp& problem, const MilpLimits& limits) {
     Cbc_setMaximumSeconds(model.get(), left_s);
     if (!limits.timer->is_cpu_time()) Cbc_setParameter(model.get(), "timeMode", "elapsed");
   }
-  if (limits.nodes > 0) {
-    const auto nodes = std::min<std::int64_t>(limits.nodes, 1 << 30);
-    Cbc_setMaximumNodes(model.get(), static_cast<int>(nodes));
-  }
+  if (limits.nodes > 0) Cbc_setMaximumNodes(model.get(), node_limit(limits));
   Cbc_setAllowableFractionGap(model.get(), 0);
   Cbc_setAllowableGap(model.get(), 0);
   if (limits.cutoff < Milp::k_infinity) Cbc_setCutoff(model.get(), limits.cutoff);
   Cbc_solve(model.get());
-  const bool relaxed = std::none_of(problem.columns.begin(), problem.columns.end(),
-                                    [](const Milp::Column& column) { return column.integer; });
-  relaxed ? read_relaxed(model.get(), answer) : read_solved(model.get(), limits, answer);
+  is_relaxed(problem) ? read_relaxed(model.get(), answer)
+                      : read_solved(model.get(), limits, answer);
   return answer;
+}
+
+MilpAnswer answer_of(const OsiClpSolverInterface& solver) {
+  MilpAnswer answer{.ran = true};
+  answer.infeasible = solver.isProvenPrimalInfeasible();
+  answer.finished = answer.infeasible || solver.isProvenOptimal();
+  if (answer.infeasible || !answer.finished) return answer;
+  answer.bound = solver.getObjValue();
+  const int count = solver.getNumCols();
+  answer.columns.assign(solver.getColSolution(), solver.getColSolution() + count);
+  answer.reduced_costs.assign(solver.getReducedCost(), solver.getReducedCost() + count);
+  return answer;
+}
+
+MilpAnswer answer_of(const CbcModel& model, const MilpLimits& limits) {
+  MilpAnswer answer{.ran = true};
+  answer.infeasible = model.isProvenInfeasible();
+  answer.finished = answer.infeasible || model.isProvenOptimal();
+  answer.bound = answer.infeasible ? limits.cutoff : model.getBestPossibleObjValue();
+  const double* best = model.bestSolution();
+  if (best != nullptr && !answer.infeasible) {
+    answer.columns.assign(best, best + model.getNumCols());
+  }
+  return answer;
+}
+
+/// The cuts and heuristics that matter for knapsack rows.
+void add_cuts(CbcModel& model) {
+  constexpr int k_while_they_help = -1;
+  CglProbing probing;
+  probing.setUsingObjective(1);
+  probing.setMaxPass(1);
+  probing.setMaxProbe(10);
+  probing.setMaxProbeRoot(50);
+  probing.setMaxLook(10);
+  probing.setMaxLookRoot(50);
+  probing.setMaxElements(200);
+  probing.setRowCuts(3);
+  CglClique clique;
+  clique.setStarCliqueReport(false);
+  clique.setRowCliqueReport(false);
+  CglKnapsackCover cover;
+  CglGomory gomory;
+  CglMixedIntegerRounding2 rounding;
+  model.addCutGenerator(&probing, k_while_they_help, "Probing");
+  model.addCutGenerator(&cover, k_while_they_help, "KnapsackCover");
+  model.addCutGenerator(&gomory, k_while_they_help, "Gomory");
+  model.addCutGenerator(&clique, k_while_they_help, "Clique");
+  model.addCutGenerator(&rounding, k_while_they_help, "MixedIntegerRounding2");
+  CbcRounding round(model);
+  CbcHeuristicDiveVectorLength dive(model);
+  model.addHeuristic(&round);
+  model.addHeuristic(&dive);
+}
+
+/// By branch and cut from the library, which keeps no state.
+MilpAnswer solve_beside(const Milp& problem, const MilpLimits& limits, double left_s) {
+  const Columns c = columns_of(problem);
+  OsiClpSolverInterface solver;
+  solver.messageHandler()->setLogLevel(0);
+  solver.loadProblem(static_cast<int>(c.costs.size()), static_cast<int>(c.lower.size()),
+                     c.starts.data(), c.indices.data(), c.factors.data(), c.least.data(),
+                     c.most.data(), c.costs.data(), c.lower.data(), c.upper.data());
+  if (is_relaxed(problem)) {
+    solver.initialSolve();
+    return answer_of(solver);
+  }
+  for (std::size_t i = 0; i < problem.columns.size(); ++i) {
+    if (problem.columns[i].integer) solver.setInteger(static_cast<int>(i));
+  }
+  solver.setHintParam(OsiDoReducePrint, true, OsiHintTry);
+  CbcModel model(solver);
+  model.setLogLevel(0);
+  model.solver()->messageHandler()->setLogLevel(0);
+  constexpr int k_strong = 5;  // columns tried before a branch; as the driver has it
+  model.setNumberStrong(k_strong);
+  model.setNumberBeforeTrust(k_strong);
+  model.setAllowableGap(0);
+  model.setAllowableFractionGap(0);
+  if (limits.nodes > 0) model.setMaximumNodes(node_limit(limits));
+  if (limits.cutoff < Milp::k_infinity) model.setCutoff(limits.cutoff);
+  if (left_s < Milp::k_infinity) {
+    model.setMaximumSeconds(left_s);
+    model.setUseElapsedTime(!limits.timer->is_cpu_time());
+  }
+  add_cuts(model);
+  model.branchAndBound();
+  return answer_of(model, limits);
+}
+
+}  // namespace
+
+bool milp_available() {
+  return true;
+}
+
+MilpAnswer solve(const Milp& problem, const MilpLimits& limits) {
+  const double left_s = seconds_left(limits);
+  if (problem.columns.empty() || left_s <= 0) return {.ran = true};
+  return solve_alone(problem, limits, left_s);
+}
+
+MilpAnswer solve_small(const Milp& problem, const MilpLimits& limits) {
+  const double left_s = seconds_left(limits);
+  if (problem.columns.empty() || left_s <= 0) return {.ran = true};
+  return solve_beside(problem, limits, left_s);
 }
 
 }  // namespace tidemark

@@ -10,31 +10,12 @@
 #include <thread>
 #include <tuple>
 
+#include "sim/pack_changes.h"
 #include "sim/pack_search.h"
 #include "traces/trace.h"
 
 namespace tidemark {
 namespace {
-
-struct Change {
-  std::int64_t time;
-  bool begins;  // ends come first: intervals are half-open
-  std::size_t block;
-};
-
-std::vector<Change> changes_of(const PackProblem& problem) {
-  std::vector<Change> changes;
-  changes.reserve(2 * problem.size());
-  for (std::size_t i = 0; i < problem.size(); ++i) {
-    if (problem[i].size_bytes == 0 || problem[i].begin >= problem[i].end) continue;
-    changes.push_back({problem[i].begin, true, i});
-    changes.push_back({problem[i].end, false, i});
-  }
-  std::sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) {
-    return std::tuple(a.time, a.begins, a.block) < std::tuple(b.time, b.begins, b.block);
-  });
-  return changes;
-}
 
 /// Whether to give up, asked from any thread.
 class Deadline {
@@ -166,12 +147,28 @@ std::int64_t pack_step(const PackProblem& problem) {
   return std::max<std::int64_t>(step, 1);
 }
 
+std::vector<PackChange> pack_changes(const PackProblem& problem) {
+  std::vector<PackChange> changes;
+  changes.reserve(2 * problem.size());
+  for (std::size_t i = 0; i < problem.size(); ++i) {
+    if (problem[i].size_bytes == 0 || problem[i].begin >= problem[i].end) continue;
+    changes.push_back({problem[i].begin, true, i});
+    changes.push_back({problem[i].end, false, i});
+  }
+  std::sort(changes.begin(), changes.end(), [&problem](const PackChange& a, const PackChange& b) {
+    const auto size = [&problem](const PackChange& c) { return -problem[c.block].size_bytes; };
+    return std::tuple(a.time, a.begins, size(a), a.block) <
+           std::tuple(b.time, b.begins, size(b), b.block);
+  });
+  return changes;
+}
+
 std::int64_t pack_bound(const PackProblem& problem) {
   const std::int64_t step = pack_step(problem);
   std::int64_t live = 0;  // in whole steps
   std::int64_t most = 0;
   std::map<std::int64_t, std::int64_t> slacks;  // of the live blocks: how many have it
-  for (const Change& c : changes_of(problem)) {
+  for (const PackChange& c : pack_changes(problem)) {
     const std::int64_t size = round_up(problem[c.block].size_bytes, step);
     const std::int64_t slack = size - problem[c.block].size_bytes;
     live += c.begins ? size : -size;
@@ -187,7 +184,7 @@ std::int64_t pack_peak_time(const PackProblem& problem) {
   std::int64_t live = 0;
   std::int64_t most = 0;
   std::int64_t time = 0;
-  for (const Change& c : changes_of(problem)) {
+  for (const PackChange& c : pack_changes(problem)) {
     live += c.begins ? problem[c.block].size_bytes : -problem[c.block].size_bytes;
     if (live <= most) continue;
     most = live;
@@ -200,7 +197,7 @@ std::string packing_error(const PackProblem& problem, const Packing& packing) {
   if (packing.offset_bytes.size() != problem.size()) return "not one offset per block";
   const auto name = [](std::size_t row) { return "block " + std::to_string(row); };
   std::map<std::int64_t, std::size_t> live;  // by offset
-  for (const auto& [time, begins, row] : changes_of(problem)) {
+  for (const auto& [time, begins, row] : pack_changes(problem)) {
     const std::int64_t begin = packing.offset_bytes[row];
     const std::int64_t end = begin + problem[row].size_bytes;
     if (!begins) {

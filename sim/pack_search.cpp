@@ -7,22 +7,17 @@
 #include <tuple>
 #include <utility>
 
+#include "sim/pack_changes.h"
 #include "traces/trace.h"
 
 namespace tidemark {
 
 PackSections::PackSections(const PackProblem& problem) : step_bytes(pack_step(problem)) {
-  struct Change {
-    std::int64_t time;
-    bool begins;  // ends come first: intervals are half-open
-    std::size_t block;
-  };
-  std::vector<Change> changes;
+  std::vector<std::size_t> row(problem.size(), 0);  // of blocks
   for (std::size_t i = 0; i < problem.size(); ++i) {
     const PackBlock& b = problem[i];
     if (b.size_bytes == 0 || b.begin >= b.end) continue;
-    changes.push_back({b.begin, true, blocks.size()});
-    changes.push_back({b.end, false, blocks.size()});
+    row[i] = blocks.size();
     const std::int64_t size_bytes = round_up(b.size_bytes, step_bytes);
     blocks.push_back({.size_bytes = size_bytes,
                       .slack_bytes = size_bytes - b.size_bytes,
@@ -30,13 +25,10 @@ PackSections::PackSections(const PackProblem& problem) : step_bytes(pack_step(pr
                       .length = b.end - b.begin,
                       .source = i});
   }
-  std::stable_sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) {
-    return std::tuple(a.time, a.begins) < std::tuple(b.time, b.begins);
-  });
   std::int64_t live = 0;
   bool grows = false;
-  for (const Change& c : changes) {
-    Block& b = blocks[c.block];
+  for (const PackChange& c : pack_changes(problem)) {
+    Block& b = blocks[row[c.block]];
     const auto section = static_cast<std::int32_t>(total_bytes.size());
     if (c.begins) {
       b.begin = section;

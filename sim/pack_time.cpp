@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <tuple>
 #include <vector>
 
 #include "sim/free_blocks.h"
 #include "sim/pack.h"
+#include "sim/pack_changes.h"
 #include "traces/trace.h"
 
 namespace tidemark {
@@ -102,30 +102,12 @@ class Line {
   FreeBlocks free_;
 };
 
-struct Change {
-  std::int64_t time = 0;
-  bool begins = false;  // ends come first: a life is half-open
-  std::size_t block = 0;
-};
-
 }  // namespace
 
 Packing pack_by_time(const PackProblem& problem) {
   Packing layout{.offset_bytes = std::vector<std::int64_t>(problem.size(), 0), .height_bytes = 0};
-  std::vector<Change> changes;
-  changes.reserve(2 * problem.size());
-  for (std::size_t i = 0; i < problem.size(); ++i) {
-    if (problem[i].size_bytes == 0 || problem[i].begin >= problem[i].end) continue;
-    changes.push_back({problem[i].begin, true, i});
-    changes.push_back({problem[i].end, false, i});
-  }
-  std::sort(changes.begin(), changes.end(), [&problem](const Change& a, const Change& b) {
-    const auto size = [&problem](const Change& c) { return -problem[c.block].size_bytes; };
-    return std::tuple(a.time, a.begins, size(a), a.block) <
-           std::tuple(b.time, b.begins, size(b), b.block);
-  });
   Line line(problem.size());
-  for (const Change& change : changes) {
+  for (const PackChange& change : pack_changes(problem)) {
     if (!change.begins) {
       line.remove(change.block);
       continue;

@@ -16,6 +16,7 @@ struct Options {
   std::string folder;
   double seconds = 10;
   bool cpu = false;          // seconds are of the processor, over both cores
+  std::int64_t nodes = 0;    // moves in place of seconds: the same on every machine; 0 = seconds
   std::int64_t budget = -1;  // for instances that state none
   bool json = false;
 };
@@ -40,6 +41,8 @@ Options parse(const std::vector<std::string>& arguments) {
     } else if ((arguments[i] == "--seconds" || arguments[i] == "--cpu-seconds") && has_value) {
       options.cpu = arguments[i] == "--cpu-seconds";
       options.seconds = std::stod(arguments[++i]);
+    } else if (arguments[i] == "--nodes" && has_value) {
+      options.nodes = std::stoll(arguments[++i]);
     } else if (arguments[i] == "--budget" && has_value) {
       options.budget = std::stoll(arguments[++i]);
     } else {
@@ -57,8 +60,8 @@ Row measure(Instance instance, const Options& options) {
   const Dataflow flow = dataflow_of(row.instance.graph);
   EngineRequest request;
   request.limit_bytes = row.instance.budget;
-  request.nodes = std::int64_t{1} << 60;
-  request.time_limit_s = options.seconds;
+  request.nodes = options.nodes > 0 ? options.nodes : std::int64_t{1} << 60;
+  if (options.nodes == 0) request.time_limit_s = options.seconds;
   request.cpu_time = options.cpu;
   const EngineResult result = run_engine(flow, request);
   row.seconds = wall.spent_s();

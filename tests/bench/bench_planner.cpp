@@ -1,8 +1,9 @@
 // The planner, measured. A table, or with --json one object with `rows`; exit 1 when a result is
 // not valid.
 //   bench_planner                 built-in models, budgets and methods
-//   bench_planner checkmate DIR [--seconds N | --cpu-seconds N] [--budget B]   solved instances of
-//                                 Checkmate; on a busy machine 20 CPU seconds = 10 s on 2 cores
+//   bench_planner checkmate DIR [--seconds N | --cpu-seconds N | --nodes N] [--budget B]
+//                                 solved instances of Checkmate; on a busy machine 20 CPU seconds
+//                                 = 10 s on 2 cores, and N moves are the same work on any machine
 //   bench_planner graphs DIR...   PipeDream and dnn-partitioning graphs: every method at 30 to 90 %
 //   bench_planner scale           a transformer of 10,000 ops: first plan, good plan, sweep
 //   bench_planner joint           recompute and offload together against either alone

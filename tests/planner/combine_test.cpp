@@ -1,7 +1,12 @@
 #include "sim/combine.h"
 
+#include <algorithm>
+#include <cmath>
+#include <thread>
+
 #include "sim/anneal.h"
-#include "sim/milp.h"
+#include "sim/milp_small.h"
+#include "sim/random.h"
 #include "tests/catch.h"
 #include "tests/planner/small_graph.h"
 #include "tests/planner/validator.h"
@@ -47,7 +52,86 @@ std::int64_t best_set(const PlainGraph& graph, std::int32_t blocks, std::int64_t
   return best;
 }
 
+/// Knapsack rows with factors of both signs, and pairs that exclude each other: what combine()
+/// asks for.
+Milp small_program(std::int64_t seed, std::int32_t columns) {
+  Random random(seed);
+  Milp milp;
+  for (std::int32_t i = 0; i < columns; ++i) {
+    milp.add({.cost = (static_cast<double>(random.below(200)) - 150) / 100});
+  }
+  for (int r = 0; r < 4; ++r) {
+    Milp::Row row{.entries = {}, .at_most = static_cast<double>(random.below(100)) / 100};
+    for (std::int32_t i = 0; i < columns; ++i) {
+      row.entries.emplace_back(i, (static_cast<double>(random.below(130)) - 40) / 100);
+    }
+    milp.rows.push_back(std::move(row));
+  }
+  for (std::int32_t i = 0; i + 1 < columns; i += 3) {
+    milp.rows.push_back({.entries = {{i, 1}, {i + 1, 1}}, .at_most = 1});
+  }
+  return milp;
+}
+
+double cost_of(const Milp& milp, const std::vector<double>& columns) {
+  double cost = 0;
+  for (std::size_t i = 0; i < columns.size(); ++i) cost += milp.columns[i].cost * columns[i];
+  return cost;
+}
+
+/// Of all sets of columns; the empty one is always a solution here.
+double least_cost(const Milp& milp) {
+  const std::size_t count = milp.columns.size();
+  double least = 0;
+  for (std::uint32_t set = 0; set < 1U << count; ++set) {
+    std::vector<double> columns(count, 0);
+    for (std::size_t i = 0; i < count; ++i) columns[i] = (set >> i & 1U) != 0 ? 1 : 0;
+    const bool fits = std::all_of(milp.rows.begin(), milp.rows.end(), [&](const Milp::Row& row) {
+      double sum = 0;
+      for (const auto& [column, factor] : row.entries) {
+        sum += factor * columns[static_cast<std::size_t>(column)];
+      }
+      return sum <= row.at_most + 1e-9;
+    });
+    if (fits) least = std::min(least, cost_of(milp, columns));
+  }
+  return least;
+}
+
 }  // namespace
+
+TEST_CASE("milp: small programs come out at their optimum, also from two threads at once") {
+  if (!milp_available()) {
+    WARN("skipped: built without a solver");
+    return;
+  }
+  constexpr std::int64_t k_programs = 12;
+  std::vector<double> costs(k_programs, 1);
+  const auto solve_every_second = [&costs](std::int64_t first) {
+    for (std::int64_t seed = first; seed < k_programs; seed += 2) {
+      const Milp milp = small_program(seed, 13);
+      const MilpAnswer answer = solve_small(milp, {});
+      if (answer.finished) costs[static_cast<std::size_t>(seed)] = cost_of(milp, answer.columns);
+    }
+  };
+  std::thread second([&] { solve_every_second(1); });
+  solve_every_second(0);
+  second.join();
+  for (std::int64_t seed = 0; seed < k_programs; ++seed) {
+    INFO("seed " << seed);
+    const Milp milp = small_program(seed, 13);
+    const double least = least_cost(milp);
+    CHECK(std::abs(costs[static_cast<std::size_t>(seed)] - least) < 1e-6);
+    // Of the same program without whole numbers: not above it.
+    Milp relaxed = milp;
+    for (Milp::Column& column : relaxed.columns) column.integer = false;
+    const MilpAnswer bound = solve_small(relaxed, {});
+    CHECK(bound.finished);
+    CHECK(bound.bound <= least + 1e-6);
+    CHECK(bound.reduced_costs.size() == milp.columns.size());
+    CHECK(std::abs(bound.bound - solve(relaxed, {}).bound) < 1e-6);
+  }
+}
 
 TEST_CASE("combine: from any schedule that fits to the best knapsack, in a few steps") {
   if (!milp_available()) {

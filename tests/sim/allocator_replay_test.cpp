@@ -93,6 +93,55 @@ TEST_CASE("allocator replay: every growth is explained, with who holds the hole 
         "needed 19.00 MiB; 18.00 MiB free, largest hole 14.00 MiB, held open by b1");
 }
 
+TEST_CASE(
+    "allocator replay: what a request takes and gives back before it is served is no growth") {
+  // Pages of 20 MiB. The last request finds its range in pieces: 20 MiB are mapped, the next 40 are
+  // refused, everything unused is unmapped, and 80 MiB are mapped in one piece.
+  Trace t;
+  t.streams = {{.name = "default"}, {.name = "other"}};
+  const auto allocate = [&t](std::int64_t bytes, std::int32_t stream) {
+    Event e;
+    e.index = static_cast<std::int32_t>(t.buffers.size());
+    e.stream = stream;
+    Buffer b;
+    b.size_bytes = bytes;
+    t.buffers.push_back(b);
+    t.events.push_back(e);
+  };
+  const auto free = [&t](std::int32_t index) {
+    Event e;
+    e.kind = EventKind::free;
+    e.index = index;
+    t.events.push_back(e);
+  };
+  allocate(10 * k_mib, 0);
+  allocate(30 * k_mib, 0);
+  allocate(10 * k_mib, 0);
+  free(1);
+  Event empty;
+  empty.kind = EventKind::empty_cache;
+  t.events.push_back(empty);
+  free(2);
+  allocate(20 * k_mib, 1);
+  free(3);
+  allocate(80 * k_mib, 0);
+  ReplayOptions options;
+  options.conf.expandable_segments = true;
+  options.device_bytes = 110 * k_mib;
+  options.explain = true;
+  const AllocatorReplay r = replay_allocator(t, options);
+  CHECK(r.failed == 0);
+  CHECK(r.segments == 6);
+  REQUIRE(r.growths.size() == 5);
+  for (std::size_t i = 0; i < 4; ++i) CHECK(r.growths[i].segment_bytes == 20 * k_mib);
+  CHECK(r.growths[4].segment_bytes == 80 * k_mib);
+  // With 10 MiB less it is refused in the end: what was mapped on the way is no growth.
+  options.device_bytes = 90 * k_mib;
+  const AllocatorReplay refused = replay_allocator(t, options);
+  CHECK(refused.failed == 1);
+  CHECK(refused.growths.size() == 4);
+}
+
 TEST_CASE("allocator replay: the models keep their order") {
   const Trace t =
       program_of({5 * k_mib, 3 * k_mib + 1, 700, 12 * k_mib}, {1, 2, 3, -1, 4, -2, -3, -4});
