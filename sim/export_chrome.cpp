@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -86,7 +87,7 @@ class ChromeWriter {
         return put(
             ",\"cat\":\"cpu_instant_event\",\"name\":\"[OutOfMemory]\",\"args\":{{\"Bytes\":{},"
             "\"Device Id\":{},\"Device Type\":1}}}},\n",
-            event.size_bytes, process());
+            std::clamp<std::int64_t>(event.size_bytes, 0, std::int64_t{1} << 56), process());
       case EventKind::segment_alloc:
       case EventKind::segment_map:
         reserved_bytes_ += event.size_bytes;

@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "sim/exit_code.h"
 #include "sim/export_chrome.h"
 #include "sim/export_csv.h"
 #include "sim/export_events.h"
+#include "sim/export_perfetto.h"
+#include "sim/export_pytorch.h"
 #include "sim/units.h"
 #include "sim/verbs.h"
 #include "traces/error.h"
@@ -33,12 +36,15 @@ struct ExportFormat {
   std::vector<std::string_view> endings;  // the first is that of the default name
   std::string_view opened_by;
   std::string (*content)(const Trace&);
+  bool knows_host = true;  // false: memory of the host is left out
 };
 
 const std::vector<ExportFormat>& formats() {
   static const std::vector<ExportFormat> k_formats{
       {"chrome", {".trace.json", ".json"}, "ui.perfetto.dev or chrome://tracing", &to_chrome},
+      {"perfetto", {".pftrace", ".perfetto-trace"}, "ui.perfetto.dev", &to_perfetto},
       {"csv", {".csv"}, "any spreadsheet", &events_csv},
+      {"pytorch", {".pickle", ".pkl"}, "pytorch.org/memory_viz", &to_snapshot, false},
   };
   return k_formats;
 }
@@ -110,11 +116,17 @@ void export_file(const ExportOptions& options) {
     require_other_file(peaks_name(output), {options.file});
     write(peaks_name(output), peaks_csv(trace));
   }
+  const std::int64_t host_buffers =
+      format.knows_host ? 0 : std::ranges::count_if(trace.buffers, [](const Buffer& b) {
+        return b.space.kind != SpaceKind::device && counted_bytes(b) > 0;
+      });
   const Peak peak = timeline_of(trace, {SpaceKind::device, trace.meta.rank}).run_peak;
   if (options.json) {
-    fmt::print(
-        "{}\n",
-        Json{{"format", format.name}, {"files", written}, {"run_peak_bytes", peak.bytes}}.dump(2));
+    fmt::print("{}\n", Json{{"format", format.name},
+                            {"files", written},
+                            {"run_peak_bytes", peak.bytes},
+                            {"left_out_host_buffers", host_buffers}}
+                           .dump(2));
   }
   if (options.json || options.quiet || output == "-") return;
   for (const Json& file : written) {
@@ -123,6 +135,10 @@ void export_file(const ExportOptions& options) {
   }
   fmt::print("  run peak {} on the device; open it with {}\n", format_bytes(peak.bytes),
              format.opened_by);
+  if (host_buffers > 0) {
+    fmt::print("  left out: {} buffers of the host, of which this format knows nothing\n",
+               host_buffers);
+  }
 }
 
 }  // namespace
