@@ -6,6 +6,7 @@
 
 #include "gui/labels.h"
 #include "gui/legend.h"
+#include "sim/csv_text.h"
 #include "sim/html_text.h"
 #include "sim/units.h"
 #include "traces/error.h"
@@ -18,14 +19,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr int k_export_width_px = 1200;
 constexpr int k_export_height_px = 600;
-
-/// A field of a CSV file: quoted where it has to be.
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string out = "\"";
-  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return out + "\"";
-}
 
 std::string_view axis_name(Axis axis) {
   return axis == Axis::time ? "time_ns" : "change";

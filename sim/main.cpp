@@ -122,6 +122,7 @@ int run(int argc, char** argv) {
   add_estimate(app, exit_code);
   add_report(app, exit_code);
   add_import(app, exit_code);
+  add_export(app, exit_code);
   add_allocator(app, exit_code);
   add_lists(app, exit_code);
   app.add_subcommand("profile", "run the reference trainer and record; or execute a planned trace");

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "sim/csv_text.h"
 #include "sim/report.h"
 #include "sim/strategy_text.h"
 #include "sim/table.h"
@@ -24,14 +25,6 @@ std::string step_text(const std::optional<double>& step_s) {
 
 const std::string& model_name(const Report& report, std::size_t model) {
   return report.spec.models[model].model.name;
-}
-
-/// Quoted when it has a comma, a quote or a line break (RFC 4180).
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string out = "\"";
-  for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
-  return out + "\"";
 }
 
 std::string cell_text(const Report& report, const ReportCell& c) {

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "sim/op_table.h"
+#include "sim/replay_events.h"
 #include "sim/tide.h"
 
 namespace tidemark {
@@ -40,8 +41,8 @@ class Clocks {
   std::unordered_map<std::int64_t, std::int64_t> event_ns_;
 };
 
-void play(const Trace& trace, const std::vector<Instruction>& section, Clocks& clocks,
-          Tide<Timeline>& tide) {
+template <class Sink>
+void play(const Trace& trace, const std::vector<Instruction>& section, Clocks& clocks, Sink& tide) {
   OpId latest;
   for (const Instruction& i : section) {
     if (i.kind != InstructionKind::run) {
@@ -58,10 +59,47 @@ void play(const Trace& trace, const std::vector<Instruction>& section, Clocks& c
   }
 }
 
-}  // namespace
+/// Takes what a Tide takes and writes it down as a recording.
+class EventWriter {
+ public:
+  explicit EventWriter(const Trace& trace) : trace_(trace) {}
 
-Timeline replay(const Trace& trace, Space space, int steps) {
-  Tide<Timeline> tide(trace, space);
+  void change(BufferId buffer, bool alloc, std::int64_t time_ns, OpId) {
+    Event e{alloc ? EventKind::alloc : EventKind::free, time_ns, buffer.value};
+    if (alloc) {
+      e.address_bytes = trace_[buffer].offset_bytes;
+      e.size_bytes = counted_bytes(trace_[buffer]);
+    }
+    events_.push_back(e);
+  }
+  void issue(OpId) {}
+  void span(const OpSpan& span) {
+    events_.push_back({EventKind::op_begin, span.begin_ns, span.op.value});
+    events_.push_back({EventKind::op_end, span.end_ns, span.op.value});
+  }
+  void begin_step(std::int32_t step, std::int64_t time_ns) {
+    step_ = step;
+    events_.push_back({EventKind::step_begin, time_ns, step});
+  }
+  void end_step(std::int64_t time_ns) {
+    events_.push_back({EventKind::step_end, time_ns, step_});
+    step_ = -1;
+  }
+  [[nodiscard]] std::int32_t step() const { return step_; }
+
+  std::vector<Event> finish(std::int64_t) {
+    std::ranges::stable_sort(events_, {}, &Event::time_ns);
+    return std::move(events_);
+  }
+
+ private:
+  const Trace& trace_;
+  std::vector<Event> events_;
+  std::int32_t step_ = -1;
+};
+
+template <class Sink>
+auto play_steps(const Trace& trace, int steps, Sink tide) {
   Clocks clocks(trace);
   play(trace, trace.program.init, clocks, tide);
   bool evaluated = false;
@@ -75,6 +113,16 @@ Timeline replay(const Trace& trace, Space space, int steps) {
   }
   play(trace, trace.program.final, clocks, tide);
   return tide.finish(clocks.end_ns());
+}
+
+}  // namespace
+
+Timeline replay(const Trace& trace, Space space, int steps) {
+  return play_steps(trace, steps, Tide<Timeline>(trace, space));
+}
+
+std::vector<Event> replay_events(const Trace& trace, int steps) {
+  return play_steps(trace, steps, EventWriter(trace));
 }
 
 Timeline recorded_timeline(const Trace& trace, Space space) {

@@ -13,7 +13,7 @@
 #include "sim/version.h"
 #include "traces/error.h"
 #include "traces/file.h"
-#include "traces/import_snapshot.h"
+#include "traces/import_recording.h"
 
 namespace tidemark {
 namespace {
@@ -27,13 +27,13 @@ struct ImportOptions {
   bool quiet = false;
 };
 
-/// "run.pickle.xz" gives "run".
+/// "run.pickle.xz" and "run.pt.trace.json.gz" give "run".
 std::string stem_of(const std::string& file) {
   std::string stem = std::filesystem::path(file).filename().string();
-  for (const char* ending : {".gz", ".xz", ".zst", ".pickle", ".pkl"}) {
+  for (const char* ending : {".gz", ".xz", ".zst", ".pickle", ".pkl", ".json", ".trace", ".pt"}) {
     if (stem.ends_with(ending)) stem.resize(stem.size() - std::string_view(ending).size());
   }
-  return stem == "-" ? "snapshot" : stem;
+  return stem == "-" ? "recording" : stem;
 }
 
 Peak peak_of(const Trace& trace) {
@@ -51,7 +51,8 @@ Json summary_json(const ImportedDevice& d, const std::string& file) {
           {"unknown_bytes", d.unknown_bytes},
           {"peak_bytes", peak.bytes},
           {"peak_unknown_bytes", peak.by_category[static_cast<std::size_t>(Category::unknown)]},
-          {"unmatched_frees", d.trace.health.unmatched_frees}};
+          {"unmatched_frees", d.trace.health.unmatched_frees},
+          {"dropped_events", d.trace.health.dropped_events}};
 }
 
 void print_summary(const ImportedDevice& d, const std::string& file) {
@@ -71,9 +72,13 @@ void print_summary(const ImportedDevice& d, const std::string& file) {
           static_cast<double>(std::max<std::int64_t>(peak.bytes, 1)),
       format_bytes(peak.bytes));
   if (d.trace.health.unmatched_frees > 0) {
-    fmt::print("  {} events contradict the final state and were left out\n",
+    fmt::print("  {} events contradict what is live and were left out\n",
                d.trace.health.unmatched_frees);
   }
+  if (d.trace.health.dropped_events > 0) {
+    fmt::print("  {} events are missing from the recording\n", d.trace.health.dropped_events);
+  }
+  if (!d.trace.health.complete) fmt::print("  the recording is cut off\n");
 }
 
 /// run.tmk gives run.rank0.tmk, run.rank1.tmk.
@@ -84,18 +89,17 @@ std::string rank_name(const std::string& output, std::size_t rank) {
 }
 
 void import_file(const ImportOptions& options) {
-  constexpr std::int64_t k_largest_bytes = std::int64_t{2} << 30;
   const std::string output =
       options.output.empty() ? stem_of(options.file) + ".tmk" : options.output;
   std::vector<ImportedDevice> devices;
   try {
-    devices = import_snapshot(read_file(options.file, k_largest_bytes), stem_of(options.file));
+    devices = import_recording(read_file(options.file), stem_of(options.file));
   } catch (const InputError& e) {
     throw e.parts().file.empty() ? e.in_file(options.file) : e;
   }
   if (devices.size() > 1 && output == "-") {
     throw InputError(InputError::Parts{
-        .place = "-o", .expected = "a file: the snapshot has several devices", .found = "'-'"});
+        .place = "-o", .expected = "a file: the recording has several devices", .found = "'-'"});
   }
   if (options.json && output == "-") {
     throw InputError(InputError::Parts{
@@ -130,8 +134,9 @@ void import_file(const ImportOptions& options) {
 
 void add_import(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<ImportOptions>();
-  CLI::App* verb = app.add_subcommand("import", "turn a memory snapshot of PyTorch into a trace");
-  verb->add_option("file", options->file, "snapshot.pickle, also .gz, .xz, .zst")->required();
+  CLI::App* verb = app.add_subcommand("import", "turn a recording of PyTorch into a trace");
+  verb->add_option("file", options->file, "snapshot.pickle or trace.json, also .gz, .xz, .zst")
+      ->required();
   verb->add_option("-o,--output", options->output, "trace to write; one for each device");
   verb->add_flag("--json", options->json, "figures as one JSON object");
   verb->add_flag("--quiet", options->quiet, "print nothing");

@@ -15,6 +15,7 @@ void add_diff(CLI::App& app, int& exit_code);
 void add_pack(CLI::App& app, int& exit_code);
 void add_estimate(CLI::App& app, int& exit_code);
 void add_import(CLI::App& app, int& exit_code);
+void add_export(CLI::App& app, int& exit_code);
 void add_allocator(CLI::App& app, int& exit_code);
 void add_lists(CLI::App& app, int& exit_code);  // models, devices, methods
 void add_devices(CLI::App& app);

@@ -133,4 +133,30 @@ FrameLabel label_of(const std::vector<SnapshotFrame>& frames, bool others_have_f
   return label;
 }
 
+Category category_of(CallSite made, bool freed, CallSite free_site) {
+  const bool freed_later = !freed || free_site != made;
+  switch (made) {
+    case CallSite::load:
+      return freed ? Category::temporary : Category::weight;
+    case CallSite::input:
+      return Category::input;
+    case CallSite::forward:
+      return freed && free_site == CallSite::forward ? Category::temporary : Category::activation;
+    case CallSite::recompute:
+      return Category::recomputed_activation;
+    case CallSite::backward:
+      return freed_later && free_site != CallSite::recompute ? Category::gradient
+                                                             : Category::temporary;
+    case CallSite::optimizer:
+      return freed ? Category::temporary : Category::optimizer_state;
+    case CallSite::communication:
+      return Category::communication;
+    case CallSite::workspace:
+      return Category::workspace;
+    case CallSite::unknown:
+      break;
+  }
+  return Category::unknown;
+}
+
 }  // namespace tidemark

@@ -35,4 +35,8 @@ struct FrameLabel {
 [[nodiscard]] FrameLabel label_of(const std::vector<SnapshotFrame>& frames,
                                   bool others_have_frames);
 
+/// Category of an allocation from its call site and from that of its free (`freed` is false when it
+/// outlives the recording); `unknown` where they do not tell.
+[[nodiscard]] Category category_of(CallSite made, bool freed, CallSite free_site);
+
 }  // namespace tidemark

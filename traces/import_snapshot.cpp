@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
+#include <optional>
 #include <unordered_map>
 
 #include "traces/error.h"
 #include "traces/frame_label.h"
+#include "traces/range_name.h"
 #include "traces/start_state.h"
 
 namespace tidemark {
@@ -67,8 +68,9 @@ class Numbers {
 /// Labels of call stacks, each read once.
 class Labels {
  public:
-  Labels(const PickleDocument& document, const std::vector<SnapshotEvent>& events)
+  Labels(const PickleDocument& document, const std::vector<SnapshotEvent>& events, bool is_export)
       : document_(document),
+        is_export_(is_export),
         have_frames_(std::ranges::any_of(events, [&document](const SnapshotEvent& e) {
           return e.frames != k_no_frames && !document.items(e.frames).empty();
         })) {}
@@ -77,43 +79,29 @@ class Labels {
     const bool none = frames == k_no_frames || document_.items(frames).empty();
     const std::uint32_t key = none ? k_no_frames.row : frames.row;
     const auto [entry, is_new] = known_.try_emplace(key);
-    if (is_new) entry->second = label_of(frames_of(document_, frames), have_frames_);
+    if (!is_new) return entry->second;
+    const std::vector<SnapshotFrame> stack = frames_of(document_, frames);
+    if (is_export_ && !stack.empty()) {
+      entry->second.name = stack.front().name;
+      if (!stack.front().file.empty()) entry->second.layers.emplace_back(stack.front().file);
+    } else {
+      entry->second = label_of(stack, have_frames_);
+    }
     return entry->second;
   }
 
  private:
   const PickleDocument& document_;
+  bool is_export_;
   bool have_frames_;
   std::unordered_map<std::uint32_t, FrameLabel> known_;
 };
 
-/// Category of an allocation from its call site and from that of its free (`freed` is false when it
-/// outlives the recording).
-Category category_of(CallSite made, bool freed, CallSite free_site) {
-  const bool freed_later = !freed || free_site != made;
-  switch (made) {
-    case CallSite::load:
-      return freed ? Category::temporary : Category::weight;
-    case CallSite::input:
-      return Category::input;
-    case CallSite::forward:
-      return freed && free_site == CallSite::forward ? Category::temporary : Category::activation;
-    case CallSite::recompute:
-      return Category::recomputed_activation;
-    case CallSite::backward:
-      return freed_later && free_site != CallSite::recompute ? Category::gradient
-                                                             : Category::temporary;
-    case CallSite::optimizer:
-      return freed ? Category::temporary : Category::optimizer_state;
-    case CallSite::communication:
-      return Category::communication;
-    case CallSite::workspace:
-      return Category::workspace;
-    case CallSite::unknown:
-      break;
-  }
-  return Category::unknown;
-}
+struct StepMark {
+  std::int64_t time_us = 0;
+  EventKind kind = EventKind::step_begin;
+  std::int32_t step = 0;
+};
 
 class DeviceImport {
  public:
@@ -122,7 +110,7 @@ class DeviceImport {
       : snapshot_(snapshot),
         events_(events),
         numbers_(snapshot, device, events),
-        labels_(snapshot.document, events),
+        labels_(snapshot.document, events, snapshot.is_export),
         state_(start_state(snapshot, device, events)) {
     out_.device = device;
     // Without the option a block is split whenever more than 1 MiB is left (allocators: PyTorch).
@@ -187,7 +175,7 @@ class DeviceImport {
   }
 
   void make_buffer(std::int64_t address, const HeldBlock& block, SnapshotPool pool,
-                   std::string_view metadata) {
+                   std::string_view metadata, std::string_view category = {}) {
     Trace& t = out_.trace;
     const bool from_start = at_ == k_before;
     const FrameLabel& label =
@@ -203,6 +191,7 @@ class DeviceImport {
     buffer.alignment_bytes = k_round_bytes;
     if (!metadata.empty()) buffer.name += fmt::format(" [{}]", metadata.substr(0, 200));
     t.buffers.push_back(std::move(buffer));
+    categories_.push_back(parse_enum<Category>(category));
     sites_.push_back(label.site);
     freed_.push_back(false);
     free_sites_.push_back(CallSite::unknown);
@@ -261,10 +250,12 @@ class DeviceImport {
       ++state_.unmatched;
       state_.blocks[e.address] = block;
     }
-    make_buffer(e.address, block, segment == nullptr ? e.pool : segment->pool, e.metadata);
+    make_buffer(e.address, block, segment == nullptr ? e.pool : segment->pool, e.metadata,
+                e.category);
     const CallSite site = sites_.back();
     out_.all_bytes += e.size_bytes;
-    if (site == CallSite::unknown) out_.unknown_bytes += e.size_bytes;
+    const bool is_told = categories_.back() && *categories_.back() != Category::unknown;
+    if (site == CallSite::unknown && !is_told) out_.unknown_bytes += e.size_bytes;
   }
 
   /// Written only when other streams hold the free up; else `free` alone says it.
@@ -336,25 +327,39 @@ class DeviceImport {
     return released >= whole;
   }
 
-  /// Steps lie between consecutive ends of an optimizer's step.
+  /// Steps are what the profiler marked as such, else they lie between consecutive ends of an
+  /// optimizer's step.
   void mark_steps() {
+    std::vector<std::int64_t> ends_us;
     for (const SnapshotAnnotation& a : snapshot_.annotations) {
-      if (!a.is_begin && a.device == out_.device && a.name.starts_with("Optimizer.step")) {
-        borders_us_.push_back(a.time_us);
+      if (a.device != out_.device) continue;
+      if (const std::int32_t step = profiler_step(a.name); step >= 0) {
+        marks_.push_back(
+            {a.time_us, a.is_begin ? EventKind::step_begin : EventKind::step_end, step});
+      }
+      if (!a.is_begin && a.name.starts_with("Optimizer.step")) ends_us.push_back(a.time_us);
+    }
+    if (marks_.empty()) {
+      std::ranges::sort(ends_us);
+      for (std::size_t i = 0; i + 1 < ends_us.size(); ++i) {
+        const auto step = static_cast<std::int32_t>(i);
+        marks_.push_back({ends_us[i], EventKind::step_begin, step});
+        marks_.push_back({ends_us[i + 1], EventKind::step_end, step});
       }
     }
-    std::ranges::sort(borders_us_);
+    std::ranges::stable_sort(marks_, {}, &StepMark::time_us);
     const bool timed = !events_.empty() && events_.front().time_us >= 0;
-    if (!timed || borders_us_.size() < 2) borders_us_.clear();
+    if (!timed) marks_.clear();
     first_us_ = timed ? events_.front().time_us : 0;
   }
 
-  void pass_border() {
-    if (border_ > 0) add(EventKind::step_end, static_cast<std::int32_t>(border_) - 1);
-    if (border_ + 1 < borders_us_.size()) {
-      add(EventKind::step_begin, static_cast<std::int32_t>(border_));
-    }
-    ++border_;
+  /// What overlaps another step, or ends none, is left out.
+  void pass_mark() {
+    const StepMark& mark = marks_[mark_++];
+    const bool begins = mark.kind == EventKind::step_begin;
+    if (begins != (open_step_ < 0) || (!begins && mark.step != open_step_)) return;
+    add(mark.kind, mark.step);
+    open_step_ = begins ? mark.step : -1;
   }
 
   void step_to(const SnapshotEvent& e) {
@@ -362,17 +367,19 @@ class DeviceImport {
       time_ns_ += 1000;  // no clock: events are counted
       return;
     }
-    while (border_ < borders_us_.size() && borders_us_[border_] <= e.time_us) pass_border();
+    while (mark_ < marks_.size() && marks_[mark_].time_us <= e.time_us) pass_mark();
     time_ns_ = std::max(time_ns_, (e.time_us - first_us_) * 1000);
   }
 
   void step_to_end() {
-    while (border_ < borders_us_.size()) pass_border();
+    while (mark_ < marks_.size()) pass_mark();
+    if (open_step_ >= 0) add(EventKind::step_end, open_step_);
   }
 
   void finish() {
     for (std::size_t i = 0; i < sites_.size(); ++i) {
-      out_.trace.buffers[i].category = category_of(sites_[i], freed_[i], free_sites_[i]);
+      out_.trace.buffers[i].category =
+          categories_[i].value_or(category_of(sites_[i], freed_[i], free_sites_[i]));
     }
     for (const SnapshotSegment& s : snapshot_.segments) {
       if (s.device != out_.device) continue;
@@ -396,11 +403,13 @@ class DeviceImport {
   FrameLabel before_recording_{CallSite::unknown, "before the recording", {}};
   std::unordered_map<std::int64_t, std::int32_t> buffer_at_;  // live, by address
   std::unordered_map<std::string, LayerId> layers_;
-  std::vector<CallSite> sites_;       // by buffer
-  std::vector<CallSite> free_sites_;  // by buffer
-  std::vector<bool> freed_;           // by buffer
-  std::vector<std::int64_t> borders_us_;
-  std::size_t border_ = 0;
+  std::vector<std::optional<Category>> categories_;  // by buffer, where the snapshot says it
+  std::vector<CallSite> sites_;                      // by buffer
+  std::vector<CallSite> free_sites_;                 // by buffer
+  std::vector<bool> freed_;                          // by buffer
+  std::vector<StepMark> marks_;
+  std::size_t mark_ = 0;
+  std::int32_t open_step_ = -1;
   std::size_t at_ = k_before;
   std::int64_t rest_bytes_ = k_mib;
   std::int64_t first_us_ = 0;

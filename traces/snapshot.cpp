@@ -131,6 +131,7 @@ SnapshotEvent event_of(const PickleDocument& d, PickleRef dict, std::size_t row)
   e.pool = f.pool();
   e.frames = f.frames();
   e.metadata = f.text_or_nothing("user_metadata");
+  e.category = f.text_or_nothing("category");
   return e;
 }
 
@@ -248,6 +249,7 @@ Snapshot read_snapshot(std::string bytes) {
              .segments = {},
              .device_events = {},
              .annotations = {},
+             .is_export = false,
              .conf = {}};
   const PickleDocument& d = s.document;
   if (d.kind(d.root()) != PickleKind::dict || d.find(d.root(), "segments") == nullptr) {
@@ -277,6 +279,7 @@ Snapshot read_snapshot(std::string bytes) {
   }
   read_annotations(s);
   s.conf = conf_of(d, d.root());
+  s.is_export = d.find(d.root(), "tidemark") != nullptr;
   return s;
 }
 

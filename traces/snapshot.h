@@ -58,6 +58,7 @@ struct SnapshotEvent {
   SnapshotPool pool{};
   PickleRef frames = k_no_frames;
   std::string_view metadata{};
+  std::string_view category{};  // as torch.cuda._memory_viz and an export write it; empty = none
 };
 
 struct SnapshotBlock {
@@ -95,7 +96,8 @@ struct Snapshot {
   std::vector<SnapshotSegment> segments;
   std::vector<std::vector<SnapshotEvent>> device_events;  // by device
   std::vector<SnapshotAnnotation> annotations;
-  std::string conf;  // in the words of PYTORCH_CUDA_ALLOC_CONF, made from allocator_settings
+  bool is_export = false;  // written by to_snapshot(): frames name buffers and layers
+  std::string conf;        // in the words of PYTORCH_CUDA_ALLOC_CONF, made from allocator_settings
 };
 
 struct SnapshotFrame {
