@@ -206,8 +206,10 @@ Cover cover_at(const Dataflow& flow, const std::vector<Gap>& gaps, Position posi
 /// Everything about one op t that the proof below uses.
 struct Moment {
   Cover cover;
-  double missing_bytes = 0;  // live bytes of keep-all at t above the budget
-  double before_ns = 0;      // ops of the body before t, back to back
+  double missing_bytes = 0;         // live bytes of keep-all at t above the budget
+  double parked_bytes = 0;          // of them those of optimizer state that may be on the host at t
+  double parked_padding_bytes = 0;  // by which they may exceed what is moved
+  double before_ns = 0;             // ops of the body before t, back to back
   double own_ns = 0;
   double base_ns = 0;  // all ops of the body, back to back
   double link_bytes_per_ns = 0;
@@ -220,20 +222,24 @@ struct Moment {
 /// stream, or (b) it is fetched. Let Y be the bytes of (b), moved in both directions. The copies to
 /// the host end before t begins, and t with all that follows needs base - before; the fetches begin
 /// after t, and what comes before and t itself need before + own. Hence
-///   Y <= rate x min(T - (base - before), T - (before + own)) + padding    =: Y(T).
-/// The others cover missing - Y; a producer runs again once for all its outputs, so with C(x) = the
-/// least time of a fractional cover of x bytes, T >= base + C(missing - Y). C grows with x and Y(T)
-/// grows with T, so the true T satisfies T >= base + C(missing - Y(T)), and with it every larger
-/// T: the smallest T that does is a lower bound. Bisection keeps the side that is not excluded.
+///   Y <= rate x min(T - (base - before), T - (before + own)) + padding.
+/// Optimizer state that is on the host is fetched in the same step, before t or after it: let P be
+/// its bytes. All fetches follow each other on one link, hence
+///   Y + P <= rate x T + padding.
+/// Let Y(T) be the most that Y + P can be. The others cover missing - Y(T); a producer runs again
+/// once for all its outputs, so with C(x) = the least time of a fractional cover of x bytes, T >=
+/// base + C(missing - Y(T)). C grows with x and Y(T) grows with T, so that every larger T satisfies
+/// it too: the smallest T that does is a lower bound. Bisection keeps the side that is not
+/// excluded.
 double least_step_ns(const Moment& m) {
   const auto excluded = [&m](double step_ns) {
     const double window =
         std::min(step_ns - (m.base_ns - m.before_ns), step_ns - m.before_ns - m.own_ns);
+    const double values = std::min(
+        m.cover.offload_bytes, m.link_bytes_per_ns * std::max(0.0, window) + m.cover.padding_bytes);
     const double moved =
-        m.link_bytes_per_ns <= 0
-            ? 0
-            : std::min(m.cover.offload_bytes,
-                       m.link_bytes_per_ns * std::max(0.0, window) + m.cover.padding_bytes);
+        std::min(values + m.parked_bytes,
+                 m.link_bytes_per_ns * step_ns + m.cover.padding_bytes + m.parked_padding_bytes);
     const double again_ns = m.cover.recompute_ns(m.missing_bytes - moved);
     return again_ns < 0 || step_ns < m.base_ns + again_ns;
   };
@@ -296,15 +302,20 @@ std::int64_t step_bound_ns(const Dataflow& flow, const std::vector<double>& begi
   const Allowed allowed = allowed_by(request);
   const std::vector<Gap> gaps = gaps_of(flow, allowed);
   const std::vector<BufferId> parkable = parkable_values(flow, allowed);
-  // State on the host costs nothing here: its copies are not tied to the moments before and after.
-  const std::vector<std::int64_t> live =
-      keep_all_bytes(parkable.empty() ? flow : with_parked(flow, parkable));
+  const std::vector<std::int64_t> live = keep_all_bytes(flow);
+  const std::vector<std::int64_t> unparked =
+      parkable.empty() ? live : keep_all_bytes(with_parked(flow, parkable));
+  const auto parked_padding = static_cast<double>(parkable.size()) * k_granule_bytes;
+  std::vector<Position> looked_at = moments(unparked, request.budget_bytes, gaps.size());
+  if (looked_at.empty()) looked_at = moments(live, request.budget_bytes, gaps.size());
   double best = begin_ns.back();
-  for (const Position t : moments(live, request.budget_bytes, gaps.size())) {
+  for (const Position t : looked_at) {
     const double own_ns = begin_ns[at(t) + 1] - begin_ns[at(t)];
     const double least =
         least_step_ns({.cover = cover_at(flow, gaps, t),
                        .missing_bytes = static_cast<double>(live[at(t)] - request.budget_bytes),
+                       .parked_bytes = static_cast<double>(live[at(t)] - unparked[at(t)]),
+                       .parked_padding_bytes = parked_padding,
                        .before_ns = begin_ns[at(t)],
                        .own_ns = own_ns,
                        .base_ns = begin_ns.back(),

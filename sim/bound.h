@@ -23,7 +23,7 @@ namespace tidemark {
 /// No plan within `budget_bytes` has a shorter step. Covering bound: at each op the live bytes
 /// above the budget must be covered by values that are not kept; each costs at least one more
 /// execution of its producer, or, when offload is allowed, its transfer beyond what the links can
-/// carry in a step; optimizer state that may wait on the host counts as if it cost nothing. -1 when
+/// carry in a step; optimizer state that waits on the host comes back over them once. -1 when
 /// no plan within the budget exists.
 [[nodiscard]] std::int64_t step_bound_ns(const Trace& source, const SearchRequest& request);
 

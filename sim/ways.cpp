@@ -168,10 +168,12 @@ class Search {
   /// A bound on recomputation alone; offload may do better.
   void note_proof(const EngineResult& result) {
     if (!result.refused.empty() && !result.proven_optimal()) {
-      throw InputError(InputError::Parts{.file = {},
-                                         .place = "--method exact",
-                                         .expected = "a body small enough to be solved",
-                                         .found = result.refused});
+      const bool timed = request_.time_limit_s > 0;  // then larger ones are tried
+      throw InputError(InputError::Parts{
+          .file = {},
+          .place = "--method exact",
+          .expected = timed ? "a body small enough to be solved" : "--time-limit or a smaller body",
+          .found = result.refused});
     }
     if (!settings_of(request_).allow_offload) proven_cost_ns_ = result.bound_cost_ns;
   }

@@ -169,3 +169,21 @@ TEST_CASE("search: optimizer state goes to the host where activations alone do n
     CHECK(judged_equal(result.planned, brute_force(source, CopyTime::earliest)));
   }
 }
+
+TEST_CASE("step bound: optimizer state comes back over the link once in a step") {
+  const Trace source = network(Optimizer::adamw);
+  const std::int64_t budget = budget_bound(source, linked(0, "auto")).bound_bytes * 6 / 5;
+  std::int64_t last_ns = 0;
+  for (const double link_bytes_per_s : {1e10, 1e8, 1e7}) {
+    SearchRequest request = linked(budget, "state");
+    request.link_bytes_per_s = link_bytes_per_s;
+    const std::int64_t bound_ns = step_bound_ns(source, request);
+    const SearchResult result = search(source, request);
+    REQUIRE(result.feasible);
+    CHECK(bound_ns <= result.planned.plan.step_ns);
+    CHECK(bound_ns >= last_ns);
+    last_ns = bound_ns;
+  }
+  // Over the slowest link the fetches take longer than all ops.
+  CHECK(last_ns > 2 * dataflow_of(source).compute_ns());
+}
