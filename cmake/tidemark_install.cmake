@@ -17,7 +17,7 @@ if(TARGET tidemark-inject)
 endif()
 install(DIRECTORY traces/samples DESTINATION "${CMAKE_INSTALL_DATADIR}/tidemark")
 install(FILES README.md CHANGELOG.md traces/FORMAT.md docs/glossary.md docs/life-of-a-run.md
-  docs/window.md
+  docs/window.md docs/import-export.md
   DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 install(FILES LICENSE RENAME copyright DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 
