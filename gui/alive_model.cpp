@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "gui/alive_rows.h"
 #include "gui/labels.h"
 #include "sim/units.h"
 
@@ -13,7 +14,7 @@ void AliveModel::show(RunPtr run, std::int64_t change, std::int64_t zero_ns) {
   beginResetModel();
   run_ = std::move(run);
   zero_ns_ = zero_ns;
-  all_rows_ = run_ ? alive_rows(*run_, change) : std::vector<AliveRow>{};
+  all_rows_ = run_ ? alive_rows_without_uses(*run_, change) : std::vector<AliveRow>{};
   filter_and_sort();
   endResetModel();
 }
@@ -35,7 +36,19 @@ void AliveModel::filter_and_sort() {
     };
     if (std::all_of(words_.begin(), words_.end(), found)) rows_.push_back(row);
   }
+  has_uses_.assign(rows_.size(), false);
   sort_rows();
+}
+
+const AliveRow& AliveModel::row(std::size_t at) const {
+  if (!has_uses_[at]) fill_uses(*run_, rows_[at]);
+  has_uses_[at] = true;
+  return rows_[at];
+}
+
+int AliveModel::row_of(BufferId buffer) const {
+  const auto found = std::ranges::find(rows_, buffer, &AliveRow::buffer);
+  return found == rows_.end() ? -1 : static_cast<int>(found - rows_.begin());
 }
 
 std::int64_t AliveModel::total_bytes() const {
@@ -80,7 +93,8 @@ QString AliveModel::text(const AliveRow& row, int column) const {
 
 QVariant AliveModel::data(const QModelIndex& index, int role) const {
   if (!index.isValid()) return {};
-  const AliveRow& row = rows_[static_cast<std::size_t>(index.row())];
+  const auto at = static_cast<std::size_t>(index.row());
+  const AliveRow& row = index.column() >= first_use ? this->row(at) : rows_[at];
   switch (role) {
     case Qt::DisplayRole:
     case Qt::ToolTipRole:
@@ -125,6 +139,11 @@ bool AliveModel::less(const AliveRow& a, const AliveRow& b, int column) const {
 }
 
 void AliveModel::sort_rows() {
+  if (sort_column_ >= first_use) {
+    for (std::size_t at = 0; at < rows_.size(); ++at) static_cast<void>(row(at));
+  } else {
+    has_uses_.assign(rows_.size(), false);
+  }
   std::stable_sort(rows_.begin(), rows_.end(), [this](const AliveRow& a, const AliveRow& b) {
     return sort_order_ == Qt::AscendingOrder ? less(a, b, sort_column_) : less(b, a, sort_column_);
   });

@@ -24,7 +24,10 @@ class AliveModel : public QAbstractTableModel {
   /// Only rows in whose name, layer or category each word of `text` is found, whatever its case.
   void set_filter(const QString& text);
 
-  [[nodiscard]] const std::vector<AliveRow>& rows() const { return rows_; }
+  /// With its uses, which are looked up when a row is first asked for.
+  [[nodiscard]] const AliveRow& row(std::size_t at) const;
+  /// The row of `buffer`; -1 when it is not shown.
+  [[nodiscard]] int row_of(BufferId buffer) const;
   /// Without the filter.
   [[nodiscard]] std::size_t all_count() const { return all_rows_.size(); }
   [[nodiscard]] std::int64_t total_bytes() const;
@@ -45,7 +48,8 @@ class AliveModel : public QAbstractTableModel {
   RunPtr run_;
   std::int64_t zero_ns_ = 0;
   std::vector<AliveRow> all_rows_;
-  std::vector<AliveRow> rows_;
+  mutable std::vector<AliveRow> rows_;
+  mutable std::vector<bool> has_uses_;  // per row of rows_
   QStringList words_;
   int sort_column_ = size;
   Qt::SortOrder sort_order_ = Qt::DescendingOrder;

@@ -91,19 +91,15 @@ void InstantTabs::refresh_why() {
   }
   const ViewState& state = timeline_.state();
   const std::int64_t zero_ns = state.one_step ? state.run->steady_step(Axis::time).begin : 0;
-  set_page(*why_,
-           why_alive_html(*state.run, alive_.rows()[static_cast<std::size_t>(row)], zero_ns));
+  set_page(*why_, why_alive_html(*state.run, alive_.row(static_cast<std::size_t>(row)), zero_ns));
 }
 
 void InstantTabs::explain(BufferId buffer) {
-  const std::vector<AliveRow>& rows = alive_.rows();
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    if (rows[row].buffer != buffer) continue;
-    table_.selectRow(static_cast<int>(row));
-    setCurrentWidget(why_);
-    refresh();
-    return;
-  }
+  const int row = alive_.row_of(buffer);
+  if (row < 0) return;
+  table_.selectRow(row);
+  setCurrentWidget(why_);
+  refresh();
 }
 
 void InstantTabs::show_tab(int tab) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "gui/gallop.h"
 #include "sim/units.h"
 
 namespace tidemark {
@@ -59,21 +60,33 @@ std::array<int, 2> widest_gap(std::array<int, 2> rows, std::span<const std::vect
   return best;
 }
 
-Phase phase_at(const Run& run, std::int64_t position, Axis axis) {
-  const Trace& trace = run.trace();
-  const RunTimeline& timeline = run.timeline();
-  OpId op;
-  if (axis == Axis::change) {
-    const std::int64_t change = run.pyramid().change_at(position, axis);
-    if (change >= 0) op = timeline.changes.op(static_cast<std::size_t>(change));
-  } else {
-    const auto after =
-        std::upper_bound(timeline.spans.begin(), timeline.spans.end(), position,
-                         [](std::int64_t t, const OpSpan& span) { return t < span.begin_ns; });
-    if (after != timeline.spans.begin()) op = std::prev(after)->op;
+/// Asked for rising positions: the last op that has begun there, and its phase.
+class PhaseWalk {
+ public:
+  PhaseWalk(const Run& run, Axis axis) : run_(run), axis_(axis) {}
+
+  [[nodiscard]] Phase at(std::int64_t position) {
+    OpId op;
+    if (axis_ == Axis::change) {
+      const std::int64_t change = run_.pyramid().change_at(position, axis_);
+      if (change >= 0) op = run_.timeline().changes.op(static_cast<std::size_t>(change));
+    } else {
+      const auto& spans = run_.timeline().spans;
+      const std::size_t from = begun_;
+      begun_ = gallop(from, spans.size(), leap_,
+                      [&](std::size_t row) { return spans[row].begin_ns > position; });
+      leap_ = begun_ - from;
+      if (begun_ > 0) op = spans[begun_ - 1].op;
+    }
+    return op.valid() ? run_.trace()[op].phase : Phase::other;
   }
-  return op.valid() ? trace[op].phase : Phase::other;
-}
+
+ private:
+  const Run& run_;
+  Axis axis_;
+  std::size_t begun_ = 0;  // spans until the last position
+  std::size_t leap_ = 1;
+};
 
 }  // namespace
 
@@ -167,8 +180,9 @@ std::string spoken(std::string_view name) {
 std::vector<PhaseSpan> phase_spans(const Run& run, const ColumnScale& scale, Axis axis) {
   std::vector<PhaseSpan> spans;
   const std::int64_t end = run.whole(axis).end;
+  PhaseWalk walk(run, axis);
   for (int x = 0; x < scale.width_px && scale.column_begin(x) < end; ++x) {
-    const Phase phase = phase_at(run, scale.column_begin(x), axis);
+    const Phase phase = walk.at(scale.column_begin(x));
     if (spans.empty() || spans.back().phase != phase) spans.push_back({x, x, phase});
     spans.back().end_px = x + 1;
   }

@@ -63,6 +63,7 @@ LaneWidget::LaneWidget(TimelineWidget& timeline, QWidget* parent)
   setObjectName(QStringLiteral("lanes"));
   setAccessibleName(QStringLiteral("Ops and memory beside the stack"));
   setMouseTracking(true);
+  setAttribute(Qt::WA_OpaquePaintEvent);
   setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
   connect(&timeline, &TimelineWidget::range_changed, this, qOverload<>(&QWidget::update));
   connect(&timeline, &TimelineWidget::mode_changed, this, [this] {
@@ -89,12 +90,13 @@ void LaneWidget::refresh() {
     top_px += height_px + k_gap_px;
     lanes_.push_back(std::move(lane));
   };
-  for (const std::int32_t stream : streams_with_ops(run)) {
-    const auto row = static_cast<std::size_t>(stream);
+  streams_ = spans_by_stream(run.trace(), run.timeline().spans);
+  for (const StreamSpans& spans : streams_) {
+    const auto row = static_cast<std::size_t>(spans.stream());
     const bool named = row < run.trace().streams.size() && !run.trace().streams[row].name.empty();
     Lane lane;
     lane.name = named ? text_of(run.trace().streams[row].name) : QStringLiteral("ops");
-    lane.stream = stream;
+    lane.spans = &spans;
     add(std::move(lane), k_op_lane_px);
   }
   const auto add_level = [&](const char* name, const std::vector<LevelPoint>& points) {
@@ -108,6 +110,9 @@ void LaneWidget::refresh() {
   };
   add_level("reserved", run.timeline().reserved);
   add_level("host", run.timeline().host);
+  transfers_ = transfers_of(run.trace(), run.timeline().spans);
+  add_level("to host", transfers_.to_host);
+  add_level("to device", transfers_.to_device);
 }
 
 QSize LaneWidget::sizeHint() const {
@@ -164,7 +169,7 @@ void LaneWidget::paintEvent(QPaintEvent*) {
     painter.fillRect(QRect(k_left_margin_px, lane.top_px, canvas_width(), lane.height_px),
                      to_colour(colours.card));
     if (lane.kind == Lane::Kind::ops) {
-      lane.boxes = op_boxes(*state.run, lane.stream, scale, state.axis);
+      lane.boxes = op_boxes(*state.run, *lane.spans, scale, state.axis);
       paint_ops(painter, lane);
     } else {
       lane.levels = level_columns(*state.run, *lane.points, scale, state.axis);
@@ -214,6 +219,7 @@ LifetimeWidget::LifetimeWidget(TimelineWidget& timeline, QWidget* parent)
   setObjectName(QStringLiteral("lifetimes"));
   setAccessibleName(QStringLiteral("Lives of single buffers"));
   setMouseTracking(true);
+  setAttribute(Qt::WA_OpaquePaintEvent);
   setMinimumHeight(60);
   connect(&timeline, &TimelineWidget::range_changed, this, qOverload<>(&QWidget::update));
   connect(&timeline, &TimelineWidget::mode_changed, this, qOverload<>(&QWidget::update));

@@ -1,5 +1,5 @@
-// Under the timeline, on the same axis: ops by stream, memory reserved and on the host, and the
-// lives of single buffers or their addresses.
+// Under the timeline, on the same axis: ops by stream, memory reserved and on the host, what is on
+// its way between the two, and the lives of single buffers or their addresses.
 #pragma once
 
 #include <QWidget>
@@ -8,6 +8,7 @@
 
 #include "gui/lanes.h"
 #include "gui/timeline_widget.h"
+#include "gui/transfers.h"
 
 class QPainter;
 
@@ -35,7 +36,7 @@ class LaneWidget : public QWidget {
   struct Lane {
     enum class Kind { ops, level } kind = Kind::ops;
     QString name;
-    std::int32_t stream = 0;
+    const StreamSpans* spans = nullptr;
     const std::vector<LevelPoint>* points = nullptr;
     std::vector<OpBox> boxes;
     std::vector<std::int64_t> levels;
@@ -49,6 +50,8 @@ class LaneWidget : public QWidget {
   [[nodiscard]] int canvas_width() const;
 
   TimelineWidget& timeline_;
+  std::vector<StreamSpans> streams_;
+  Transfers transfers_;
   std::vector<Lane> lanes_;
   std::optional<QPoint> cursor_;
 };

@@ -1,6 +1,9 @@
 #include "gui/lanes.h"
 
 #include <algorithm>
+#include <limits>
+
+#include "gui/gallop.h"
 
 namespace tidemark {
 namespace {
@@ -13,18 +16,24 @@ ViewRange span_on(const Run& run, const OpSpan& span, Axis axis) {
   return {begin, std::max(pyramid.first_change_from(span.end_ns, Axis::time), begin + 1)};
 }
 
-/// Spans that may touch the range on the time axis: an op that begins long before its begin is
-/// found by looking back to where nothing longer can begin.
-std::pair<std::size_t, std::size_t> spans_in(const Run& run, ViewRange range_ns) {
-  const auto& spans = run.timeline().spans;
-  const auto before = [](const OpSpan& span, std::int64_t ns) { return span.begin_ns < ns; };
-  auto first = std::lower_bound(spans.begin(), spans.end(), range_ns.begin, before);
-  // Streams run in order, so no more spans than streams can be open here.
-  constexpr std::ptrdiff_t k_most_streams = 64;
-  first -= std::min(k_most_streams, first - spans.begin());
-  const auto last = std::lower_bound(first, spans.end(), range_ns.end, before);
-  return {static_cast<std::size_t>(first - spans.begin()),
-          static_cast<std::size_t>(last - spans.begin())};
+/// Ops of a stream that may touch the range on the time axis. One that begins before it is found by
+/// looking back to where nothing longer can begin.
+std::pair<std::size_t, std::size_t> spans_in(const StreamSpans& spans, ViewRange range_ns) {
+  const std::size_t first = spans.first_from(range_ns.begin, 0, spans.size());
+  constexpr std::size_t k_most_open = 64;  // ops at once on what is no stream but counts as one
+  const std::size_t back = spans.in_order() ? 1 : k_most_open;
+  return {first - std::min(back, first), spans.first_from(range_ns.end, first, spans.size())};
+}
+
+/// Ops that begin from here on lie at or after `position` (span_on()).
+std::int64_t least_begin_ns(const Run& run, std::int64_t position, Axis axis) {
+  if (axis == Axis::time) return position;
+  const auto& changes = run.timeline().changes;
+  if (position <= 0) return std::numeric_limits<std::int64_t>::min();
+  if (position > static_cast<std::int64_t>(changes.size())) {
+    return std::numeric_limits<std::int64_t>::max();
+  }
+  return changes.time_ns(static_cast<std::size_t>(position - 1)) + 1;
 }
 
 ViewRange time_of(const Run& run, ViewRange range, Axis axis) {
@@ -72,48 +81,44 @@ void add_uses(const Run& run, const ColumnScale& scale, Axis axis, LifeBar& bar)
 
 }  // namespace
 
-std::vector<std::int32_t> streams_with_ops(const Run& run) {
-  const auto count = std::max<std::size_t>(run.trace().streams.size(), 1);
-  std::vector<bool> used(count, false);
-  for (const OpSpan& span : run.timeline().spans) {
-    const auto stream = static_cast<std::size_t>(std::max(run.trace()[span.op].stream.value, 0));
-    if (stream < count) used[stream] = true;
-  }
-  std::vector<std::int32_t> streams;
-  for (std::size_t stream = 0; stream < count; ++stream) {
-    if (used[stream]) streams.push_back(static_cast<std::int32_t>(stream));
-  }
-  return streams;
-}
-
-std::vector<OpBox> op_boxes(const Run& run, std::int32_t stream, const ColumnScale& scale,
+std::vector<OpBox> op_boxes(const Run& run, const StreamSpans& spans, const ColumnScale& scale,
                             Axis axis) {
   std::vector<OpBox> boxes;
   std::int64_t longest_ns = 0;  // of the ops of the last box
-  const auto [first, last] = spans_in(run, time_of(run, scale.range, axis));
+  const auto offer = [&](OpBox& box, const OpSpan& span) {
+    if (span.end_ns - span.begin_ns > longest_ns) box.op = span.op;
+    longest_ns = std::max(longest_ns, span.end_ns - span.begin_ns);
+  };
+  // Then ops of one column that end before the next one begins lie within that column.
+  const bool can_leap = spans.in_order() && scale.range.span() >= scale.width_px;
+  const auto [first, last] = spans_in(spans, time_of(run, scale.range, axis));
   for (std::size_t row = first; row < last; ++row) {
-    const OpSpan& span = run.timeline().spans[row];
-    if (std::max(run.trace()[span.op].stream.value, 0) != stream) continue;
+    const OpSpan& span = spans[row];
     const ViewRange at = span_on(run, span, axis);
     const int begin = std::max(scale.column_of(at.begin), 0);
     const int end = std::min(std::max(scale.column_of(at.end), begin + 1), scale.width_px);
     if (scale.column_of(at.end - 1) < 0 || begin >= scale.width_px) continue;
-    const std::int64_t length_ns = span.end_ns - span.begin_ns;
     OpBox* box = boxes.empty() ? nullptr : &boxes.back();
-    if (box == nullptr || begin >= box->end_px) {
-      boxes.push_back({begin, end, span.op, 1});
-      longest_ns = length_ns;
-      continue;
+    const bool apart = box == nullptr || begin >= box->end_px;
+    // Of an op that begins in a wide box only the part after it is seen.
+    const bool half_covered = !apart && end > box->end_px && box->end_px - box->begin_px > 1;
+    if (apart || half_covered) {
+      boxes.push_back({apart ? begin : box->end_px, end, span.op, 1});
+      longest_ns = span.end_ns - span.begin_ns;
+      box = &boxes.back();
+    } else {
+      ++box->count;
+      box->end_px = std::max(box->end_px, end);
+      offer(*box, span);
     }
-    if (end > box->end_px && box->end_px - box->begin_px > 1) {  // part of a wide one is covered
-      boxes.push_back({box->end_px, end, span.op, 1});
-      longest_ns = length_ns;
-      continue;
-    }
-    ++box->count;
-    box->end_px = std::max(box->end_px, end);
-    if (length_ns > longest_ns) box->op = span.op;
-    longest_ns = std::max(longest_ns, length_ns);
+    if (!can_leap || box->end_px - begin != 1) continue;
+    const std::int64_t next_ns = least_begin_ns(run, scale.column_begin(begin + 1), axis);
+    const std::size_t next = gallop(
+        row + 1, last, 1, [&](std::size_t later) { return spans[later].begin_ns >= next_ns; });
+    if (next < row + 3) continue;  // but for the last of them, which may go on into the next column
+    offer(*box, spans[spans.longest(row + 1, next - 1)]);
+    box->count += static_cast<std::int64_t>(next - row - 2);
+    row = next - 2;
   }
   return boxes;
 }
@@ -121,8 +126,10 @@ std::vector<OpBox> op_boxes(const Run& run, std::int32_t stream, const ColumnSca
 std::vector<std::int64_t> level_columns(const Run& run, std::span<const LevelPoint> points,
                                         const ColumnScale& scale, Axis axis) {
   std::vector<std::int64_t> columns(static_cast<std::size_t>(scale.width_px), 0);
-  std::size_t next = 0;
-  std::int64_t bytes = 0;
+  const std::int64_t begin_ns = time_of(run, scale.range, axis).begin;
+  const auto after = std::ranges::upper_bound(points, begin_ns, {}, &LevelPoint::time_ns);
+  auto next = static_cast<std::size_t>(after - points.begin());
+  std::int64_t bytes = next == 0 ? 0 : points[next - 1].bytes;
   for (int x = 0; x < scale.width_px; ++x) {
     const ViewRange part = time_of(
         run,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gui/run.h"
+#include "gui/stream_spans.h"
 #include "gui/view_range.h"
 
 namespace tidemark {
@@ -22,13 +23,10 @@ struct OpBox {
   bool operator==(const OpBox&) const = default;
 };
 
-/// Streams on which any op runs, ascending.
-[[nodiscard]] std::vector<std::int32_t> streams_with_ops(const Run& run);
-
-/// Boxes of one stream over the columns, in order, without overlap. Every op that runs within the
-/// view is in one of them. On the axis of changes an op lies from its first change to the next
-/// op's.
-[[nodiscard]] std::vector<OpBox> op_boxes(const Run& run, std::int32_t stream,
+/// Boxes of one stream over the columns, in order, without overlap. Every op that
+/// runs within the view is in one of them. On the axis of changes an op lies from its first change
+/// to the next op's.
+[[nodiscard]] std::vector<OpBox> op_boxes(const Run& run, const StreamSpans& spans,
                                           const ColumnScale& scale, Axis axis);
 
 /// The highest level within each column; 0 before the first point.

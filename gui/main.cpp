@@ -1,12 +1,15 @@
 // tidemark-view: opens runs in a window, or paints the same window into a PNG.
 #include <QApplication>
 #include <QFileInfo>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <iterator>
 
 #include "gui/main_window.h"
 #include "gui/options.h"
 #include "gui/print_page.h"
+#include "gui/rank_index.h"
 #include "gui/run_loader.h"
 #include "gui/script.h"
 #include "sim/exit_code.h"
@@ -39,6 +42,13 @@ void prepare_environment(const ViewOptions& options) {
   }
 }
 
+std::vector<std::string> files_of_all_ranks(const std::vector<std::string>& paths) {
+  std::vector<std::string> files;
+  for (const std::string& path : paths)
+    std::ranges::copy(files_of_ranks(path), std::back_inserter(files));
+  return files;
+}
+
 /// What the options say about the view of runs that are open.
 void set_view(MainWindow& window, const ViewOptions& options) {
   if (!options.budget.empty()) window.set_budget(window.parse_budget(options.budget));
@@ -52,7 +62,7 @@ void set_view(MainWindow& window, const ViewOptions& options) {
 /// Runs are opened in the background; what can be said at once about wrong names is said at once.
 void open_in_background(MainWindow& window, const ViewOptions& options) {
   QStringList files;
-  for (const std::string& file : options.files) {
+  for (const std::string& file : files_of_all_ranks(options.files)) {
     files.push_back(QString::fromStdString(file));
     if (QFileInfo(files.back()).isReadable() && QFileInfo(files.back()).isFile()) continue;
     throw InputError({.file = file,
@@ -86,7 +96,9 @@ int run_application(int argc, char** argv, const ViewOptions& options) {
   const bool headless = !options.screenshot.empty() || !options.script.empty();
   if (headless) {
     window.show();
-    for (const std::string& file : options.files) window.compare_with(load_run(file));
+    for (const std::string& file : files_of_all_ranks(options.files)) {
+      window.compare_with(load_run(file));
+    }
     set_view(window, options);
     if (!options.script.empty()) run_script(window, options.script);
     if (!options.screenshot.empty()) save_screenshot(window, options.screenshot);

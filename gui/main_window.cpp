@@ -43,7 +43,7 @@ QString help_html() {
       "<tr><td><b>Ctrl+Shift+O</b></td><td>Compare with another run</td></tr>"
       "<tr><td><b>Ctrl+K</b></td><td>Find a command, a peak, a bookmark or a buffer</td></tr>"
       "<tr><td><b>Alt+Left, Alt+Right</b></td><td>The view before, the view after</td></tr>"
-      "<tr><td><b>Ctrl+E</b></td><td>Export as PNG, SVG, CSV or JSON</td></tr></table>"
+      "<tr><td><b>Ctrl+E</b></td><td>Export as PNG, SVG, CSV, JSON or HTML</td></tr></table>"
       "<h3>Mouse</h3><p>Wheel: zoom at the cursor. Drag: move. Shift and drag: select a range and "
       "see its statistics. Click: pin the instant.</p>");
   return html;
@@ -97,7 +97,7 @@ void MainWindow::ask_and_export() {
   QString path = QFileDialog::getSaveFileName(
       this, QStringLiteral("Export the view"), QStringLiteral("tidemark.png"),
       QStringLiteral("Picture of the window (*.png);;Drawing of the timeline (*.svg);;Columns of "
-                     "the timeline (*.csv);;View and instant (*.json)"));
+                     "the timeline (*.csv);;View and instant (*.json);;Page for others (*.html)"));
   if (path.isEmpty()) return;
   if (QFileInfo(path).suffix().isEmpty()) path += QStringLiteral(".png");
   try {

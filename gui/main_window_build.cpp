@@ -326,7 +326,9 @@ void MainWindow::build_what_if(QToolBar& toolbar) {
 }
 
 void MainWindow::connect_timeline() {
-  connect(timeline_, &TimelineWidget::range_changed, this, &MainWindow::refresh_status);
+  connect(timeline_, &TimelineWidget::range_changed, this, [this] {
+    if (!timeline_->state().selection) refresh_status();  // else it is about the selection
+  });
   connect(timeline_, &TimelineWidget::selection_changed, this, &MainWindow::refresh_status);
   connect(timeline_, &TimelineWidget::pin_changed, this, &MainWindow::refresh_alive);
   connect(timeline_, &TimelineWidget::mode_changed, this, &MainWindow::refresh_modes);

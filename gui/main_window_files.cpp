@@ -18,6 +18,7 @@
 #include "gui/labels.h"
 #include "gui/main_window.h"
 #include "gui/options.h"
+#include "gui/rank_index.h"
 #include "gui/run_loader.h"
 #include "gui/welcome_page.h"
 
@@ -107,8 +108,14 @@ void MainWindow::use_sessions(const std::string& path) {
 void MainWindow::open_files(const QStringList& paths, bool over) {
   pending_.reset();
   open_over_ = over;
-  open_count_ = static_cast<int>(paths.size());
-  loader_->open(paths);
+  QStringList files;
+  for (const QString& path : paths) {
+    for (const std::string& file : files_of_ranks(path.toStdString())) {
+      files.push_back(QString::fromStdString(file));
+    }
+  }
+  open_count_ = static_cast<int>(files.size());
+  loader_->open(files);
 }
 
 void MainWindow::take_opened(int row, const RunPtr& run) {

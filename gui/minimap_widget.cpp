@@ -13,6 +13,7 @@ MinimapWidget::MinimapWidget(TimelineWidget& timeline, QWidget* parent)
   setObjectName(QStringLiteral("minimap"));
   setAccessibleName(QStringLiteral("Whole run"));
   setFixedHeight(k_height_px);
+  setAttribute(Qt::WA_OpaquePaintEvent);
   connect(&timeline, &TimelineWidget::range_changed, this, qOverload<>(&QWidget::update));
 }
 
@@ -25,23 +26,39 @@ ColumnScale MinimapWidget::scale() const {
   return {limits_of(timeline_.state()), strip().width()};
 }
 
+/// While only the view moves, the strip stays.
+void MinimapWidget::refresh() {
+  const ViewState& state = timeline_.state();
+  Shown shown{.run = state.run,
+              .group_by = state.group_by,
+              .axis = state.axis,
+              .limits = limits_of(state),
+              .size = strip().size(),
+              .top_bytes = top_bytes_of(state),
+              .budget_bytes = state.budget_bytes,
+              .colours = &timeline_.colours()};
+  if (shown == shown_) return;
+  shown_ = std::move(shown);
+  const std::vector<Column> columns = columns_of(state, scale());
+  pixels_ =
+      paint_stack({.columns = columns,
+                   .scale = {.top_bytes = shown_.top_bytes, .height_px = shown_.size.height()},
+                   .colours = *shown_.colours,
+                   .budget_bytes = shown_.budget_bytes,
+                   .show_minimum = false,
+                   .overlays = {}});
+}
+
 void MinimapWidget::paintEvent(QPaintEvent*) {
   QPainter painter(this);
   const ViewState& state = timeline_.state();
   const CanvasColours& colours = timeline_.colours();
   painter.fillRect(rect(), to_colour(colours.background));
   if (!state.run) return;
-  const std::vector<Column> columns = columns_of(state, scale());
-  const PixelImage pixels =
-      paint_stack({.columns = columns,
-                   .scale = {.top_bytes = top_bytes_of(state), .height_px = strip().height()},
-                   .colours = colours,
-                   .budget_bytes = state.budget_bytes,
-                   .show_minimum = false,
-                   .overlays = {}});
+  refresh();
   painter.drawImage(strip().topLeft(),
-                    QImage(reinterpret_cast<const uchar*>(pixels.pixels.data()), pixels.width_px,
-                           pixels.height_px, pixels.width_px * static_cast<int>(sizeof(Rgb)),
+                    QImage(reinterpret_cast<const uchar*>(pixels_.pixels.data()), pixels_.width_px,
+                           pixels_.height_px, pixels_.width_px * static_cast<int>(sizeof(Rgb)),
                            QImage::Format_RGB32));
   const int from =
       strip().left() + std::clamp(scale().column_of(state.range.begin), 0, strip().width() - 1);

@@ -25,8 +25,24 @@ class MinimapWidget : public QWidget {
   [[nodiscard]] QRect strip() const;
   [[nodiscard]] ColumnScale scale() const;
   void centre_at(int x);
+  void refresh();
+
+  /// What the strip follows from.
+  struct Shown {
+    RunPtr run;
+    GroupBy group_by = GroupBy::category;
+    Axis axis = Axis::time;
+    ViewRange limits;
+    QSize size;
+    std::int64_t top_bytes = 0;
+    std::int64_t budget_bytes = -1;
+    const CanvasColours* colours = nullptr;
+    bool operator==(const Shown&) const = default;
+  };
 
   TimelineWidget& timeline_;
+  Shown shown_;
+  PixelImage pixels_;
 };
 
 }  // namespace tidemark

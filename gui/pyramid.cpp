@@ -4,6 +4,8 @@
 #include <limits>
 #include <optional>
 
+#include "gui/gallop.h"
+
 namespace tidemark {
 namespace {
 
@@ -22,6 +24,14 @@ void merge(std::optional<Extremes>& earlier, const Extremes& later) {
   } else {
     earlier = later;
   }
+}
+
+/// The first change at or after `time_ns`, which is `from` or later and probably `leap` later.
+std::int64_t next_change(const ChangeColumns& changes, std::int64_t from, std::int64_t leap,
+                         std::int64_t time_ns) {
+  return static_cast<std::int64_t>(
+      gallop(static_cast<std::size_t>(from), changes.size(), static_cast<std::size_t>(leap),
+             [&](std::size_t row) { return changes.time_ns(row) >= time_ns; }));
 }
 
 }  // namespace
@@ -167,8 +177,10 @@ std::vector<Column> Pyramid::columns(const ColumnScale& scale, Axis axis) const 
       continue;
     }
     const std::int64_t end = std::max(scale.column_begin(x + 1), begin + 1);
+    const std::int64_t leap = last - first;
     first = last;
-    last = first_change_from(end, axis);
+    last =
+        axis == Axis::time ? next_change(changes_, first, leap, end) : first_change_from(end, axis);
     if (x > 0 && first == last && columns.back().extremes.max_change == first - 1) {
       // Nothing happens here and the state is at hand. Its minimum is that of this column alone.
       columns.push_back(columns.back());

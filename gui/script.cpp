@@ -128,7 +128,9 @@ void save_screenshot(MainWindow& window, const std::string& path) {
   require_png(path, "screenshot");
   QApplication::processEvents();
   const QPixmap picture = window.grab();
-  if (!picture.save(QString::fromStdString(path), "PNG")) {
+  // Level 1 of zlib: the level that is usual takes as long as all the rest of a small picture.
+  constexpr int k_quick_png_quality = 80;
+  if (!picture.save(QString::fromStdString(path), "PNG", k_quick_png_quality)) {
     throw InputError({.file = path,
                       .place = "",
                       .expected = "a file that can be written",

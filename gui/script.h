@@ -9,7 +9,7 @@
 //   resize 1600x900
 //   open run.tmk | compare planned.tmk
 //   tab areas         table, areas, difference, why, range
-//   export view.svg   or .csv, .json, .png
+//   export view.svg   or .csv, .json, .html, .png
 //   screenshot out.png
 #pragma once
 

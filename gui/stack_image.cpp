@@ -9,86 +9,102 @@ namespace {
 /// Bands thinner than this have no darker edge: nothing of their colour would be left.
 constexpr int k_least_edged_px = 3;
 
-/// First rows per band and column, as arrays over x: the inner loops run over one of them.
-struct Tops {
-  int width_px = 0;
-  std::array<std::vector<int>, k_band_count> row;
-  std::array<std::vector<int>, k_band_count> edge;  // row of the edge; -1 = none
-  // Over all columns: above `highest` a band is nowhere, from `lowest` on it or a band below it is
-  // everywhere.
-  std::array<int, k_band_count> highest{};
-  std::array<int, k_band_count> lowest{};
+/// From `row` of column `x` down to its next one a colour.
+struct Start {
+  int row = 0;
+  int x = 0;
+  Rgb colour = 0;
 };
 
-Tops tops_of(const StackScene& scene) {
-  Tops tops;
-  tops.width_px = static_cast<int>(scene.columns.size());
-  for (auto& rows : tops.row) rows.resize(scene.columns.size());
-  for (auto& rows : tops.edge) rows.resize(scene.columns.size());
-  for (std::size_t x = 0; x < scene.columns.size(); ++x) {
-    const auto column_tops = band_tops(scene.columns[x], scene.scale);
-    int below = scene.scale.height_px;
-    for (std::size_t k = 0; k < k_band_count; ++k) {
-      const bool edged = below - column_tops[k] >= k_least_edged_px;
-      tops.row[k][x] = column_tops[k];
-      tops.edge[k][x] = edged ? column_tops[k] : -1;
-      below = column_tops[k];
-    }
-  }
-  for (std::size_t k = 0; k < k_band_count && tops.width_px > 0; ++k) {
-    const auto [least, most] = std::minmax_element(tops.row[k].begin(), tops.row[k].end());
-    tops.highest[k] = *least;
-    tops.lowest[k] = *most;
-  }
-  return tops;
-}
-
-/// From the highest band down, each covers what lies below its first row. Compare and select over
-/// whole rows without branches, so that the compiler makes vector code of it.
-void fill_row(const Tops& tops, int y, Rgb* row) {
-  std::size_t end = 0;  // bands from here on are covered or not there
-  while (end < k_band_count && tops.lowest[end] > y) ++end;
-  for (std::size_t band = std::min(end + 1, k_band_count); band-- > 0;) {
-    if (tops.highest[band] > y) continue;
-    const Rgb fill = band_colour(static_cast<Band>(band));
-    const Rgb edge = edge_colour(static_cast<Band>(band));
-    const int* first_row = tops.row[band].data();
-    const int* edge_row = tops.edge[band].data();
-    for (int x = 0; x < tops.width_px; ++x) {
-      const Rgb inside = edge_row[x] == y ? edge : fill;
-      row[x] = first_row[x] <= y ? inside : row[x];
-    }
+/// Calls `start` for the colours of column `x`; what lies above its highest band is background.
+template <class Put>
+void for_each_start(const std::array<int, k_band_count>& tops, int height_px, int x, Put put) {
+  int below = height_px;
+  for (std::size_t k = 0; k < k_band_count && below > 0; ++k) {
+    if (tops[k] >= below) continue;
+    const auto band = static_cast<Band>(k);
+    const bool edged = below - tops[k] >= k_least_edged_px && tops[k] >= 0;
+    if (edged) put(Start{tops[k], x, edge_colour(band)});
+    put(Start{edged ? tops[k] + 1 : std::max(tops[k], 0), x, band_colour(band)});
+    below = tops[k];
   }
 }
 
-void hatch_over_budget(const StackScene& scene, const Tops& tops, PixelImage& image) {
+/// The colours of all columns, by row.
+class Starts {
+ public:
+  Starts(const StackScene& scene, std::vector<int>& top) {
+    std::vector<Start> by_column;
+    by_column.reserve(scene.columns.size() * 8);
+    for (std::size_t x = 0; x < scene.columns.size(); ++x) {
+      const auto tops = band_tops(scene.columns[x], scene.scale);
+      top.push_back(tops.back());
+      for_each_start(tops, scene.scale.height_px, static_cast<int>(x),
+                     [&](const Start& start) { by_column.push_back(start); });
+    }
+    first_.assign(static_cast<std::size_t>(scene.scale.height_px) + 1, 0);
+    for (const Start& start : by_column) ++first_[static_cast<std::size_t>(start.row) + 1];
+    for (std::size_t row = 1; row < first_.size(); ++row) first_[row] += first_[row - 1];
+    starts_.resize(by_column.size());
+    std::vector<std::size_t> next(first_.begin(), first_.end() - 1);
+    for (const Start& start : by_column) {
+      starts_[next[static_cast<std::size_t>(start.row)]++] = start;
+    }
+  }
+
+  [[nodiscard]] std::span<const Start> of_row(int row) const {
+    const auto at = static_cast<std::size_t>(row);
+    return std::span(starts_).subspan(first_[at], first_[at + 1] - first_[at]);
+  }
+
+ private:
+  std::vector<std::size_t> first_;  // per row, and one past the last
+  std::vector<Start> starts_;
+};
+
+/// Each row is the one above it but for the few columns in which a colour begins.
+void fill_rows(const Starts& starts, Rgb background, PixelImage& image) {
+  for (int y = 0; y < image.height_px; ++y) {
+    Rgb* row = &image.at(0, y);
+    if (y == 0) {
+      std::fill_n(row, image.width_px, background);
+    } else {
+      std::copy_n(row - image.width_px, image.width_px, row);
+    }
+    for (const Start& start : starts.of_row(y)) row[start.x] = start.colour;
+  }
+}
+
+/// `top`, here and below: the first row of the stack in each column.
+void hatch_over_budget(const StackScene& scene, const std::vector<int>& top, PixelImage& image) {
+  constexpr int k_period_px = 6;
   const int budget_row = scene.scale.row_of(scene.budget_bytes);
-  const std::vector<int>& top = tops.row.back();
   for (int y = 0; y < std::min(budget_row, image.height_px); ++y) {
-    for (int x = 0; x < image.width_px; ++x) {
-      const bool over = top[static_cast<std::size_t>(x)] <= y;
-      if (over && (x + y) % 6 < 2) image.at(x, y) = scene.colours.over;
+    for (int from = -(y % k_period_px); from < image.width_px; from += k_period_px) {
+      for (int x = std::max(from, 0); x < std::min(from + 2, image.width_px); ++x) {
+        if (top[static_cast<std::size_t>(x)] <= y) image.at(x, y) = scene.colours.over;
+      }
     }
   }
 }
 
-void mark_minimum(const StackScene& scene, const Tops& tops, PixelImage& image) {
+void mark_minimum(const StackScene& scene, const std::vector<int>& top, PixelImage& image) {
   constexpr Rgb k_light = 0xFFFFFFFF;
   for (int x = 0; x < image.width_px; ++x) {
     const auto column = static_cast<std::size_t>(x);
     const int row = scene.scale.row_of(scene.columns[column].extremes.min_bytes);
-    if (row - tops.row.back()[column] < 3 || row >= image.height_px) continue;
+    if (row - top[column] < 3 || row >= image.height_px) continue;
     image.at(x, row) = k_light;
   }
 }
 
-void fade_saved(const OverlayColumns& overlay, const StackScene& scene, const Tops& tops,
+void fade_saved(const OverlayColumns& overlay, const StackScene& scene, const std::vector<int>& top,
                 PixelImage& image) {
   for (int x = 0; x < image.width_px; ++x) {
     const auto column = static_cast<std::size_t>(x);
     if (overlay.max_bytes[column] < 0) continue;
     const int end = std::min(scene.scale.row_of(overlay.max_bytes[column]), image.height_px);
-    for (int y = std::max(tops.row.back()[column], 0); y < end; ++y) {
+    for (int y = std::max(top[column], 0); y < end; ++y) {
       image.at(x, y) = faded(image.at(x, y), scene.colours.background);
     }
   }
@@ -159,18 +175,20 @@ Rgb faded(Rgb colour, Rgb background) {
 }
 
 PixelImage paint_stack(const StackScene& scene) {
-  const Tops tops = tops_of(scene);
-  PixelImage image{.width_px = tops.width_px, .height_px = scene.scale.height_px, .pixels = {}};
-  const auto width = static_cast<std::size_t>(image.width_px);
-  image.pixels.assign(width * static_cast<std::size_t>(image.height_px), scene.colours.background);
-  for (int y = 0; y < image.height_px; ++y) {
-    fill_row(tops, y, image.pixels.data() + static_cast<std::size_t>(y) * width);
-  }
-  if (scene.show_minimum) mark_minimum(scene, tops, image);
+  PixelImage image{.width_px = static_cast<int>(scene.columns.size()),
+                   .height_px = scene.scale.height_px,
+                   .pixels = {}};
+  image.pixels.resize(scene.columns.size() * static_cast<std::size_t>(image.height_px));
+  if (image.pixels.empty()) return image;
+  std::vector<int> top;
+  top.reserve(scene.columns.size());
+  const Starts starts(scene, top);
+  fill_rows(starts, scene.colours.background, image);
+  if (scene.show_minimum) mark_minimum(scene, top, image);
   for (const OverlayColumns& overlay : scene.overlays) {
-    if (overlay.fade_saved) fade_saved(overlay, scene, tops, image);
+    if (overlay.fade_saved) fade_saved(overlay, scene, top, image);
   }
-  if (scene.budget_bytes >= 0) hatch_over_budget(scene, tops, image);
+  if (scene.budget_bytes >= 0) hatch_over_budget(scene, top, image);
   draw_outlines(scene, image);
   return image;
 }

@@ -3,6 +3,9 @@
 #include <QPainter>
 #include <QPainterPath>
 #include <algorithm>
+#include <cmath>
+#include <map>
+#include <ranges>
 
 #include "gui/labels.h"
 #include "sim/run_state.h"
@@ -48,12 +51,12 @@ void paint_byte_axis(QPainter& painter, const TimelinePicture& p) {
 /// Grid lines only where nothing is painted: above the stack.
 void paint_grid(QPainter& painter, const TimelinePicture& p) {
   painter.setPen(to_colour(p.colours.grid));
+  std::vector<int> top;
+  top.reserve(p.columns.size());
+  for (const Column& column : p.columns) top.push_back(p.bytes.row_of(column.extremes.max_bytes));
   for (const Tick& tick : byte_ticks(p.bytes, 46)) {
     int from = 0;
-    const auto covered = [&](int x) {
-      return p.bytes.row_of(p.columns[static_cast<std::size_t>(x)].extremes.max_bytes) <=
-             tick.at_px;
-    };
+    const auto covered = [&](int x) { return top[static_cast<std::size_t>(x)] <= tick.at_px; };
     for (int x = 0; x <= p.canvas.width(); ++x) {
       if (x < p.canvas.width() && !covered(x)) continue;
       if (x > from) {
@@ -82,13 +85,33 @@ void paint_time_axis(QPainter& painter, const TimelinePicture& p) {
       p.state.axis == Axis::time ? QStringLiteral("  time") : QStringLiteral("  events"));
 }
 
+/// What a span may be named by, best first: within itself, or before itself with an arrow to it.
+struct PhaseNames {
+  struct Name {
+    QString text;
+    int width_px = 0;
+    bool before = false;
+  };
+  std::vector<Name> names;
+
+  PhaseNames(Phase phase, const QFontMetrics& metrics) {
+    const QString arrow = QStringLiteral(" ▸");
+    for (const bool before : {false, true}) {
+      for (const char* name : {to_string(phase).data(), brief_name(phase)}) {
+        const QString text = QString::fromLatin1(name) + (before ? arrow : QString());
+        names.push_back({text, metrics.horizontalAdvance(text), before});
+      }
+    }
+  }
+};
+
 /// Names stand at the left of their span. A span too narrow for its name has it before itself, in
 /// what its neighbour leaves free.
 void paint_phases(QPainter& painter, const TimelinePicture& p) {
   if (p.state.run->trace().ops.empty()) return;
   const int y = p.canvas.bottom() + 2;
   painter.setFont(small_font(painter));
-  const QFontMetrics metrics = painter.fontMetrics();
+  std::map<Phase, PhaseNames> names;  // of a text its width takes long, and there are many spans
   constexpr int k_pad_px = 5;
   int free_from_px = p.canvas.left();
   for (const PhaseSpan& span : phase_spans(*p.state.run, p.scale(), p.state.axis)) {
@@ -98,13 +121,10 @@ void paint_phases(QPainter& painter, const TimelinePicture& p) {
     painter.fillRect(box, to_colour(odd ? p.colours.grid : p.colours.card));
     painter.setPen(to_colour(p.colours.grid));
     painter.drawLine(box.topLeft(), box.bottomLeft());
-    const QString name = QString::fromLatin1(to_string(span.phase).data());
-    const QString brief = QString::fromLatin1(brief_name(span.phase));
     painter.setPen(to_colour(p.colours.faint_text));
-    for (const QString& text :
-         {name, brief, name + QStringLiteral(" ▸"), brief + QStringLiteral(" ▸")}) {
-      const bool before = text.endsWith(QStringLiteral("▸"));
-      const int width_px = metrics.horizontalAdvance(text);
+    const auto known =
+        names.try_emplace(span.phase, span.phase, QFontMetrics(painter.font())).first;
+    for (const auto& [text, width_px, before] : known->second.names) {
       const int x = before ? box.left() - width_px - 2 : box.left() + k_pad_px;
       if (before ? x < free_from_px + k_pad_px : width_px + 2 * k_pad_px > box.width()) continue;
       painter.drawText(QRect(x, y, width_px + 1, box.height()), Qt::AlignLeft | Qt::AlignVCenter,
@@ -116,17 +136,44 @@ void paint_phases(QPainter& painter, const TimelinePicture& p) {
   }
 }
 
+/// Of many steps every 50th, 100th and so on, each with its name: lines of all would be a veil over
+/// the stack.
+std::int64_t step_stride(const TimelinePicture& p, std::int64_t count) {
+  constexpr double k_least_px = 8;
+  constexpr double k_named_px = 70;
+  const auto begin = [&](std::int64_t row) {
+    return p.state.run->step(static_cast<std::size_t>(row), p.state.axis).begin;
+  };
+  const double mean_span = static_cast<double>(begin(count - 1) - begin(0)) /
+                           static_cast<double>(std::max<std::int64_t>(count - 1, 1));
+  const double step_px = mean_span * p.canvas.width() /
+                         static_cast<double>(std::max<std::int64_t>(p.state.range.span(), 1));
+  if (count < 2 || step_px >= k_least_px) return 1;
+  return tick_step(static_cast<std::int64_t>(std::ceil(k_named_px / std::max(step_px, 1e-9))));
+}
+
 void paint_steps(QPainter& painter, const TimelinePicture& p) {
-  const auto& begins_ns = p.state.run->timeline().step_begin_ns;
+  const auto count = static_cast<std::int64_t>(p.state.run->timeline().step_begin_ns.size());
+  if (count == 0) return;
+  const auto column_of_step = [&](std::int64_t row) {
+    return p.scale().column_of(
+        p.state.run->step(static_cast<std::size_t>(row), p.state.axis).begin);
+  };
+  const std::int64_t stride = step_stride(p, count);
+  const auto rows = std::views::iota(std::int64_t{0}, count);
+  const std::int64_t first = *std::ranges::lower_bound(rows, 0, {}, column_of_step);
+  const QFontMetrics metrics = painter.fontMetrics();
   int last_px = -1000;
-  for (std::size_t row = 0; row < begins_ns.size(); ++row) {
-    const int x = p.scale().column_of(p.state.run->step(row, p.state.axis).begin);
-    if (x < 0 || x >= p.canvas.width()) continue;
+  painter.setPen(QPen(to_colour(p.colours.faint_text), 1, Qt::DotLine));
+  for (std::int64_t row = (first + stride - 1) / stride * stride; row < count; row += stride) {
+    const int x = column_of_step(row);
+    if (x >= p.canvas.width()) break;
     const int at = p.canvas.left() + x;
-    painter.setPen(QPen(to_colour(p.colours.faint_text), 1, Qt::DotLine));
     painter.drawLine(at, p.canvas.top() - 4, at, p.canvas.bottom());
     const QString name = QStringLiteral("step %1").arg(row);
-    if (x - last_px < painter.fontMetrics().horizontalAdvance(name) + 14) continue;
+    const int width_px = metrics.horizontalAdvance(name);
+    const bool fits = x + 4 + width_px <= p.canvas.width() + k_right_margin_px;
+    if (!fits || x - last_px < width_px + 14) continue;
     last_px = x;
     painter.drawText(at + 4, p.canvas.top() - 7, name);
   }

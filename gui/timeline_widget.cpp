@@ -14,6 +14,7 @@ TimelineWidget::TimelineWidget(QWidget* parent) : QWidget(parent), colours_(&lig
       QStringLiteral("Bytes by category, stacked, over time. Press F1 for the keys."));
   setFocusPolicy(Qt::StrongFocus);
   setMouseTracking(true);
+  setAttribute(Qt::WA_OpaquePaintEvent);
   setMinimumSize(240, 100);
   setCursor(Qt::CrossCursor);
   constexpr int k_settled_ms = 400;  // a view that stands so long is worth going back to
@@ -225,7 +226,9 @@ std::optional<Instant> TimelineWidget::instant() const {
 void TimelineWidget::paintEvent(QPaintEvent*) {
   refresh();
   QPainter painter(this);
-  painter.fillRect(rect(), to_colour(colours_->background));
+  for (const QRect& beside : QRegion(rect()).subtracted(canvas())) {
+    painter.fillRect(beside, to_colour(colours_->background));
+  }
   const QImage stack(reinterpret_cast<const uchar*>(pixels_.pixels.data()), pixels_.width_px,
                      pixels_.height_px, pixels_.width_px * static_cast<int>(sizeof(Rgb)),
                      QImage::Format_RGB32);

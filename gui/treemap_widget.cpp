@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "gui/address_strip.h"
 #include "gui/labels.h"
 #include "gui/treemap.h"
 #include "sim/units.h"
@@ -33,7 +34,7 @@ TreemapWidget::TreemapWidget(TimelineWidget& timeline, QWidget* parent)
   connect(&timeline, &TimelineWidget::mode_changed, this, qOverload<>(&QWidget::update));
 }
 
-void TreemapWidget::lay_out() {
+void TreemapWidget::lay_out(QSize size) {
   tiles_.clear();
   const ViewState& state = timeline_.state();
   if (!state.run || !timeline_.instant()) return;
@@ -61,7 +62,7 @@ void TreemapWidget::lay_out() {
                    [&](std::size_t a, std::size_t b) { return group_bytes[a] > group_bytes[b]; });
   std::vector<std::int64_t> sizes;
   for (const std::size_t place : order) sizes.push_back(group_bytes[place]);
-  const Area room{0, 0, static_cast<double>(width()), static_cast<double>(height())};
+  const Area room{0, 0, static_cast<double>(size.width()), static_cast<double>(size.height())};
   const std::vector<Area> areas = squarify(sizes, room);
   for (std::size_t i = 0; i < order.size(); ++i) {
     std::vector<Tile>& tiles = groups[order[i]];
@@ -83,10 +84,16 @@ QString TreemapWidget::name_of(const Tile& tile) const {
 }
 
 void TreemapWidget::paintEvent(QPaintEvent*) {
-  lay_out();
   QPainter painter(this);
   const CanvasColours& colours = timeline_.colours();
   painter.fillRect(rect(), to_colour(colours.background));
+  const ViewState& state = timeline_.state();
+  const std::vector<AddressPart> parts =
+      state.run ? address_parts(*state.run, timeline_.instant()->change)
+                : std::vector<AddressPart>{};
+  const int strip_px = parts.empty() ? 0 : address_strip_height_px(painter);
+  lay_out(size() - QSize(0, strip_px));
+  paint_address_strip(painter, {0, height() - strip_px, width(), strip_px}, parts, state, colours);
   const Tile* under = nullptr;
   const QFontMetrics metrics = painter.fontMetrics();
   for (const Tile& tile : tiles_) {

@@ -29,7 +29,7 @@ class TreemapWidget : public QWidget {
     std::int64_t bytes = 0;
     std::size_t count = 1;
   };
-  void lay_out();
+  void lay_out(QSize room);
   [[nodiscard]] QString name_of(const Tile& tile) const;
 
   TimelineWidget& timeline_;

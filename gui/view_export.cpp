@@ -7,6 +7,7 @@
 #include "gui/labels.h"
 #include "gui/legend.h"
 #include "sim/csv_text.h"
+#include "gui/view_page.h"
 #include "sim/html_text.h"
 #include "sim/units.h"
 #include "traces/error.h"
@@ -39,10 +40,6 @@ Json alive_json(const Run& run, std::int64_t change) {
                     {"longest_idle_ns", row.idle_ns}});
   }
   return rows;
-}
-
-std::string hex(Rgb colour) {
-  return fmt::format("#{:06x}", colour & 0xFFFFFFU);
 }
 
 /// Where things are in the picture.
@@ -83,7 +80,7 @@ std::string svg_axes(const ViewState& state, const CanvasColours& colours, const
     out += fmt::format("<text x='{}' y='{}' text-anchor='middle'>{}</text>\n", f.left + tick.at_px,
                        f.top + f.height + 20, tick.text);
   }
-  return fmt::format("<g fill='{}'>\n{}</g>\n", hex(colours.faint_text), out);
+  return fmt::format("<g fill='{}'>\n{}</g>\n", css_colour(colours.faint_text), out);
 }
 
 std::string svg_legend(const ViewState& state, const CanvasColours& colours, const Frame& f) {
@@ -101,8 +98,8 @@ std::string svg_legend(const ViewState& state, const CanvasColours& colours, con
     out += fmt::format(
         "<rect x='{}' y='{}' width='11' height='11' fill='{}' stroke='{}'/>"
         "<text x='{}' y='{}' fill='{}'>{}</text>\n",
-        x, y - 10, hex(band_colour(band)), hex(edge_colour(band)), x + 16, y, hex(colours.text),
-        escaped(spoken(names[k])));
+        x, y - 10, css_colour(band_colour(band)), css_colour(edge_colour(band)), x + 16, y,
+        css_colour(colours.text), escaped(spoken(names[k])));
     x += width;
   }
   return out;
@@ -127,7 +124,7 @@ std::string svg_lines(const ViewState& state, const CanvasColours& colours, cons
     }
     out += fmt::format(
         "<path d='{}' fill='none' stroke='{}' stroke-width='2'{}/>\n", path,
-        hex(colours.overlays[i % colours.overlays.size()]),
+        css_colour(colours.overlays[i % colours.overlays.size()]),
         overlay.dash_px > 0 ? fmt::format(" stroke-dasharray='{}'", 2 * overlay.dash_px) : "");
   }
   const int budget_row = state.budget_bytes < 0 ? -1 : f.bytes.row_of(state.budget_bytes);
@@ -135,21 +132,25 @@ std::string svg_lines(const ViewState& state, const CanvasColours& colours, cons
     out += fmt::format(
         "<path d='M{0} {1}H{2}' stroke='{3}' stroke-width='2' stroke-dasharray='8 4'/>"
         "<text x='{2}' y='{4}' text-anchor='end' fill='{3}'>budget {5}</text>\n",
-        f.left, f.top + budget_row, f.left + f.width, hex(colours.over), f.top + budget_row - 4,
-        format_bytes(state.budget_bytes));
+        f.left, f.top + budget_row, f.left + f.width, css_colour(colours.over),
+        f.top + budget_row - 4, format_bytes(state.budget_bytes));
   }
   const int x = f.columns.column_of(peak_position(*state.run, state.axis));
   if (x >= 0 && x < f.width) {
     const int row = f.top + f.bytes.row_of(state.run->timeline().peak.bytes);
     out += fmt::format(
         "<path d='M{} {}l-6 -10h12Z' fill='{}'/><text x='{}' y='{}' fill='{}'>peak {}</text>\n",
-        f.left + x, row - 1, hex(colours.text), f.left + x + 10, row - 4, hex(colours.text),
-        format_bytes(state.run->timeline().peak.bytes));
+        f.left + x, row - 1, css_colour(colours.text), f.left + x + 10, row - 4,
+        css_colour(colours.text), format_bytes(state.run->timeline().peak.bytes));
   }
   return out;
 }
 
 }  // namespace
+
+std::string css_colour(Rgb colour) {
+  return fmt::format("#{:06x}", colour & 0xFFFFFFU);
+}
 
 std::string columns_csv(const ViewState& state, int width_px) {
   std::string out = fmt::format("{},max_bytes,min_bytes", axis_name(state.axis));
@@ -214,7 +215,7 @@ std::string view_svg(const ViewState& state, const CanvasColours& colours, int w
   std::string out = fmt::format(
       "<svg xmlns='http://www.w3.org/2000/svg' width='{0}' height='{1}' viewBox='0 0 {0} {1}' "
       "font-family='sans-serif' font-size='12'>\n<rect width='{0}' height='{1}' fill='{2}'/>\n",
-      width_px, height_px, hex(colours.background));
+      width_px, height_px, css_colour(colours.background));
   if (!state.run) return out + "</svg>\n";
   Frame f;
   f.width = std::max(width_px - f.left - 20, 1);
@@ -223,13 +224,14 @@ std::string view_svg(const ViewState& state, const CanvasColours& colours, int w
   f.bytes = {.top_bytes = top_bytes_of(state), .height_px = f.height};
   const std::vector<Column> columns = columns_of(state, f.columns);
   out +=
-      fmt::format("<text x='{}' y='18' fill='{}'>{}</text>\n", f.left, hex(colours.text),
+      fmt::format("<text x='{}' y='18' fill='{}'>{}</text>\n", f.left, css_colour(colours.text),
                   escaped(state.run->trace().meta.title.empty() ? state.run->file()
                                                                 : state.run->trace().meta.title));
   for (std::size_t k = 0; k < stack_of(state).grouping.names.size(); ++k) {
     const std::string path = band_path(columns, f, k);
     if (path.empty()) continue;
-    out += fmt::format("<path d='{}' fill='{}'/>\n", path, hex(band_colour(static_cast<Band>(k))));
+    out += fmt::format("<path d='{}' fill='{}'/>\n", path,
+                       css_colour(band_colour(static_cast<Band>(k))));
   }
   out += svg_axes(state, colours, f) + svg_lines(state, colours, f) + svg_legend(state, colours, f);
   return out + "</svg>\n";
@@ -241,9 +243,12 @@ void export_view(const ViewState& state, const CanvasColours& colours, const std
   if (path.ends_with(".svg")) {
     return write_file(path, view_svg(state, colours, k_export_width_px, k_export_height_px));
   }
+  if (path.ends_with(".html")) {
+    return write_file(path, view_page(state, colours, k_export_width_px, k_export_height_px));
+  }
   throw InputError({.file = "",
                     .place = "export",
-                    .expected = "a name that ends in .png, .svg, .csv or .json",
+                    .expected = "a name that ends in .png, .svg, .csv, .json or .html",
                     .found = path});
 }
 

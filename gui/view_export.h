@@ -8,6 +8,9 @@
 
 namespace tidemark {
 
+/// "#0072b2".
+[[nodiscard]] std::string css_colour(Rgb colour);
+
 /// One row per column of the view: begin of the column on the axis, highest and lowest total, and
 /// the bytes of each group at the highest.
 [[nodiscard]] std::string columns_csv(const ViewState& state, int width_px);
@@ -21,8 +24,8 @@ namespace tidemark {
 [[nodiscard]] std::string view_svg(const ViewState& state, const CanvasColours& colours,
                                    int width_px, int height_px);
 
-/// Writes the kind that the end of `path` names: .csv, .json, .svg. Throws InputError for another
-/// end, or when the file cannot be written.
+/// Writes the kind that the end of `path` names: .csv, .json, .svg, .html (gui/view_page.h). Throws
+/// InputError for another end, or when the file cannot be written.
 void export_view(const ViewState& state, const CanvasColours& colours, const std::string& path);
 
 }  // namespace tidemark

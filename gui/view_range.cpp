@@ -9,7 +9,11 @@ namespace {
 // Traces of hours have 10^13 ns; times a width that still fits, but only just: be safe.
 __extension__ using Wide = __int128;
 
-std::int64_t floor_div(Wide numerator, Wide denominator) {
+std::int64_t floor_div(Wide numerator, std::int64_t denominator) {
+  if (const auto narrow = static_cast<std::int64_t>(numerator); narrow == numerator) {
+    // Nearly always, and several times as fast: pictures divide a hundred thousand times.
+    return narrow / denominator - (narrow % denominator < 0 ? 1 : 0);
+  }
   const Wide quotient = numerator / denominator;
   const bool below = numerator % denominator != 0 && numerator < 0;
   return static_cast<std::int64_t>(below ? quotient - 1 : quotient);

@@ -14,14 +14,20 @@ inline void set_op(std::vector<MemoryChange>& changes, std::size_t row, OpId op)
   changes[row].op = op;
 }
 
+inline BufferId buffer_of(const std::vector<MemoryChange>& changes, std::size_t row) {
+  return changes[row].buffer;
+}
+inline bool is_alloc(const std::vector<MemoryChange>& changes, std::size_t row) {
+  return changes[row].delta_bytes > 0;
+}
+
 /// Buffers alive right after changes[change], largest first, ties by id; none for change < 0.
 template <class Changes>
 [[nodiscard]] std::vector<BufferId> live_after_change(const Trace& trace, const Changes& changes,
                                                       std::int64_t change) {
   std::vector<char> live(trace.buffers.size(), 0);
-  for (std::int64_t i = 0; i <= change; ++i) {
-    const MemoryChange& c = changes[static_cast<std::size_t>(i)];
-    live[c.buffer.index()] = c.delta_bytes > 0 ? 1 : 0;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(change + 1); ++i) {
+    live[buffer_of(changes, i).index()] = is_alloc(changes, i) ? 1 : 0;
   }
   std::vector<BufferId> out;
   for (std::size_t i = 0; i < live.size(); ++i) {
@@ -34,8 +40,8 @@ template <class Changes>
 }
 
 /// Collects changes and keeps the highest state of the latest step and of the whole run.
-/// `AnyTimeline` has the members of Timeline; its `changes` have push_back(), size(), [] and
-/// set_op(changes, row, op).
+/// `AnyTimeline` has the members of Timeline; its `changes` have push_back(), size(), [], and the
+/// functions above, which look at a part of a change alone.
 template <class AnyTimeline>
 class Tide {
  public:
@@ -74,7 +80,7 @@ class Tide {
   void issue(OpId op) {
     while (waiting_ < timeline_.changes.size()) {
       const std::size_t row = waiting_++;
-      if (timeline_.changes[row].delta_bytes > 0) set_op(timeline_.changes, row, op);
+      if (is_alloc(timeline_.changes, row)) set_op(timeline_.changes, row, op);
     }
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "gui/address_strip.h"
 #include "tests/catch.h"
 #include "tests/gui/synthetic.h"
 
@@ -107,4 +108,9 @@ TEST_CASE("addresses at an instant are covered by buffers and what is free betwe
   CHECK(address_parts(*run, 1) ==
         std::vector<AddressPart>{{0, 512, a}, {512, 768, BufferId{}}, {768, 1024, b}});
   CHECK(address_parts(*run, -1).empty());
+  const Fragmentation sum = fragmentation_of(address_parts(*run, 1));
+  CHECK(sum == Fragmentation{768, 256, 256, 1});
+  CHECK(fragmentation_line(sum) == "768 B used, 256 B free in 1 gap, the largest 256 B");
+  CHECK(fragmentation_line(fragmentation_of(address_parts(*run, 0))) ==
+        "512 B used, no gap below the highest address");
 }

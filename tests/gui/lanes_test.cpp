@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <random>
 
+#include "gui/gallop.h"
+#include "gui/transfers.h"
 #include "tests/catch.h"
 #include "tests/gui/synthetic.h"
 
@@ -24,11 +26,14 @@ ViewRange part_of(std::mt19937& random, ViewRange whole) {
 TEST_CASE("every op that runs in the view is in a box of the lane, and boxes do not overlap") {
   std::mt19937 random(5);
   const auto run = run_of(test::training_trace({.layer_count = 6}));
-  REQUIRE(streams_with_ops(*run) == std::vector<std::int32_t>{0});
+  const auto streams = spans_by_stream(run->trace(), run->timeline().spans);
+  REQUIRE(streams.size() == 1);
+  REQUIRE(streams.front().stream() == 0);
+  REQUIRE(streams.front().in_order());
   for (int round = 0; round < 40; ++round) {
     const ColumnScale scale{part_of(random, run->whole(Axis::time)),
                             static_cast<int>(random() % 300) + 1};
-    const auto boxes = op_boxes(*run, 0, scale, Axis::time);
+    const auto boxes = op_boxes(*run, streams.front(), scale, Axis::time);
     std::int64_t in_boxes = 0;
     for (std::size_t i = 0; i < boxes.size(); ++i) {
       REQUIRE(boxes[i].begin_px >= 0);
@@ -44,6 +49,93 @@ TEST_CASE("every op that runs in the view is in a box of the lane, and boxes do 
     }
     REQUIRE(in_boxes == expected);
   }
+}
+
+TEST_CASE("a box of one column has all that begins there, and is named by what takes longest") {
+  std::mt19937 random(6);
+  const auto run = run_of(test::training_trace({.layer_count = 12, .step_count = 9}));
+  const auto& all = run->timeline().spans;
+  const auto streams = spans_by_stream(run->trace(), all);
+  for (int round = 0; round < 60; ++round) {
+    const Axis axis = round % 2 == 0 ? Axis::time : Axis::change;
+    const ColumnScale scale{part_of(random, run->whole(axis)), static_cast<int>(random() % 40) + 1};
+    const auto column = [&](const OpSpan& span) {
+      return scale.column_of(axis == Axis::time
+                                 ? span.begin_ns
+                                 : run->pyramid().first_change_from(span.begin_ns, Axis::time));
+    };
+    for (const OpBox& box : op_boxes(*run, streams.front(), scale, axis)) {
+      if (box.end_px - box.begin_px > 1 || box.begin_px == 0) continue;
+      std::int64_t count = 0;
+      const OpSpan* longest = nullptr;
+      for (const OpSpan& span : all) {
+        if (column(span) != box.begin_px) continue;
+        ++count;
+        const auto length_ns = [](const OpSpan& of) { return of.end_ns - of.begin_ns; };
+        if (longest == nullptr || length_ns(span) > length_ns(*longest)) longest = &span;
+      }
+      REQUIRE(box.count <= count);  // the last may begin within a box before
+      if (box.count == count) REQUIRE(longest->op == box.op);
+    }
+  }
+}
+
+TEST_CASE("the longest op of any part of a stream") {
+  std::mt19937 random(7);
+  const auto run = run_of(test::training_trace({.layer_count = 8, .step_count = 20}));
+  const auto streams = spans_by_stream(run->trace(), run->timeline().spans);
+  const StreamSpans& spans = streams.front();
+  REQUIRE(spans.size() > 300);
+  for (int round = 0; round < 300; ++round) {
+    const std::size_t a = random() % spans.size();
+    const std::size_t b = random() % spans.size();
+    const std::size_t last = std::max(a, b) + 1;
+    std::size_t best = std::min(a, b);
+    for (std::size_t at = best; at < last; ++at) {
+      if (spans[at].end_ns - spans[at].begin_ns > spans[best].end_ns - spans[best].begin_ns) {
+        best = at;
+      }
+    }
+    REQUIRE(spans.longest(std::min(a, b), last) == best);
+    const std::int64_t ns = spans[best].begin_ns + static_cast<std::int64_t>(random() % 3) - 1;
+    std::size_t first = 0;
+    while (first < spans.size() && spans[first].begin_ns < ns) ++first;
+    REQUIRE(spans.first_from(ns, 0, spans.size()) == first);
+    REQUIRE(gallop(0, spans.size(), random() % 9,
+                   [&](std::size_t at) { return spans[at].begin_ns >= ns; }) == first);
+  }
+}
+
+//  to host     a 100..160   b 120..200      to device   a 300..340
+TEST_CASE("what is on its way over the link counts from the begin of its copy to the end") {
+  Trace trace;
+  const auto buffer = [&trace](SpaceKind kind, std::int64_t bytes) {
+    Buffer& made = trace.buffers.emplace_back();
+    made.space.kind = kind;
+    made.size_bytes = bytes;
+    return BufferId{trace.buffers.size() - 1};
+  };
+  const auto copy = [&trace](BufferId from, BufferId to) {
+    Op& made = trace.ops.emplace_back();
+    made.kind = OpKind::copy;
+    made.operands = {{.role = "src", .buffer = from, .reads = 1},
+                     {.role = "dst", .buffer = to, .writes = 1}};
+    return OpId{trace.ops.size() - 1};
+  };
+  const BufferId a = buffer(SpaceKind::device, 1000);
+  const BufferId a_host = buffer(SpaceKind::host_pinned, 1000);
+  const BufferId b = buffer(SpaceKind::device, 30);
+  const BufferId b_host = buffer(SpaceKind::host_pinned, 30);
+  const OpId a_out = copy(a, a_host);
+  const OpId b_out = copy(b, b_host);
+  const OpId a_back = copy(a_host, a);
+  const OpId within = copy(a, b);
+  const Transfers transfers = transfers_of(
+      trace,
+      {{a_out, 0, 100, 160}, {b_out, 0, 120, 200}, {within, 0, 210, 250}, {a_back, 0, 300, 340}});
+  CHECK(transfers.to_host ==
+        std::vector<LevelPoint>{{100, 1000}, {120, 1030}, {160, 30}, {200, 0}});
+  CHECK(transfers.to_device == std::vector<LevelPoint>{{300, 1000}, {340, 0}});
 }
 
 //  bytes  -  3  8  5     at 10, 20, 30

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "gui/view_page.h"
 #include "tests/catch.h"
 #include "tests/gui/synthetic.h"
 #include "traces/error.h"
@@ -78,6 +79,32 @@ TEST_CASE("the picture as SVG is by itself and escapes names") {
   CHECK(view_svg(state, dark_colours(), 800, 400).find("a &lt;b&gt; &amp; &quot;c&quot;") !=
         std::string::npos);
   CHECK(view_svg(ViewState{}, light_colours(), 300, 200).find("</svg>") != std::string::npos);
+}
+
+TEST_CASE("the page has picture, figures, what is alive and the range, and needs nothing else") {
+  ViewState state = training_state();
+  const std::string page = view_page(state, dark_colours(), 800, 400);
+  CHECK(page.find("<!DOCTYPE html>") == 0);
+  CHECK(page.rfind("</body></html>\n") == page.size() - 15);
+  for (const char* part : {"<svg xmlns=", "At the peak", "Difference", "Range in view",
+                           "alive at its end", "budget 300.0 MiB"}) {
+    CAPTURE(part);
+    CHECK(page.find(part) != std::string::npos);
+  }
+  for (const char* part : {"href", "src=", "<script", "url("}) {
+    CHECK(page.find(part) == std::string::npos);
+  }
+  state.pinned = instant_of_change(*state.run, 20);
+  state.selection = ViewRange{state.range.begin, state.range.begin + 1000};
+  const std::string pinned = view_page(state, light_colours(), 800, 400);
+  CHECK(pinned.find("At the pinned instant") != std::string::npos);
+  CHECK(pinned.find("Selected range") != std::string::npos);
+  CHECK(view_page(ViewState{}, light_colours(), 300, 200).find("No run is open") !=
+        std::string::npos);
+  Trace trace = test::training_trace({});
+  trace.buffers.front().name = "<i>w</i>";
+  CHECK(view_page(test::state_of(run_of(trace)), light_colours(), 300, 200).find("<i>w") ==
+        std::string::npos);
 }
 
 TEST_CASE("an end that is no kind of file is refused") {

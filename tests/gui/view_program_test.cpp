@@ -1,4 +1,5 @@
 // The real program: pictures without a display, and one clear line for bad input.
+#include <QFile>
 #include <QImage>
 #include <QProcess>
 #include <QTemporaryDir>
@@ -68,6 +69,24 @@ TEST_CASE("a screenshot needs no display, has the size asked for and shows the b
     CHECK(colours.count(band_colour(band)) == 1);
   }
   CHECK(colours.count(light_colours().over) == 1);
+}
+
+TEST_CASE("an index opens all of its ranks, the first as the stack") {
+  QTemporaryDir folder;
+  const QString golden = QStringLiteral(TIDEMARK_SOURCE_DIR "/tests/golden/zero1/");
+  for (const char* name : {"zero1.tmk.json", "zero1.rank0.tmk.json", "zero1.rank1.tmk.json"}) {
+    REQUIRE(QFile::copy(golden + QString::fromLatin1(name),
+                        folder.filePath(QString::fromLatin1(name))));
+  }
+  REQUIRE(view(folder, {"zero1.tmk.json", "--screenshot", "index.png"}).exit_code == 0);
+  REQUIRE(
+      view(folder, {"zero1.rank0.tmk.json", "zero1.rank1.tmk.json", "--screenshot", "ranks.png"})
+          .exit_code == 0);
+  CHECK(QImage(folder.filePath("index.png")) == QImage(folder.filePath("ranks.png")));
+  REQUIRE(QFile::remove(folder.filePath("zero1.rank1.tmk.json")));
+  const Outcome outcome = view(folder, {"zero1.tmk.json", "--screenshot", "x.png"});
+  CHECK(outcome.exit_code == 2);
+  CHECK(outcome.err.find("zero1.rank1.tmk.json") != std::string::npos);
 }
 
 TEST_CASE("the same picture comes out twice") {
