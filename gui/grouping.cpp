@@ -76,15 +76,15 @@ Keys keys_by_phase(const Trace& trace, const ChangeColumns& changes) {
   return keys;
 }
 
-Keys keys_of(const Trace& trace, const RunTimeline& timeline, GroupBy by) {
+Keys keys_of(const Trace& trace, const RunTimeline& timeline, StackBy by) {
   switch (by) {
-    case GroupBy::layer:
+    case StackBy::layer:
       return keys_by_layer(trace, 0);
-    case GroupBy::module:
+    case StackBy::module:
       return keys_by_module(trace);
-    case GroupBy::phase:
+    case StackBy::phase:
       return keys_by_phase(trace, timeline.changes);
-    case GroupBy::dtype:
+    case StackBy::dtype:
       return keys_by_name(trace, [&trace](std::size_t row) {
         return std::string(to_string(trace.buffers[row].dtype));
       });
@@ -131,19 +131,19 @@ Grouping group_by_category(const Trace& trace) {
 
 }  // namespace
 
-std::string_view to_string(GroupBy by) {
+std::string_view to_string(StackBy by) {
   return k_names[static_cast<std::size_t>(by)];
 }
 
-std::optional<GroupBy> group_by_of(std::string_view name) {
+std::optional<StackBy> group_by_of(std::string_view name) {
   const auto found = std::ranges::find(k_names, name);
   if (found == k_names.end()) return std::nullopt;
-  return static_cast<GroupBy>(found - k_names.begin());
+  return static_cast<StackBy>(found - k_names.begin());
 }
 
 Grouping group_buffers(const Trace& trace, const RunTimeline& timeline, const AliveIndex& alive,
-                       GroupBy by) {
-  if (by == GroupBy::category) return group_by_category(trace);
+                       StackBy by) {
+  if (by == StackBy::category) return group_by_category(trace);
   const Keys keys = keys_of(trace, timeline, by);
   const std::vector<double> weights = weights_of(timeline, alive, keys);
   std::vector<std::size_t> used;  // keys, in their order

@@ -15,15 +15,15 @@
 
 namespace tidemark {
 
-enum class GroupBy : std::uint8_t { category, layer, module, phase, dtype, tensor };
+enum class StackBy : std::uint8_t { category, layer, module, phase, dtype, tensor };
 inline constexpr std::size_t k_group_by_count = 6;
 
-[[nodiscard]] std::string_view to_string(GroupBy by);
+[[nodiscard]] std::string_view to_string(StackBy by);
 /// Nothing for a name that is none of these.
-[[nodiscard]] std::optional<GroupBy> group_by_of(std::string_view name);
+[[nodiscard]] std::optional<StackBy> group_by_of(std::string_view name);
 
 struct Grouping {
-  GroupBy by = GroupBy::category;
+  StackBy by = StackBy::category;
   std::vector<std::string> names;       // of each place in the stack, from the bottom
   std::vector<std::uint8_t> of_buffer;  // place in the stack, by row of trace.buffers
   bool operator==(const Grouping&) const = default;
@@ -34,6 +34,6 @@ struct Grouping {
 /// the others are one group on top. A buffer belongs to the phase that allocates it first; a module
 /// is the first part of a layer's path by which layers differ.
 [[nodiscard]] Grouping group_buffers(const Trace& trace, const RunTimeline& timeline,
-                                     const AliveIndex& alive, GroupBy by);
+                                     const AliveIndex& alive, StackBy by);
 
 }  // namespace tidemark

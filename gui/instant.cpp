@@ -59,7 +59,7 @@ RangeStatistics range_statistics(const Run& run, ViewRange range, Axis axis) {
   const Pyramid& pyramid = run.pyramid();
   const std::int64_t first = pyramid.first_change_from(range.begin, axis);
   const std::int64_t last = pyramid.first_change_from(range.end, axis);
-  const Column all = pyramid.columns({.range = range, .width_px = 1}, axis).front();
+  const PixelColumn all = pyramid.columns({.range = range, .width_px = 1}, axis).front();
   result.peak_bytes = all.extremes.max_bytes;
   result.peak_change = all.extremes.max_change;
   result.min_bytes = all.extremes.min_bytes;

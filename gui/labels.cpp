@@ -142,7 +142,7 @@ std::vector<Tick> byte_ticks(const ByteScale& scale, int least_px) {
   return ticks;
 }
 
-std::optional<LabelPlace> place_label(std::span<const Column> columns, const ByteScale& scale,
+std::optional<LabelPlace> place_label(std::span<const PixelColumn> columns, const ByteScale& scale,
                                       Band band, LabelSize size,
                                       std::span<const std::vector<int>> lines) {
   constexpr int k_stride_px = 6;

@@ -39,7 +39,7 @@ struct LabelPlace {
 };
 /// The place with the most room above and below; none when the label fits nowhere. `lines` cross
 /// the picture, one row per column each (-1: not there), and are kept clear.
-[[nodiscard]] std::optional<LabelPlace> place_label(std::span<const Column> columns,
+[[nodiscard]] std::optional<LabelPlace> place_label(std::span<const PixelColumn> columns,
                                                     const ByteScale& scale, Band band,
                                                     LabelSize size,
                                                     std::span<const std::vector<int>> lines = {});

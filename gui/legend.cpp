@@ -30,7 +30,7 @@ std::string budget_text(const ViewState& state, const OverBudget& over) {
 std::string fit_text(const Alignment& alignment, Axis axis) {
   if (!alignment.is_fitted(axis)) return {};
   return fmt::format(", {} fitted {}", axis == Axis::time ? "time" : "events",
-                     alignment.fit == Fit::ops ? "op by op" : "to the step");
+                     alignment.fit == EventFit::ops ? "op by op" : "to the step");
 }
 
 void add_warning(const ViewState& state, const Run& run, std::vector<LegendEntry>& legend) {

@@ -272,11 +272,11 @@ void MainWindow::build_toolbar_view(QToolBar& toolbar) {
   group_box_->setAccessibleName(QStringLiteral("Divided by"));
   group_box_->setToolTip(QStringLiteral("What the stack is divided by (G)"));
   for (std::size_t by = 0; by < k_group_by_count; ++by) {
-    const std::string_view name = to_string(static_cast<GroupBy>(by));
+    const std::string_view name = to_string(static_cast<StackBy>(by));
     group_box_->addItem(QStringLiteral("by %1").arg(QLatin1String(name.data())));
   }
   connect(group_box_, &QComboBox::activated, this, [this](int by) {
-    timeline_->set_group_by(static_cast<GroupBy>(by));
+    timeline_->set_group_by(static_cast<StackBy>(by));
     timeline_->setFocus();
   });
   toolbar.addWidget(group_box_);

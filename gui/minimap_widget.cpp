@@ -39,7 +39,7 @@ void MinimapWidget::refresh() {
               .colours = &timeline_.colours()};
   if (shown == shown_) return;
   shown_ = std::move(shown);
-  const std::vector<Column> columns = columns_of(state, scale());
+  const std::vector<PixelColumn> columns = columns_of(state, scale());
   pixels_ =
       paint_stack({.columns = columns,
                    .scale = {.top_bytes = shown_.top_bytes, .height_px = shown_.size.height()},

@@ -30,7 +30,7 @@ class MinimapWidget : public QWidget {
   /// What the strip follows from.
   struct Shown {
     RunPtr run;
-    GroupBy group_by = GroupBy::category;
+    StackBy group_by = StackBy::category;
     Axis axis = Axis::time;
     ViewRange limits;
     QSize size;

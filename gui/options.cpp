@@ -52,7 +52,7 @@ Theme parse_theme(const std::string& text, const std::string& place) {
       {.file = "", .place = place, .expected = "light, dark or contrast", .found = text});
 }
 
-GroupBy parse_group_by(const std::string& text, const std::string& place) {
+StackBy parse_group_by(const std::string& text, const std::string& place) {
   if (const auto by = group_by_of(text)) return *by;
   throw InputError({.file = "",
                     .place = place,

@@ -23,7 +23,7 @@ struct ViewOptions {
   std::int64_t at_ns = -1;  // pin this instant; -1 = none
   bool one_step = false;
   std::optional<Theme> theme;
-  GroupBy group_by = GroupBy::category;
+  StackBy group_by = StackBy::category;
 };
 
 /// Nothing when --help or --version was asked for and answered on stdout.
@@ -41,7 +41,7 @@ void parse_picture_size(const std::string& text, ViewOptions& options);
 
 /// By their names. Throw InputError, with `place`, for anything else.
 [[nodiscard]] Theme parse_theme(const std::string& text, const std::string& place);
-[[nodiscard]] GroupBy parse_group_by(const std::string& text, const std::string& place);
+[[nodiscard]] StackBy parse_group_by(const std::string& text, const std::string& place);
 
 /// "512MiB", or a share of `peak_bytes` such as "60%" (-1: not known).
 [[nodiscard]] std::int64_t parse_budget(const std::string& text, std::int64_t peak_bytes);

@@ -155,7 +155,7 @@ Extremes Pyramid::extremes(std::int64_t first, std::int64_t last) const {
   return found.value_or(Extremes{});
 }
 
-Column Pyramid::column_over(std::int64_t first, std::int64_t last, bool shows_before) const {
+PixelColumn Pyramid::column_over(std::int64_t first, std::int64_t last, bool shows_before) const {
   std::optional<Extremes> found;
   if (shows_before) {
     const std::int64_t total = total_after(first - 1);
@@ -165,8 +165,8 @@ Column Pyramid::column_over(std::int64_t first, std::int64_t last, bool shows_be
   return {.extremes = *found, .at_max = state_after(found->max_change)};
 }
 
-std::vector<Column> Pyramid::columns(const ColumnScale& scale, Axis axis) const {
-  std::vector<Column> columns;
+std::vector<PixelColumn> Pyramid::columns(const ColumnScale& scale, Axis axis) const {
+  std::vector<PixelColumn> columns;
   columns.reserve(static_cast<std::size_t>(scale.width_px));
   std::int64_t first = 0;
   std::int64_t last = first_change_from(scale.column_begin(0), axis);

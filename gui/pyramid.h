@@ -26,10 +26,10 @@ struct Extremes {
 };
 
 /// One pixel column: its highest state, complete, and its lowest total.
-struct Column {
+struct PixelColumn {
   Extremes extremes;
   BandBytes at_max{};  // by group; sums to extremes.max_bytes
-  bool operator==(const Column&) const = default;
+  bool operator==(const PixelColumn&) const = default;
 };
 
 class Pyramid {
@@ -73,7 +73,7 @@ class Pyramid {
 
   /// What a view shows, one entry per pixel. A column covers the states in [column_begin(x),
   /// column_begin(x + 1)): that which it begins with and those after the changes in it.
-  [[nodiscard]] std::vector<Column> columns(const ColumnScale& scale, Axis axis) const;
+  [[nodiscard]] std::vector<PixelColumn> columns(const ColumnScale& scale, Axis axis) const;
 
   [[nodiscard]] const Arrays& arrays() const { return arrays_; }
 
@@ -81,7 +81,8 @@ class Pyramid {
   void build_levels();
   void build_key_frames();
   [[nodiscard]] Extremes scan_leaf(std::int64_t first, std::int64_t last) const;
-  [[nodiscard]] Column column_over(std::int64_t first, std::int64_t last, bool shows_before) const;
+  [[nodiscard]] PixelColumn column_over(std::int64_t first, std::int64_t last,
+                                        bool shows_before) const;
 
   const ChangeColumns& changes_;
   const Grouping& grouping_;

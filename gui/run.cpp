@@ -20,7 +20,7 @@ namespace {
 std::unique_ptr<const GroupedStack> stack_of(const Trace& trace, const RunTimeline& timeline,
                                              const AliveIndex& alive) {
   return std::make_unique<const GroupedStack>(
-      timeline.changes, group_buffers(trace, timeline, alive, GroupBy::category));
+      timeline.changes, group_buffers(trace, timeline, alive, StackBy::category));
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ Run::Run(std::string file, Trace trace, std::shared_ptr<const ViewIndex> index)
       timeline_(index_->timeline(trace_, trace_.events)),
       alive_(std::make_unique<AliveIndex>(timeline_.changes, index_->alive())),
       stack_(std::make_unique<GroupedStack>(
-          timeline_.changes, group_buffers(trace_, timeline_, *alive_, GroupBy::category),
+          timeline_.changes, group_buffers(trace_, timeline_, *alive_, StackBy::category),
           index_->pyramid())) {}
 
 Run::~Run() = default;
@@ -65,8 +65,8 @@ std::uint64_t Run::fingerprint_to_store() const {
   return pyramid().change_count() >= ViewIndex::k_least_changes ? fingerprint_ : 0;
 }
 
-const GroupedStack& Run::stack_by(GroupBy by) const {
-  if (by == GroupBy::category) return *stack_;
+const GroupedStack& Run::stack_by(StackBy by) const {
+  if (by == StackBy::category) return *stack_;
   const std::lock_guard lock(lazy_);
   auto& stack = stacks_[static_cast<std::size_t>(by)];
   if (!stack) {

@@ -54,7 +54,7 @@ class Run {
   [[nodiscard]] const GroupedStack& stack() const { return *stack_; }
   [[nodiscard]] const Pyramid& pyramid() const { return stack_->pyramid; }
   /// By any grouping; made when it is first asked for, for a moment on large runs.
-  [[nodiscard]] const GroupedStack& stack_by(GroupBy by) const;
+  [[nodiscard]] const GroupedStack& stack_by(StackBy by) const;
   /// Made when it is first asked for.
   [[nodiscard]] const UseIndex& uses() const;
   /// Changes that lead to a local peak: a rise and a fall of at least 1 % of the run's peak.

@@ -37,7 +37,7 @@ Session from_json(const Json& json) {
   s.files = json.at("files").get<std::vector<std::string>>();
   s.axis = json.at("axis") == "events" ? Axis::change : Axis::time;
   s.one_step = json.at("one_step").get<bool>();
-  s.group_by = group_by_of(json.at("group_by").get<std::string>()).value_or(GroupBy::category);
+  s.group_by = group_by_of(json.at("group_by").get<std::string>()).value_or(StackBy::category);
   s.range = {json.at("begin").get<std::int64_t>(), json.at("end").get<std::int64_t>()};
   s.budget_bytes = json.at("budget_bytes").get<std::int64_t>();
   for (const Json& mark : json.at("bookmarks")) {

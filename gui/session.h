@@ -13,7 +13,7 @@ struct Session {
   std::vector<std::string> files;  // the run, then what lies over it; full paths
   Axis axis = Axis::time;
   bool one_step = false;
-  GroupBy group_by = GroupBy::category;
+  StackBy group_by = StackBy::category;
   ViewRange range;
   std::int64_t budget_bytes = -1;
   std::vector<Bookmark> bookmarks;

@@ -151,7 +151,7 @@ void draw_outlines(const StackScene& scene, PixelImage& image) {
 
 }  // namespace
 
-std::array<int, k_band_count> band_tops(const Column& column, const ByteScale& scale) {
+std::array<int, k_band_count> band_tops(const PixelColumn& column, const ByteScale& scale) {
   std::array<int, k_band_count> tops{};
   std::int64_t below_bytes = 0;
   for (std::size_t k = 0; k < k_band_count; ++k) {
@@ -161,7 +161,7 @@ std::array<int, k_band_count> band_tops(const Column& column, const ByteScale& s
   return tops;
 }
 
-std::optional<Band> band_at(const Column& column, const ByteScale& scale, int y) {
+std::optional<Band> band_at(const PixelColumn& column, const ByteScale& scale, int y) {
   const auto tops = band_tops(column, scale);
   for (std::size_t k = 0; k < k_band_count; ++k) {
     if (y >= tops[k] && y < scale.height_px) return static_cast<Band>(k);

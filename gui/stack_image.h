@@ -33,7 +33,7 @@ struct OverlayColumns {
 };
 
 struct StackScene {
-  std::span<const Column> columns;
+  std::span<const PixelColumn> columns;
   ByteScale scale;
   CanvasColours colours;
   std::int64_t budget_bytes = -1;        // -1: none
@@ -49,10 +49,11 @@ struct StackScene {
 
 /// The band (place in the stack) that paint_stack() shows at row `y` of a column; none above the
 /// stack.
-[[nodiscard]] std::optional<Band> band_at(const Column& column, const ByteScale& scale, int y);
+[[nodiscard]] std::optional<Band> band_at(const PixelColumn& column, const ByteScale& scale, int y);
 
 /// First row of each band, from the lowest band up; the last entry is the top of the stack. The
 /// rows of band k are [tops[k], k == 0 ? height_px : tops[k - 1]).
-[[nodiscard]] std::array<int, k_band_count> band_tops(const Column& column, const ByteScale& scale);
+[[nodiscard]] std::array<int, k_band_count> band_tops(const PixelColumn& column,
+                                                      const ByteScale& scale);
 
 }  // namespace tidemark

@@ -196,7 +196,7 @@ Alignment align(const Run& here, const Run& there) {
       common_points(here, ops_in_changes(here, here_ops), there, ops_in_changes(there, there_ops));
   const bool whole = has_whole_step(here) && has_whole_step(there);
   Alignment alignment;
-  alignment.fit = !in_time.empty() ? Fit::ops : whole ? Fit::steps : Fit::begins;
+  alignment.fit = !in_time.empty() ? EventFit::ops : whole ? EventFit::steps : EventFit::begins;
   alignment.time =
       with_ends(in_time, here.steady_step(Axis::time), there.steady_step(Axis::time), whole);
   alignment.change =

@@ -35,14 +35,14 @@ class TimeMap {
 };
 
 /// What the steady steps of two runs are aligned by.
-enum class Fit : std::uint8_t {
+enum class EventFit : std::uint8_t {
   begins,  // only their begins: one was cut off, or there are no steps
   steps,   // begin and end: the programs have no op in common
   ops,     // begin and end, and begin and end of each common op
 };
 
 struct Alignment {
-  Fit fit = Fit::begins;
+  EventFit fit = EventFit::begins;
   TimeMap time;
   TimeMap change;
   [[nodiscard]] const TimeMap& on(Axis axis) const { return axis == Axis::time ? time : change; }

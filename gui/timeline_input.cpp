@@ -202,7 +202,7 @@ bool TimelineWidget::perform(Command command) {
       return true;
     case Command::next_grouping:
       set_group_by(
-          static_cast<GroupBy>((static_cast<std::size_t>(state_.group_by) + 1) % k_group_by_count));
+          static_cast<StackBy>((static_cast<std::size_t>(state_.group_by) + 1) % k_group_by_count));
       return true;
     case Command::toggle_axis:
       set_axis(state_.axis == Axis::time ? Axis::change : Axis::time);

@@ -53,7 +53,8 @@ void paint_grid(QPainter& painter, const TimelinePicture& p) {
   painter.setPen(to_colour(p.colours.grid));
   std::vector<int> top;
   top.reserve(p.columns.size());
-  for (const Column& column : p.columns) top.push_back(p.bytes.row_of(column.extremes.max_bytes));
+  for (const PixelColumn& column : p.columns)
+    top.push_back(p.bytes.row_of(column.extremes.max_bytes));
   for (const Tick& tick : byte_ticks(p.bytes, 46)) {
     int from = 0;
     const auto covered = [&](int x) { return top[static_cast<std::size_t>(x)] <= tick.at_px; };

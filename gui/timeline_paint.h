@@ -29,7 +29,7 @@ struct TimelinePicture {
   const ViewState& state;
   const CanvasColours& colours;
   QRect canvas;  // in the coordinates of the painter
-  const std::vector<Column>& columns;
+  const std::vector<PixelColumn>& columns;
   const QImage& stack;  // of the size of the canvas
   ByteScale bytes;
   const std::vector<std::vector<int>>& lines;  // rows of budget and outlines, per column

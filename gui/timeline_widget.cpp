@@ -58,7 +58,7 @@ void TimelineWidget::set_bookmarks(std::vector<Bookmark> bookmarks) {
 
 void TimelineWidget::set_run(RunPtr run) {
   const std::int64_t budget_bytes = state_.budget_bytes;
-  const GroupBy by = state_.group_by;
+  const StackBy by = state_.group_by;
   state_ = ViewState{};
   state_.group_by = by;
   state_.run = std::move(run);
@@ -93,7 +93,7 @@ void TimelineWidget::set_budget(std::int64_t budget_bytes) {
   outdate();
 }
 
-void TimelineWidget::set_group_by(GroupBy by) {
+void TimelineWidget::set_group_by(StackBy by) {
   if (by == state_.group_by) return;
   state_.group_by = by;
   outdate();
@@ -164,7 +164,7 @@ ByteScale TimelineWidget::byte_scale() const {
   return {.top_bytes = top_bytes_of(state_), .height_px = canvas().height()};
 }
 
-const std::vector<Column>& TimelineWidget::columns() {
+const std::vector<PixelColumn>& TimelineWidget::columns() {
   refresh();
   return columns_;
 }
@@ -208,7 +208,7 @@ std::optional<TimelineWidget::Focus> TimelineWidget::focus() {
   if (cursor_ && canvas().contains(*cursor_)) {
     refresh();
     const int x = column_under(*cursor_);
-    const Column& column = columns_[static_cast<std::size_t>(x)];
+    const PixelColumn& column = columns_[static_cast<std::size_t>(x)];
     return Focus{.title = "Under the cursor",
                  .instant = instant_of_column(state_, column, scale().column_begin(x)),
                  .band = band_at(column, byte_scale(), cursor_->y() - canvas().top())};

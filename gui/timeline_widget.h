@@ -32,7 +32,7 @@ class TimelineWidget : public QWidget {
   /// Puts `other` in the place of `old` over the run. Null for `old`: adds; for `other`: removes.
   void replace_other(const RunPtr& old, RunPtr other);
   void set_budget(std::int64_t budget_bytes);  // -1: none
-  void set_group_by(GroupBy by);
+  void set_group_by(StackBy by);
   void set_bookmarks(std::vector<Bookmark> bookmarks);
   /// Goes to the view before, or after, the present one in the history.
   void go_back(bool forward);
@@ -53,7 +53,7 @@ class TimelineWidget : public QWidget {
   [[nodiscard]] QRect canvas() const;
   [[nodiscard]] const Legend& legend() const { return legend_; }
   [[nodiscard]] ByteScale byte_scale() const;
-  [[nodiscard]] const std::vector<Column>& columns();
+  [[nodiscard]] const std::vector<PixelColumn>& columns();
 
   /// What the card beside the timeline describes: the instant under the cursor, else the pinned
   /// one, else the peak. `band` is set while the cursor is over one.
@@ -108,7 +108,7 @@ class TimelineWidget : public QWidget {
   const CanvasColours* colours_ = nullptr;
   OverBudget over_;
   bool outdated_ = true;
-  std::vector<Column> columns_;
+  std::vector<PixelColumn> columns_;
   PixelImage pixels_;
   Legend legend_;
   std::vector<std::vector<int>> lines_;  // rows of budget and outlines, per column; -1 = none

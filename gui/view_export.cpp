@@ -6,8 +6,8 @@
 
 #include "gui/labels.h"
 #include "gui/legend.h"
-#include "sim/csv_text.h"
 #include "gui/view_page.h"
+#include "sim/csv_text.h"
 #include "sim/html_text.h"
 #include "sim/units.h"
 #include "traces/error.h"
@@ -53,7 +53,7 @@ struct Frame {
 };
 
 /// The area between the tops of group k - 1 and group k, as steps; empty when it has no pixel.
-std::string band_path(const std::vector<Column>& columns, const Frame& f, std::size_t k) {
+std::string band_path(const std::vector<PixelColumn>& columns, const Frame& f, std::size_t k) {
   std::string upper;  // from the left to the right
   std::string lower;  // and back
   bool any = false;
@@ -159,9 +159,9 @@ std::string columns_csv(const ViewState& state, int width_px) {
   for (const std::string& name : names) out += "," + csv_field(name);
   out += "\n";
   const ColumnScale scale{state.range, width_px};
-  const std::vector<Column> columns = columns_of(state, scale);
+  const std::vector<PixelColumn> columns = columns_of(state, scale);
   for (int x = 0; x < width_px; ++x) {
-    const Column& column = columns[static_cast<std::size_t>(x)];
+    const PixelColumn& column = columns[static_cast<std::size_t>(x)];
     out += fmt::format("{},{},{}", scale.column_begin(x), column.extremes.max_bytes,
                        column.extremes.min_bytes);
     for (std::size_t k = 0; k < names.size(); ++k) out += fmt::format(",{}", column.at_max[k]);
@@ -186,9 +186,9 @@ std::string view_json(const ViewState& state, int width_px) {
   json["groups"] = names;
   Json rows = Json::array();
   const ColumnScale scale{state.range, width_px};
-  const std::vector<Column> columns = columns_of(state, scale);
+  const std::vector<PixelColumn> columns = columns_of(state, scale);
   for (int x = 0; x < width_px; ++x) {
-    const Column& column = columns[static_cast<std::size_t>(x)];
+    const PixelColumn& column = columns[static_cast<std::size_t>(x)];
     Json groups = Json::array();
     for (std::size_t k = 0; k < names.size(); ++k) groups.push_back(column.at_max[k]);
     rows.push_back({{"begin", scale.column_begin(x)},
@@ -222,7 +222,7 @@ std::string view_svg(const ViewState& state, const CanvasColours& colours, int w
   f.height = std::max(height_px - f.top - 90, 1);
   f.columns = {state.range, f.width};
   f.bytes = {.top_bytes = top_bytes_of(state), .height_px = f.height};
-  const std::vector<Column> columns = columns_of(state, f.columns);
+  const std::vector<PixelColumn> columns = columns_of(state, f.columns);
   out +=
       fmt::format("<text x='{}' y='18' fill='{}'>{}</text>\n", f.left, css_colour(colours.text),
                   escaped(state.run->trace().meta.title.empty() ? state.run->file()

@@ -68,12 +68,12 @@ std::int64_t top_bytes_of(const ViewState& state) {
   return std::max(most_bytes + most_bytes / 7, k_granule_bytes);
 }
 
-std::vector<Column> columns_of(const ViewState& state, const ColumnScale& scale) {
-  if (!state.run) return std::vector<Column>(static_cast<std::size_t>(scale.width_px));
-  std::vector<Column> columns = stack_of(state).pyramid.columns(scale, state.axis);
+std::vector<PixelColumn> columns_of(const ViewState& state, const ColumnScale& scale) {
+  if (!state.run) return std::vector<PixelColumn>(static_cast<std::size_t>(scale.width_px));
+  std::vector<PixelColumn> columns = stack_of(state).pyramid.columns(scale, state.axis);
   const int end_px = scale.column_of(state.run->whole(state.axis).end - 1) + 1;
   for (int x = std::max(end_px, 0); x < scale.width_px; ++x) {
-    columns[static_cast<std::size_t>(x)] = Column{};
+    columns[static_cast<std::size_t>(x)] = PixelColumn{};
   }
   return columns;
 }
@@ -126,7 +126,7 @@ std::int64_t highest_at(const Overlay& other, const std::vector<ViewRange>& part
     const std::int64_t end = std::max(map.there(part.end), begin + 1);
     if (begin >= step.end || end <= step.begin) continue;
     const ViewRange seen{std::max(begin, step.begin), std::min(end, step.end)};
-    const Column column = other.run->pyramid().columns({seen, 1}, axis).front();
+    const PixelColumn column = other.run->pyramid().columns({seen, 1}, axis).front();
     highest = std::max(highest, column.extremes.max_bytes);
   }
   return highest;
@@ -201,7 +201,8 @@ std::int64_t peak_position(const ViewState& state, const Overlay& other) {
   return other.alignment.on(state.axis).here(peak_position(*other.run, state.axis));
 }
 
-Instant instant_of_column(const ViewState& state, const Column& column, std::int64_t column_begin) {
+Instant instant_of_column(const ViewState& state, const PixelColumn& column,
+                          std::int64_t column_begin) {
   return instant_at(*state.run, column.extremes.max_change, column_begin, state.axis);
 }
 

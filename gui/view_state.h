@@ -28,7 +28,7 @@ struct Bookmark {
 struct ViewState {
   RunPtr run;                   // filled; null when nothing is open
   std::vector<Overlay> others;  // outlines over it: planned, measured; see lay_over()
-  GroupBy group_by = GroupBy::category;
+  StackBy group_by = StackBy::category;
   Axis axis = Axis::time;
   bool one_step = false;  // limits are the steady step, not the whole run
   ViewRange range;
@@ -60,7 +60,7 @@ void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other);
 [[nodiscard]] std::int64_t top_bytes_of(const ViewState& state);
 
 /// The columns of the run; empty ones after its end, when what lies over it is longer.
-[[nodiscard]] std::vector<Column> columns_of(const ViewState& state, const ColumnScale& scale);
+[[nodiscard]] std::vector<PixelColumn> columns_of(const ViewState& state, const ColumnScale& scale);
 
 /// The steady step of `other` in the columns of `scale`, each with the same points of the program
 /// as the column of the run has. It stands for each step of the run; -1 outside of them.
@@ -87,7 +87,7 @@ void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other);
 [[nodiscard]] std::int64_t peak_position(const ViewState& state, const Overlay& other);
 
 /// The instant under a column: the state that is painted there.
-[[nodiscard]] Instant instant_of_column(const ViewState& state, const Column& column,
+[[nodiscard]] Instant instant_of_column(const ViewState& state, const PixelColumn& column,
                                         std::int64_t column_begin);
 
 /// How far and how long the steady step is above the budget; zero when it fits.

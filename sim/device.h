@@ -87,9 +87,9 @@ struct HostLink {
 /// it. The latency on the cpu backend is that of waking its copy thread.
 [[nodiscard]] HostLink host_link_of(const Trace& trace);
 
-/// `device` with the memory rate that the optimizer's measured ops in `trace` reach: they stream over
-/// weights, gradients and state once, as sums over ranks and clears do. Unchanged when no such op
-/// was measured.
+/// `device` with the memory rate that the optimizer's measured ops in `trace` reach: they stream
+/// over weights, gradients and state once, as sums over ranks and clears do. Unchanged when no such
+/// op was measured.
 [[nodiscard]] Device as_measured(const Device& device, const Trace& trace);
 
 /// Fills duration_ns of every op that has none with modelled_ns, marked TimeSource::modelled.

@@ -37,7 +37,7 @@ Strategy strategy_of(const NamedTransformer& model, const StrategyOptions& o,
   } catch (const InputError& e) {
     problems.emplace_back(fmt::format("--recipe: {}", e.what()));
   }
-  if (s.layout.virtual_stages > 1) s.schedule = Schedule::interleaved;
+  if (s.layout.virtual_stages > 1) s.schedule = PipelineSchedule::interleaved;
   s.batch.sequence = o.sequence > 0 ? o.sequence : model.sequence;
   s.batch.micro_batch = o.micro_batch;
   const std::int64_t at_once = s.layout.data < 1 ? 1 : s.layout.data * o.micro_batch;

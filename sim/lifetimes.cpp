@@ -88,7 +88,7 @@ void number_section(Trace& trace, std::span<const OpId> section) {
 
 }  // namespace
 
-Program with_lifetimes(const Trace& trace, const Schedule& schedule) {
+Program with_lifetimes(const Trace& trace, const OpOrder& schedule) {
   Walk walk{trace, std::vector<char>(trace.buffers.size(), 0),
             std::vector<char>(trace.buffers.size(), 0)};
   for (BufferId id : schedule.persistent) walk.persistent[id.index()] = 1;
@@ -104,7 +104,7 @@ Program with_lifetimes(const Trace& trace, const Schedule& schedule) {
   return program;
 }
 
-void assign_versions(Trace& trace, const Schedule& schedule) {
+void assign_versions(Trace& trace, const OpOrder& schedule) {
   number_section(trace, schedule.init);
   number_section(trace, schedule.body);
   number_section(trace, schedule.eval);

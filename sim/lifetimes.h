@@ -11,7 +11,7 @@ namespace tidemark {
 /// Ops of each section in issue order. Buffers in `persistent` live from their first use in init
 /// to the end of the run; every other buffer is allocated just before its first use and freed just
 /// after its last, within one section.
-struct Schedule {
+struct OpOrder {
   std::vector<OpId> init;
   std::vector<OpId> body;
   std::vector<OpId> eval{};
@@ -20,10 +20,10 @@ struct Schedule {
 };
 
 /// The program that runs `schedule`: allocations before an op and frees after it in operand order.
-[[nodiscard]] Program with_lifetimes(const Trace& trace, const Schedule& schedule);
+[[nodiscard]] Program with_lifetimes(const Trace& trace, const OpOrder& schedule);
 
 /// Numbers the versions of all operands of `schedule` in issue order, from their access in the op
 /// table and the order of the ops. Version 0 is the content at the begin of a section.
-void assign_versions(Trace& trace, const Schedule& schedule);
+void assign_versions(Trace& trace, const OpOrder& schedule);
 
 }  // namespace tidemark

@@ -88,12 +88,12 @@ BufferId Dropout::backward(ProgramBuilder& p, BufferId dy) const {
   return dx;
 }
 
-Batch load_batch(ProgramBuilder& p, LayerId layer, const RunConfig& config,
-                 std::int32_t micro_batch, const Shape& x_shape) {
+BatchBuffers load_batch(ProgramBuilder& p, LayerId layer, const RunConfig& config,
+                        std::int32_t micro_batch, const Shape& x_shape) {
   const bool of_tokens = config.model.is_decoder();
   const Shape target_shape = of_tokens ? x_shape : Shape{x_shape.front()};
   p.at(layer, Phase::forward);
-  Batch b;
+  BatchBuffers b;
   b.x = p.value(of_tokens ? "input.tokens" : "input.x", Category::input, x_shape,
                 of_tokens ? DType::i32 : config.dtype);
   b.target = p.value("input.target", Category::input, target_shape, DType::i32);

@@ -133,12 +133,12 @@ Dropout make_dropout(ProgramBuilder& p, const std::string& name, double probabil
 
 /// The samples of one micro-batch: of the part of the data that is trained on, or in a pass that
 /// does not train of what is held out.
-struct Batch {
+struct BatchBuffers {
   BufferId x;
   BufferId target;
 };
-Batch load_batch(ProgramBuilder& p, LayerId layer, const RunConfig& config,
-                 std::int32_t micro_batch, const Shape& x_shape);
+BatchBuffers load_batch(ProgramBuilder& p, LayerId layer, const RunConfig& config,
+                        std::int32_t micro_batch, const Shape& x_shape);
 
 /// Begins the evaluation of a micro-batch; names end in "@eval", "@eval1", ...
 void begin_eval(ProgramBuilder& p, std::int32_t micro_batch);
@@ -159,13 +159,13 @@ void write_passes(ProgramBuilder& p, const RunConfig& config, const Ends& ends, 
   const auto micro_batches = static_cast<std::int32_t>(config.accumulation);
   for (std::int32_t micro = 0; micro < micro_batches; ++micro) {
     p.micro_batch(micro);
-    const Batch batch = load_batch(p, ends.input, config, micro, ends.x_shape);
+    const BatchBuffers batch = load_batch(p, ends.input, config, micro, ends.x_shape);
     const Loss loss{ends.loss, forward(batch.x), batch.target, ends.rows, gradient_scale(config)};
     backward(add_loss(p, loss), batch.x);
   }
   for (std::int32_t micro = 0; config.eval_every > 0 && micro < micro_batches; ++micro) {
     begin_eval(p, micro);
-    const Batch batch = load_batch(p, ends.input, config, micro, ends.x_shape);
+    const BatchBuffers batch = load_batch(p, ends.input, config, micro, ends.x_shape);
     add_loss(p, {ends.loss, forward(batch.x), batch.target, ends.rows, 1});
   }
 }

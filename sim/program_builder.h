@@ -120,7 +120,7 @@ class ProgramBuilder {
   std::vector<OpId>& section();
 
   Trace trace_;
-  Schedule schedule_;
+  OpOrder schedule_;
   std::vector<Parameter> parameters_;
   LayerId group_;
   LayerId layer_;

@@ -128,12 +128,12 @@ BufferId RankProgram::rows(BufferId matrix, std::int64_t first, std::int64_t cou
   return add_row(buffer, buffer.origin);
 }
 
-std::vector<OpId>& RankProgram::ops_of(Section section) {
-  if (section == Section::init) return schedule_.init;
-  return section == Section::body ? schedule_.body : schedule_.eval;
+std::vector<OpId>& RankProgram::ops_of(Pass::Section section) {
+  if (section == Pass::Section::init) return schedule_.init;
+  return section == Pass::Section::body ? schedule_.body : schedule_.eval;
 }
 
-void RankProgram::run(OpId of_source, const std::vector<BufferId>& buffers, Section section,
+void RankProgram::run(OpId of_source, const std::vector<BufferId>& buffers, Pass::Section section,
                       double work_share) {
   Op op = source_[of_source];
   for (std::size_t i = 0; i < buffers.size(); ++i) op.operands[i].buffer = buffers[i];
@@ -148,7 +148,7 @@ void RankProgram::run(OpId of_source, const std::vector<BufferId>& buffers, Sect
 }
 
 void RankProgram::add(OpKind kind, const std::string& name, const std::vector<Use>& uses,
-                      OpId place, Section section, std::vector<Attribute> attributes) {
+                      OpId place, Pass::Section section, std::vector<Attribute> attributes) {
   const Op& near = source_[place];
   Op op;
   op.name = name;
@@ -163,12 +163,12 @@ void RankProgram::add(OpKind kind, const std::string& name, const std::vector<Us
 }
 
 void RankProgram::meet(OpKind kind, const std::string& name, const std::vector<Use>& uses,
-                       OpId place, Section section) {
+                       OpId place, Pass::Section section) {
   add(kind, name, uses, place, section,
       {integer("group", 0), integer("sequence", 0), text("order", "rank")});
 }
 
-void RankProgram::clear_padding(const Whole& whole, OpId place, Section section) {
+void RankProgram::clear_padding(const Whole& whole, OpId place, Pass::Section section) {
   if (!whole.padding.valid()) return;
   add(OpKind::fill, out_[whole.padding].name + ".clear", {{"y", whole.padding}}, place, section,
       {real("value", 0)});

@@ -18,8 +18,6 @@ struct Whole {
   BufferId padding;  // a view of what is behind the value; none when there is no padding
 };
 
-enum class Section : std::uint8_t { init, body, eval };
-
 /// Rows are those of the new trace unless they are called those of the source. Versions, lifetimes
 /// and sequence numbers follow from the order of the ops at finish().
 class RankProgram {
@@ -60,18 +58,18 @@ class RankProgram {
   void persist(BufferId owner) { schedule_.persistent.push_back(owner); }
 
   /// An op of the source on these buffers, one per operand. `work_share`: of its time.
-  void run(OpId of_source, const std::vector<BufferId>& buffers, Section section,
+  void run(OpId of_source, const std::vector<BufferId>& buffers, Pass::Section section,
            double work_share = 1);
   /// The op that was added last.
   Op& last() { return out_.ops.back(); }
   /// An op that the source does not have, in the phase, layer and micro-batch of `place`.
   void add(OpKind kind, const std::string& name, const std::vector<Use>& uses, OpId place,
-           Section section, std::vector<Attribute> attributes = {});
+           Pass::Section section, std::vector<Attribute> attributes = {});
   /// A collective over all ranks.
   void meet(OpKind kind, const std::string& name, const std::vector<Use>& uses, OpId place,
-            Section section);
+            Pass::Section section);
   /// Sets the padding of a whole to 0; nothing when there is none.
-  void clear_padding(const Whole& whole, OpId place, Section section);
+  void clear_padding(const Whole& whole, OpId place, Pass::Section section);
 
   [[nodiscard]] const Buffer& operator[](BufferId id) const { return out_[id]; }
 
@@ -80,14 +78,14 @@ class RankProgram {
 
  private:
   BufferId add_row(Buffer buffer, BufferId origin);
-  std::vector<OpId>& ops_of(Section section);
+  std::vector<OpId>& ops_of(Pass::Section section);
 
   const Trace& source_;
   std::int32_t rank_;
   std::int32_t ranks_;
   GroupId group_;  // of all ranks; none when alone
   Trace out_;
-  Schedule schedule_;
+  OpOrder schedule_;
   std::vector<BufferId> kept_;  // by row of the source
 };
 

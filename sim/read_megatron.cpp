@@ -156,7 +156,7 @@ void read_stages(MegatronWords& f, const Transformer& m, Strategy& s) {
   if (f.has("num-virtual-stages-per-pipeline-rank")) {
     l.virtual_stages = sane(f, "num-virtual-stages-per-pipeline-rank");
   }
-  if (l.virtual_stages > 1) s.schedule = Schedule::interleaved;
+  if (l.virtual_stages > 1) s.schedule = PipelineSchedule::interleaved;
   const std::int64_t first = f.integer_or("decoder-first-pipeline-num-layers", -1);
   const std::int64_t last = f.integer_or("decoder-last-pipeline-num-layers", -1);
   if (first < 0 && last < 0) return;

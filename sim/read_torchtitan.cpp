@@ -75,16 +75,17 @@ void read_schedule(Section& p, const Transformer& m, Strategy& s) {
     p.pass({"pipeline_parallel_microbatch_size", "pipeline_parallel_layers_per_stage"});
     return;
   }
-  static const std::map<std::string, Schedule> names{{"1F1B", Schedule::one_f_one_b},
-                                                     {"GPipe", Schedule::gpipe},
-                                                     {"Interleaved1F1B", Schedule::interleaved}};
+  static const std::map<std::string, PipelineSchedule> names{
+      {"1F1B", PipelineSchedule::one_f_one_b},
+      {"GPipe", PipelineSchedule::gpipe},
+      {"Interleaved1F1B", PipelineSchedule::interleaved}};
   const auto at = names.find(name);
   if (at == names.end()) {
     p.expected("pipeline_parallel_schedule", "1F1B, GPipe or Interleaved1F1B");
     return;
   }
   s.schedule = at->second;
-  if (s.schedule == Schedule::interleaved) l.virtual_stages = 2;
+  if (s.schedule == PipelineSchedule::interleaved) l.virtual_stages = 2;
   const std::int64_t per_stage = p.integer_or("pipeline_parallel_layers_per_stage", 0);
   if (per_stage < 0) p.expected("pipeline_parallel_layers_per_stage", "a number from 1");
   if (per_stage > 0 && l.pipeline > 0) {

@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 /// What a search keeps of a strategy until it knows which matter.
 struct Point {
   Layout layout;
-  Schedule schedule = Schedule::one_f_one_b;
+  PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
   Batch batch;
   double level_a_bytes = 0;
   double step_s = 0;  // 0 for all when times are not known
@@ -164,7 +164,7 @@ ReportRow row_from(const Json& j) {
   std::vector<std::string> lines;
   r.layout = layout_from_text(j.at("layout").get<std::string>(), lines);
   if (!lines.empty()) throw InputError(lines[0]);
-  r.schedule = enum_of<Schedule>(j.at("schedule"));
+  r.schedule = enum_of<PipelineSchedule>(j.at("schedule"));
   r.recipe = j.at("recipe").get<std::string>();
   r.recompute = j.at("recompute").get<std::string>();
   r.batch = {.sequence = j.at("sequence").get<std::int64_t>(),

@@ -27,7 +27,7 @@ struct ReportPart {
 /// One strategy, reckoned by level B.
 struct ReportRow {
   Layout layout;
-  Schedule schedule = Schedule::one_f_one_b;
+  PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
   Batch batch;
   std::string recipe;
   std::string recompute;

@@ -116,7 +116,7 @@ std::vector<std::size_t> share_of(const std::vector<std::size_t>& todo, int rank
 /// Rank 0: what was done before, and all that comes in.
 class Collector {
  public:
-  Collector(const ReportSpec& spec, const RunOptions& options, std::size_t parts)
+  Collector(const ReportSpec& spec, const ReportRunOptions& options, std::size_t parts)
       : options_(options), parts_(parts) {
     if (options.log_file.empty()) return;
     log_ = std::make_unique<PartLog>(options.log_file, spec.digest, parts);
@@ -156,7 +156,7 @@ class Collector {
   }
 
  private:
-  const RunOptions& options_;
+  const ReportRunOptions& options_;
   std::size_t parts_;
   std::unique_ptr<PartLog> log_;
   std::map<std::size_t, PartResult> done_;
@@ -168,7 +168,7 @@ class Collector {
 
 }  // namespace
 
-std::vector<PartResult> run_report(const ReportSpec& spec, const RunOptions& options,
+std::vector<PartResult> run_report(const ReportSpec& spec, const ReportRunOptions& options,
                                    RankGroup& group) {
   const std::vector<ReportPart> parts = report_parts(spec);
   std::optional<Collector> collector;

@@ -51,7 +51,7 @@ struct RunProgress {
   double seconds = 0;        // likewise
 };
 
-struct RunOptions {
+struct ReportRunOptions {
   unsigned threads = 0;                              // of this process; 0 = as many as it may use
   std::string log_file;                              // "" = none
   std::function<void(const RunProgress&)> progress;  // on rank 0, a few times per second
@@ -59,8 +59,8 @@ struct RunOptions {
 
 /// The result of every part, in the order of report_parts(): the same whatever the threads,
 /// processes and interruptions. Empty on other ranks than 0. Throws InputError for the log file.
-[[nodiscard]] std::vector<PartResult> run_report(const ReportSpec& spec, const RunOptions& options,
-                                                 RankGroup& group);
+[[nodiscard]] std::vector<PartResult> run_report(const ReportSpec& spec,
+                                                 const ReportRunOptions& options, RankGroup& group);
 
 /// "120 of 360 parts, 1.24 million strategies per second, 0:35 left"
 [[nodiscard]] std::string progress_text(const RunProgress& progress);

@@ -223,8 +223,8 @@ class SpecReader {
     s.recipe = recipe_of(f.place("recipe"), f.text_or("recipe", "zero1"));
     s.kernels = kernels_of(f);
     s.kept_on_host = f.flag_or("kept_on_host", false);
-    s.schedule = f.one_of(
-        "schedule", s.layout.virtual_stages > 1 ? Schedule::interleaved : Schedule::one_f_one_b);
+    s.schedule = f.one_of("schedule", s.layout.virtual_stages > 1 ? PipelineSchedule::interleaved
+                                                                  : PipelineSchedule::one_f_one_b);
     s.batch.micro_batch = f.integer_or("micro_batch", 1);
     if (s.batch.micro_batch < 1 || s.batch.micro_batch > k_most_ranks) {
       f.expected("micro_batch", "a number from 1");

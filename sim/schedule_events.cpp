@@ -21,11 +21,11 @@ std::int64_t forwards_ahead(const Strategy& s, std::int64_t rank) {
   const Layout& l = s.layout;
   const std::int64_t all = s.batch.micro_batches * l.virtual_stages;
   switch (s.schedule) {
-    case Schedule::gpipe:
+    case PipelineSchedule::gpipe:
       return all;
-    case Schedule::one_f_one_b:
+    case PipelineSchedule::one_f_one_b:
       return std::min(all, l.pipeline - rank);
-    case Schedule::interleaved:
+    case PipelineSchedule::interleaved:
       break;
   }
   return std::min(all, 2 * (l.pipeline - rank) - 1 + (l.virtual_stages - 1) * l.pipeline);

@@ -68,12 +68,12 @@ class Enumeration {
 
   void schedules(Strategy& s) {
     s.layout.virtual_stages = 1;
-    s.schedule = Schedule::one_f_one_b;
+    s.schedule = PipelineSchedule::one_f_one_b;
     sequence_parallel(s);
     if (s.layout.pipeline == 1) return;
-    s.schedule = Schedule::gpipe;
+    s.schedule = PipelineSchedule::gpipe;
     sequence_parallel(s);
-    s.schedule = Schedule::interleaved;
+    s.schedule = PipelineSchedule::interleaved;
     for (std::int64_t v = 2; v <= space_.most_virtual_stages; ++v) {
       s.layout.virtual_stages = v;
       sequence_parallel(s);

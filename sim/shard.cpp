@@ -27,7 +27,7 @@ struct Parts {
 /// Where a gathered weight may be used without being gathered again: in one section, micro-batch,
 /// phase and block.
 struct Place {
-  Section section = Section::body;
+  Pass::Section section = Pass::Section::body;
   std::int32_t micro_batch = 0;
   Phase phase = Phase::forward;
   LayerId block;
@@ -52,11 +52,11 @@ class RankWriter {
       if (source_[id].phase == Phase::optimizer) {
         optimizer(id);
       } else if (is_mine(id)) {
-        micro_batch(id, Section::body);
+        micro_batch(id, Pass::Section::body);
       }
     }
     for (const OpId id : from_.eval) {
-      if (is_mine(id)) micro_batch(id, Section::eval);
+      if (is_mine(id)) micro_batch(id, Pass::Section::eval);
     }
   }
 
@@ -95,18 +95,18 @@ class RankWriter {
     if (const std::int32_t row = from_.state_of[made.index()]; row >= 0) {
       const auto& states = from_.weights[static_cast<std::size_t>(row)].states;
       const auto place = std::ranges::find(states, made) - states.begin();
-      return p_.run(id, {parts_of(row).states[static_cast<std::size_t>(place)]}, Section::init,
-                    shares_state() ? 1.0 / p_.ranks() : 1);
+      return p_.run(id, {parts_of(row).states[static_cast<std::size_t>(place)]},
+                    Pass::Section::init, shares_state() ? 1.0 / p_.ranks() : 1);
     }
     const std::int32_t row = from_.weight_of[made.index()];
     Parts& parts = parts_of(row);
     const Whole whole = shares_weights() ? p_.whole(made, ".init") : parts.weight;
-    p_.run(id, {whole.value}, Section::init);
-    p_.clear_padding(whole, id, Section::init);
+    p_.run(id, {whole.value}, Pass::Section::init);
+    p_.clear_padding(whole, id, Pass::Section::init);
     if (!shares_weights()) return;
     const BufferId mine = p_.part(made, whole, p_.rank(), ".init.shard");
     p_.add(OpKind::copy, source_[made].name + ".keep", {{"src", mine}, {"dst", parts.weight_part}},
-           id, Section::init);
+           id, Pass::Section::init);
   }
 
   /// By gradient: the last op of this rank's micro-batches that writes it.
@@ -121,7 +121,7 @@ class RankWriter {
     }
   }
 
-  void micro_batch(OpId id, Section section) {
+  void micro_batch(OpId id, Pass::Section section) {
     std::vector<BufferId> buffers;
     for (const Operand& operand : source_[id].operands) {
       buffers.push_back(current(operand.buffer, id, section));
@@ -134,7 +134,7 @@ class RankWriter {
     }
   }
 
-  BufferId current(BufferId of_source, OpId id, Section section) {
+  BufferId current(BufferId of_source, OpId id, Pass::Section section) {
     if (const std::int32_t row = from_.weight_of[of_source.index()]; row >= 0) {
       return shares_weights() ? gathered(row, id, section) : parts_of(row).weight.value;
     }
@@ -152,7 +152,7 @@ class RankWriter {
   }
 
   /// All of a weight, put together where it was not yet.
-  BufferId gathered(std::int32_t row, OpId id, Section section) {
+  BufferId gathered(std::int32_t row, OpId id, Pass::Section section) {
     const Op& op = source_[id];
     const Place place{section, op.micro_batch, op.phase, block_of(op.layer)};
     Gathered& last = gathered_[static_cast<std::size_t>(row)];
@@ -172,16 +172,16 @@ class RankWriter {
     parts.reduced = true;
     const BufferId gradient = from_.weights[static_cast<std::size_t>(row)].gradient;
     const std::string& name = source_[gradient].name;
-    p_.clear_padding(parts.gradient, place, Section::body);
+    p_.clear_padding(parts.gradient, place, Pass::Section::body);
     const bool apart = stage_ >= ShardStage::zero2;
     parts.gradient_part = apart ? p_.own_part(gradient, ".shard")
                                 : p_.part(gradient, parts.gradient, p_.rank(), ".shard");
     if (stage_ == ShardStage::data) {
       return p_.meet(OpKind::all_reduce, name + ".all_reduce", {{"x", parts.gradient.owner}}, place,
-                     Section::body);
+                     Pass::Section::body);
     }
     p_.meet(OpKind::reduce_scatter, name + ".reduce_scatter",
-            {{"x", parts.gradient.owner}, {"y", parts.gradient_part}}, place, Section::body);
+            {{"x", parts.gradient.owner}, {"y", parts.gradient_part}}, place, Pass::Section::body);
   }
 
   void optimizer(OpId id) {
@@ -192,7 +192,7 @@ class RankWriter {
     }
     if (op.kind == OpKind::clip_factor) {
       p_.meet(OpKind::all_reduce, source_[op.operands[0].buffer].name + ".all_reduce",
-              {{"x", p_.kept(op.operands[0].buffer)}}, id, Section::body);
+              {{"x", p_.kept(op.operands[0].buffer)}}, id, Pass::Section::body);
     }
     const bool on_part = shares_state() || op.kind == OpKind::sum_of_squares;
     std::vector<BufferId> buffers;
@@ -201,11 +201,11 @@ class RankWriter {
     }
     const bool of_weight = from_.gradient_of[op.operands[0].buffer.index()] >= 0 ||
                            from_.weight_of[op.operands[0].buffer.index()] >= 0;
-    p_.run(id, buffers, Section::body, on_part && of_weight ? 1.0 / p_.ranks() : 1);
+    p_.run(id, buffers, Pass::Section::body, on_part && of_weight ? 1.0 / p_.ranks() : 1);
     if (!is_update(op.kind) || !shares_state() || shares_weights()) return;
     const Parts& parts = parts_of(from_.weight_of[op.operands[0].buffer.index()]);
     p_.meet(OpKind::all_gather, source_[op.operands[0].buffer].name + ".all_gather",
-            {{"x", parts.weight_part}, {"y", parts.weight.owner}}, id, Section::body);
+            {{"x", parts.weight_part}, {"y", parts.weight.owner}}, id, Pass::Section::body);
   }
 
   BufferId in_optimizer(BufferId of_source, bool on_part) {

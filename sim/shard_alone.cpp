@@ -20,16 +20,16 @@ class AloneWriter {
         sums_(from.weights.size()) {}
 
   void write() {
-    for (const OpId id : from_.init) keep(id, Section::init);
+    for (const OpId id : from_.init) keep(id, Pass::Section::init);
     for (const BufferId id : from_.persistent) p_.persist(p_.kept(id));
     for (const OpId id : from_.body) {
       source_[id].phase == Phase::optimizer ? optimizer(id) : micro_batch(id);
     }
-    for (const OpId id : from_.eval) keep(id, Section::eval);
+    for (const OpId id : from_.eval) keep(id, Pass::Section::eval);
   }
 
  private:
-  void keep(OpId id, Section section) {
+  void keep(OpId id, Pass::Section section) {
     std::vector<BufferId> buffers;
     for (const Operand& operand : source_[id].operands) buffers.push_back(p_.kept(operand.buffer));
     p_.run(id, buffers, section);
@@ -53,7 +53,7 @@ class AloneWriter {
       if (!mine.valid()) mine = p_.like(operand.buffer, suffix(share));
       buffers.push_back(mine);
     }
-    p_.run(id, buffers, Section::body);
+    p_.run(id, buffers, Pass::Section::body);
   }
 
   /// ((g0 + g1) + g2) + ..., as the ranks add; the last sum has room for parts.
@@ -70,10 +70,10 @@ class AloneWriter {
       if (last) sum = p_.whole(gradient, name);
       const BufferId next = last ? sum.value : p_.like(gradient, name);
       p_.add(OpKind::add, source_[gradient].name + name,
-             {{"a", so_far}, {"b", shares[share]}, {"y", next}}, place, Section::body);
+             {{"a", so_far}, {"b", shares[share]}, {"y", next}}, place, Pass::Section::body);
       so_far = next;
     }
-    p_.clear_padding(sum, place, Section::body);
+    p_.clear_padding(sum, place, Pass::Section::body);
     return sum;
   }
 
@@ -86,7 +86,7 @@ class AloneWriter {
       const std::int32_t row = from_.gradient_of[operand.buffer.index()];
       buffers.push_back(row >= 0 ? sum_of(row, id).value : current(operand.buffer));
     }
-    p_.run(id, buffers, Section::body);
+    p_.run(id, buffers, Pass::Section::body);
   }
 
   /// The sum over all norms once they are added.
@@ -106,10 +106,10 @@ class AloneWriter {
       const BufferId part = p_.part(gradient, sum, share, fmt::format(".shard{}", share));
       const BufferId norm = norms_[static_cast<std::size_t>(share)];
       if (share == 0) {
-        p_.run(id, {part, norm}, Section::body, 1.0 / p_.ranks());
+        p_.run(id, {part, norm}, Pass::Section::body, 1.0 / p_.ranks());
       } else {
         p_.add(OpKind::sum_of_squares, op.name + suffix(share), {{"x", part}, {"sum", norm}}, id,
-               Section::body);
+               Pass::Section::body);
       }
     }
   }
@@ -120,7 +120,7 @@ class AloneWriter {
       const std::string name = fmt::format(".sum{}", share);
       const BufferId next = p_.like(norm_source_, name);
       p_.add(OpKind::add, source_[norm_source_].name + name,
-             {{"a", norm_}, {"b", norms_[share]}, {"y", next}}, place, Section::body);
+             {{"a", norm_}, {"b", norms_[share]}, {"y", next}}, place, Pass::Section::body);
       norm_ = next;
     }
   }

@@ -68,8 +68,8 @@ class TensorWriter {
     find_splits();
     for (const BufferId id : from_.persistent) p_.persist(row_of(id));
     for (const OpId id : from_.init) init(id);
-    for (const OpId id : from_.body) step(id, Section::body);
-    for (const OpId id : from_.eval) step(id, Section::eval);
+    for (const OpId id : from_.body) step(id, Pass::Section::body);
+    for (const OpId id : from_.eval) step(id, Pass::Section::eval);
   }
 
  private:
@@ -203,14 +203,14 @@ class TensorWriter {
     const BufferId made = source_[id].operands[0].buffer;
     const auto split = splits_.find(made);
     if (split == splits_.end() || source_[id].kind == OpKind::fill) {
-      return p_.run(id, {row_of(made)}, Section::init);
+      return p_.run(id, {row_of(made)}, Pass::Section::init);
     }
     const BufferId whole = p_.like(made, ".init");
-    p_.run(id, {whole}, Section::init);
+    p_.run(id, {whole}, Pass::Section::init);
     if (split->second.by_outputs) return keep_rows(id, made, whole, split->second.segments);
     const std::int64_t count = source_[made].shape[1] / p_.ranks();
     p_.add(OpKind::slice_columns, source_[made].name + ".keep", {{"x", whole}, {"y", row_of(made)}},
-           id, Section::init, {integer("first", count * p_.rank())});
+           id, Pass::Section::init, {integer("first", count * p_.rank())});
   }
 
   void keep_rows(OpId id, BufferId made, BufferId whole,
@@ -222,13 +222,13 @@ class TensorWriter {
       const BufferId src = p_.rows(whole, from + rows * p_.rank(), rows, suffix);
       const BufferId dst = p_.rows(row_of(made), to, rows, suffix);
       p_.add(OpKind::copy, source_[made].name + suffix + ".keep", {{"src", src}, {"dst", dst}}, id,
-             Section::init);
+             Pass::Section::init);
       from += segments[i];
       to += rows;
     }
   }
 
-  void step(OpId id, Section section) {
+  void step(OpId id, Pass::Section section) {
     const Op& op = source_[id];
     if (op.phase == Phase::optimizer && op.kind == OpKind::sum_of_squares) return norm(id);
     if (op.kind == OpKind::clip_factor) return clip(id);
@@ -259,12 +259,12 @@ class TensorWriter {
     }
   }
 
-  void all_reduce(BufferId sum, OpId place, Section section) {
+  void all_reduce(BufferId sum, OpId place, Pass::Section section) {
     p_.meet(OpKind::all_reduce, p_[sum].name + ".all_reduce", {{"x", sum}}, place, section);
   }
 
   /// The bias, of which there is one, is added to the sum of the ranks' products.
-  void sum_outputs(OpId id, Section section) {
+  void sum_outputs(OpId id, Pass::Section section) {
     const BufferId y = row_of(find_operand(source_[id], "y")->buffer);
     const Operand* bias = find_operand(source_[id], "b");
     std::erase_if(p_.last().operands, [](const Operand& o) { return o.role == "b"; });
@@ -281,17 +281,17 @@ class TensorWriter {
     const bool of_part = dimension_[op.operands[0].buffer.index()] >= 0;
     if (of_part && !norm_of_parts_.valid()) norm_of_parts_ = p_.like(sum, ".of_parts");
     p_.run(id, {row_of(op.operands[0].buffer), of_part ? norm_of_parts_ : row_of(sum)},
-           Section::body, of_part ? 1.0 / p_.ranks() : 1);
+           Pass::Section::body, of_part ? 1.0 / p_.ranks() : 1);
   }
 
   void clip(OpId id) {
     const Op& op = source_[id];
     const BufferId sum = op.operands[0].buffer;
     const BufferId total = p_.like(sum, ".total");
-    all_reduce(norm_of_parts_, id, Section::body);
+    all_reduce(norm_of_parts_, id, Pass::Section::body);
     p_.add(OpKind::add, source_[sum].name + ".total",
-           {{"a", row_of(sum)}, {"b", norm_of_parts_}, {"y", total}}, id, Section::body);
-    p_.run(id, {total, row_of(op.operands[1].buffer)}, Section::body);
+           {{"a", row_of(sum)}, {"b", norm_of_parts_}, {"y", total}}, id, Pass::Section::body);
+    p_.run(id, {total, row_of(op.operands[1].buffer)}, Pass::Section::body);
   }
 
   const Trace& source_;

@@ -165,7 +165,7 @@ void check_stages(const Transformer& m, const Strategy& s, Findings& f) {
       f.add("stage_layers: expected a sum of model.layers = {}, found {}", m.layers, sum);
     }
   }
-  const bool interleaved = s.schedule == Schedule::interleaved;
+  const bool interleaved = s.schedule == PipelineSchedule::interleaved;
   f.require(interleaved || l.virtual_stages == 1,
             "layout.virtual_stages: expected 1 unless the schedule is interleaved");
   f.require(!interleaved || l.virtual_stages > 1,

@@ -27,10 +27,10 @@ struct Layout {
   [[nodiscard]] std::int64_t ranks() const { return tensor * pipeline * data * context; }
 };
 
-enum class Schedule : std::uint8_t { gpipe, one_f_one_b, interleaved };
+enum class PipelineSchedule : std::uint8_t { gpipe, one_f_one_b, interleaved };
 
 template <>
-struct EnumNames<Schedule> {
+struct EnumNames<PipelineSchedule> {
   static constexpr std::string_view k_type = "schedule";
   static constexpr auto k_names =
       std::to_array<std::string_view>({"gpipe", "one_f_one_b", "interleaved"});
@@ -117,7 +117,7 @@ struct Strategy {
   RecomputeSet recompute;
   bool kept_on_host = false;  // what layers keep, from forward to backward
   Kernels kernels;
-  Schedule schedule = Schedule::one_f_one_b;
+  PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
   Batch batch;
   /// Layers of each of the pipeline x virtual_stages stages, in model order; empty = all the same.
   std::vector<std::int64_t> stage_layers;

@@ -35,7 +35,7 @@ void show_progress(const RunProgress& progress) {
 
 std::vector<PartResult> run(const ReportOptions& options, const ReportSpec& spec,
                             RankGroup& group) {
-  RunOptions run_options{
+  ReportRunOptions run_options{
       .threads = static_cast<unsigned>(options.threads), .log_file = options.rows, .progress = {}};
   if (!options.quiet && ::isatty(STDERR_FILENO) != 0) run_options.progress = show_progress;
   try {

@@ -189,7 +189,7 @@ void measure_groupings(TimelineWidget& timeline, Opened& result) {
   std::vector<double> ms;
   for (std::size_t by = 0; by < k_group_by_count; ++by) {
     ms.push_back(1e3 * seconds_of([&] {
-                   timeline.set_group_by(static_cast<GroupBy>(by));
+                   timeline.set_group_by(static_cast<StackBy>(by));
                    timeline.grab();
                  }));
   }

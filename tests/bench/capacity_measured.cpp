@@ -70,7 +70,7 @@ Described titan(const test::CsvRow& row) {
   const bool pipelined = s.layout.pipeline > 1;
   if (has(techniques, "nterleaved")) {
     s.layout.virtual_stages = 2;
-    s.schedule = Schedule::interleaved;
+    s.schedule = PipelineSchedule::interleaved;
   }
   s.recipe = find_recipe(pipelined ? "fsdp2-keep" : "fsdp2");
   // The table has reserved bytes: the segments of gradients stay when PyTorch frees these.
@@ -159,7 +159,7 @@ Described bridge(const test::CsvRow& row) {
   }
   s.layout.sequence_parallel = s.layout.tensor > 1;
   s.layout.expert = integer_or(row, "EP", 1);
-  if (s.layout.virtual_stages > 1) s.schedule = Schedule::interleaved;
+  if (s.layout.virtual_stages > 1) s.schedule = PipelineSchedule::interleaved;
   const bool routed = out.model != nullptr && out.model->experts.count > 0;
   s.recipe = find_recipe(routed ? "megatron-precision-aware" : "megatron-bf16-gradients");
   s.kernels.loss = LossLowering::fused;

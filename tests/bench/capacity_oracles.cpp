@@ -30,7 +30,8 @@ Strategy korthikanti(const test::CsvRow& row) {
                .fused_gate = true,
                .dropout = true,
                .loss = LossLowering::in_place};
-  s.schedule = s.layout.virtual_stages > 1 ? Schedule::interleaved : Schedule::one_f_one_b;
+  s.schedule =
+      s.layout.virtual_stages > 1 ? PipelineSchedule::interleaved : PipelineSchedule::one_f_one_b;
   s.batch = {.sequence = 2048,
              .micro_batch = row.integer("micro_batch"),
              .micro_batches = 8 * s.layout.pipeline};

@@ -170,7 +170,8 @@ std::vector<TimedRow> korthikanti_rows(const std::string& folder) {
                   .pipeline = row.integer("PP"),
                   .virtual_stages = row.integer("VPP"),
                   .sequence_parallel = selective};
-      s.schedule = s.layout.virtual_stages > 1 ? Schedule::interleaved : Schedule::one_f_one_b;
+      s.schedule = s.layout.virtual_stages > 1 ? PipelineSchedule::interleaved
+                                               : PipelineSchedule::one_f_one_b;
       s.recompute = {selective ? Recompute::attention_core : Recompute::full};
       s.batch = {.sequence = row.integer("seq"),
                  .micro_batch = row.integer("micro_batch"),

@@ -22,8 +22,8 @@ std::string name_of(const Grouping& grouping, BufferId buffer) {
 TEST_CASE("whatever the stack is divided by, every state has the same total") {
   const auto run = run_of(test::random_trace({.seed = 7, .change_count = 3000}));
   for (std::size_t by = 0; by < k_group_by_count; ++by) {
-    const GroupedStack& stack = run->stack_by(static_cast<GroupBy>(by));
-    CAPTURE(to_string(static_cast<GroupBy>(by)));
+    const GroupedStack& stack = run->stack_by(static_cast<StackBy>(by));
+    CAPTURE(to_string(static_cast<StackBy>(by)));
     REQUIRE(stack.grouping.names.size() <= k_band_count);
     REQUIRE(stack.grouping.of_buffer.size() == run->trace().buffers.size());
     BandBytes state{};  // by brute force
@@ -38,19 +38,19 @@ TEST_CASE("whatever the stack is divided by, every state has the same total") {
 
 TEST_CASE("few groups keep the order of the trace and all have their names") {
   const auto run = run_of(test::training_trace({.layer_count = 4, .step_count = 1}));
-  const Grouping& modules = run->stack_by(GroupBy::module).grouping;
+  const Grouping& modules = run->stack_by(StackBy::module).grouping;
   CHECK(modules.names == std::vector<std::string>{"data", "block0", "block1"});
-  const Grouping& layers = run->stack_by(GroupBy::layer).grouping;
+  const Grouping& layers = run->stack_by(StackBy::layer).grouping;
   CHECK(layers.names == std::vector<std::string>{"data", "block0.attention", "block0.mlp",
                                                  "block1.attention", "block1.mlp"});
-  const Grouping& phases = run->stack_by(GroupBy::phase).grouping;
+  const Grouping& phases = run->stack_by(StackBy::phase).grouping;
   CHECK(phases.names == std::vector<std::string>{"init", "forward", "backward"});
-  CHECK(run->stack_by(GroupBy::dtype).grouping.names == std::vector<std::string>{"f32"});
+  CHECK(run->stack_by(StackBy::dtype).grouping.names == std::vector<std::string>{"f32"});
 }
 
 TEST_CASE("of many groups those with the most bytes times time stay, and the rest is one") {
   const auto run = run_of(test::training_trace({.layer_count = 12, .step_count = 2}));
-  const Grouping& tensors = run->stack_by(GroupBy::tensor).grouping;
+  const Grouping& tensors = run->stack_by(StackBy::tensor).grouping;
   REQUIRE(tensors.names.size() == k_band_count);
   CHECK(tensors.names.back().find(" others") != std::string::npos);
   std::map<BufferId, double> weight;  // by brute force, unit by unit of the changes
@@ -91,15 +91,15 @@ TEST_CASE("a module is the first part of the path by which layers differ") {
     sketch.wait(3);
   }
   const auto run = run_of(sketch.trace);
-  CHECK(run->stack_by(GroupBy::module).grouping.names ==
+  CHECK(run->stack_by(StackBy::module).grouping.names ==
         std::vector<std::string>{"model.decoder.layers.0", "model.decoder.layers.1"});
 }
 
 TEST_CASE("groupings are known by their names") {
   std::set<std::string_view> names;
   for (std::size_t by = 0; by < k_group_by_count; ++by) {
-    names.insert(to_string(static_cast<GroupBy>(by)));
-    CHECK(group_by_of(to_string(static_cast<GroupBy>(by))) == static_cast<GroupBy>(by));
+    names.insert(to_string(static_cast<StackBy>(by)));
+    CHECK(group_by_of(to_string(static_cast<StackBy>(by))) == static_cast<StackBy>(by));
   }
   CHECK(names.size() == k_group_by_count);
   CHECK_FALSE(group_by_of("colour").has_value());

@@ -61,7 +61,7 @@ TEST_CASE("why a buffer is alive: its uses, its idle time, and what could take i
 
 TEST_CASE("a range says what comes, what stays and the mean of each group") {
   ViewState state = state_of(run_of(test::random_trace({.seed = 2, .change_count = 500})));
-  for (const GroupBy by : {GroupBy::category, GroupBy::tensor}) {
+  for (const StackBy by : {StackBy::category, StackBy::tensor}) {
     state.group_by = by;
     const ViewRange range{state.range.begin + 40, state.range.end - 90};
     const auto means = mean_by_group(state, range);

@@ -86,7 +86,7 @@ TEST_CASE("each column is the highest state that brute force finds in it") {
       for (int x = 0; x < scale.width_px; ++x) {
         const std::int64_t begin = scale.column_begin(x);
         const std::int64_t end = std::max(scale.column_begin(x + 1), begin + 1);
-        const Column& column = columns[static_cast<std::size_t>(x)];
+        const PixelColumn& column = columns[static_cast<std::size_t>(x)];
         REQUIRE(column.extremes == judge.extremes(judge.visible({begin, end}, axis)));
         REQUIRE(column.at_max == judge.after(column.extremes.max_change));
       }
@@ -97,7 +97,7 @@ TEST_CASE("each column is the highest state that brute force finds in it") {
 TEST_CASE("in every column the categories sum to the total") {
   const auto run = run_of(test::random_trace({.seed = 3, .change_count = 5000}));
   for (const int width_px : {1, 17, 1000, 4000}) {
-    for (const Column& column :
+    for (const PixelColumn& column :
          run->pyramid().columns({run->whole(Axis::time), width_px}, Axis::time)) {
       REQUIRE(total_bytes(column.at_max) == column.extremes.max_bytes);
     }
@@ -112,10 +112,10 @@ TEST_CASE("zooming never changes the peak") {
     for (const int width_px : {3, 100, 1919}) {
       const ColumnScale scale{range, width_px};
       const auto columns = run->pyramid().columns(scale, Axis::time);
-      const auto highest =
-          std::max_element(columns.begin(), columns.end(), [](const Column& a, const Column& b) {
-            return a.extremes.max_bytes < b.extremes.max_bytes;
-          });
+      const auto highest = std::max_element(columns.begin(), columns.end(),
+                                            [](const PixelColumn& a, const PixelColumn& b) {
+                                              return a.extremes.max_bytes < b.extremes.max_bytes;
+                                            });
       REQUIRE(highest->extremes.max_bytes == timeline.run_peak.bytes);
       REQUIRE(highest->at_max == by_band(timeline.run_peak.by_category));
       REQUIRE(highest->extremes.max_change == timeline.run_peak.change);
@@ -142,5 +142,5 @@ TEST_CASE("a run without changes is an empty column, not a fault") {
   const auto run = run_of(Trace{});
   const auto columns = run->pyramid().columns({run->whole(Axis::time), 10}, Axis::time);
   REQUIRE(columns.size() == 10);
-  CHECK(columns.front() == Column{.extremes = {0, -1, 0}, .at_max = {}});
+  CHECK(columns.front() == PixelColumn{.extremes = {0, -1, 0}, .at_max = {}});
 }

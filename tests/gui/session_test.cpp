@@ -17,7 +17,7 @@ Session session_of(const std::string& file) {
   return {.files = {file, "/runs/planned.tmk"},
           .axis = Axis::change,
           .one_step = true,
-          .group_by = GroupBy::module,
+          .group_by = StackBy::module,
           .range = {10, 500},
           .budget_bytes = 1 << 20,
           .bookmarks = {{3, "a \"peak\""}, {9, "b"}},

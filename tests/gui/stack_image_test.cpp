@@ -10,7 +10,7 @@ using test::run_of;
 
 namespace {
 
-StackScene scene_of(std::span<const Column> columns, std::int64_t top_bytes, int height_px) {
+StackScene scene_of(std::span<const PixelColumn> columns, std::int64_t top_bytes, int height_px) {
   return {.columns = columns,
           .scale = {.top_bytes = top_bytes, .height_px = height_px},
           .colours = light_colours(),
@@ -19,8 +19,8 @@ StackScene scene_of(std::span<const Column> columns, std::int64_t top_bytes, int
 }
 
 /// A column with one activation of `bytes`.
-Column plain_column(std::int64_t bytes) {
-  Column column;
+PixelColumn plain_column(std::int64_t bytes) {
+  PixelColumn column;
   column.at_max[static_cast<std::size_t>(Band::activation)] = bytes;
   column.extremes = {.max_bytes = bytes, .max_change = 0, .min_bytes = bytes};
   return column;
@@ -47,7 +47,7 @@ TEST_CASE("the hit test names the band whose colour is painted there") {
 }
 
 TEST_CASE("the painted height of a column is its total") {
-  const std::vector<Column> columns = {plain_column(0), plain_column(50), plain_column(100)};
+  const std::vector<PixelColumn> columns = {plain_column(0), plain_column(50), plain_column(100)};
   const PixelImage image = paint_stack(scene_of(columns, 100, 40));
   const Rgb empty = light_colours().background;
   for (int y = 0; y < 40; ++y) {
@@ -58,7 +58,7 @@ TEST_CASE("the painted height of a column is its total") {
 }
 
 TEST_CASE("only what lies above the budget is hatched") {
-  const std::vector<Column> columns(30, plain_column(100));
+  const std::vector<PixelColumn> columns(30, plain_column(100));
   StackScene scene = scene_of(columns, 100, 40);
   scene.budget_bytes = 50;
   const PixelImage image = paint_stack(scene);
@@ -74,7 +74,7 @@ TEST_CASE("only what lies above the budget is hatched") {
 }
 
 TEST_CASE("an overlay has an outline at its height and fades what it saves") {
-  const std::vector<Column> columns(32, plain_column(100));
+  const std::vector<PixelColumn> columns(32, plain_column(100));
   StackScene scene = scene_of(columns, 100, 40);
   scene.overlays.push_back({.max_bytes = std::vector<std::int64_t>(32, 50)});
   const PixelImage image = paint_stack(scene);
@@ -87,7 +87,7 @@ TEST_CASE("an overlay has an outline at its height and fades what it saves") {
 }
 
 TEST_CASE("an overlay that shows nothing in a column paints nothing there") {
-  const std::vector<Column> columns(8, plain_column(100));
+  const std::vector<PixelColumn> columns(8, plain_column(100));
   StackScene scene = scene_of(columns, 100, 40);
   const PixelImage without = paint_stack(scene);
   scene.overlays.push_back({.max_bytes = std::vector<std::int64_t>(8, -1)});
@@ -95,7 +95,7 @@ TEST_CASE("an overlay that shows nothing in a column paints nothing there") {
 }
 
 TEST_CASE("the lowest total of a column is one light pixel") {
-  std::vector<Column> columns(4, plain_column(100));
+  std::vector<PixelColumn> columns(4, plain_column(100));
   columns[2].extremes.min_bytes = 25;
   StackScene scene = scene_of(columns, 100, 40);
   scene.show_minimum = true;

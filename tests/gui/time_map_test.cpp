@@ -108,7 +108,7 @@ TEST_CASE("alignment: ops begin and end together") {
   const auto here = run_of(test::training_trace({}));
   const auto there = run_of(test::training_trace({.step_count = 1, .recompute = true}));
   const Alignment alignment = align(*here, *there);
-  CHECK(alignment.fit == Fit::ops);
+  CHECK(alignment.fit == EventFit::ops);
   CHECK(alignment.is_fitted(Axis::time));
   const auto other = spans_of(*there);
   std::size_t added = 0;
@@ -133,7 +133,7 @@ TEST_CASE("alignment: ops in another order do not turn time back") {
   const auto here = run_of(test::training_trace({.step_count = 1}));
   const auto there = run_of(reordered);
   const Alignment alignment = align(*here, *there);
-  CHECK(alignment.fit == Fit::ops);
+  CHECK(alignment.fit == EventFit::ops);
   check_rises(alignment.time, here->whole(Axis::time));
   const auto other = spans_of(*there);
   std::size_t apart = 0;
@@ -149,7 +149,7 @@ TEST_CASE("alignment: without common ops the steps begin and end together") {
   const auto here = run_of(test::training_trace({}));
   const auto there = run_of(foreign);
   const Alignment alignment = align(*here, *there);
-  CHECK(alignment.fit == Fit::steps);
+  CHECK(alignment.fit == EventFit::steps);
   for (const Axis axis : {Axis::time, Axis::change}) {
     CHECK(alignment.on(axis).there(here->steady_step(axis).begin) ==
           there->steady_step(axis).begin);
@@ -161,6 +161,6 @@ TEST_CASE("alignment: runs without steps keep their clocks") {
   const auto here = run_of(test::random_trace({.seed = 1, .change_count = 300}));
   const auto there = run_of(test::random_trace({.seed = 2, .change_count = 700}));
   const Alignment alignment = align(*here, *there);
-  CHECK(alignment.fit == Fit::begins);
+  CHECK(alignment.fit == EventFit::begins);
   CHECK_FALSE(alignment.is_fitted(Axis::time));
 }

@@ -57,8 +57,8 @@ TEST_CASE("after its end a run shows nothing") {
   const ViewRange whole = state.run->whole(Axis::time);
   const auto columns = columns_of(state, {{whole.begin, whole.end + whole.span()}, 200});
   CHECK(columns[99].extremes.max_bytes > 0);
-  CHECK(columns[101] == Column{});
-  CHECK(columns[199] == Column{});
+  CHECK(columns[101] == PixelColumn{});
+  CHECK(columns[199] == PixelColumn{});
 }
 
 TEST_CASE("an overlay holds the other run's peak in each step and nothing before the first") {

@@ -100,7 +100,7 @@ class WindowTest : public QObject {
     QTest::mouseClick(&timeline(), Qt::LeftButton, {}, {timeline().canvas().left() + 500, 200});
     QCOMPARE(pinned.count(), 1);
     QVERIFY(state().pinned.has_value());
-    const Column& column = timeline().columns()[500];
+    const PixelColumn& column = timeline().columns()[500];
     QCOMPARE(state().pinned->change, column.extremes.max_change);
     QCOMPARE(window_->alive().total_bytes(), column.extremes.max_bytes);
   }

@@ -89,14 +89,14 @@ class WindowToolsTest : public QObject {
   void g_divides_the_stack_anew_and_the_box_says_by_what() {
     const QImage by_category = picture_of(timeline());
     key(Qt::Key_G);
-    QCOMPARE(state().group_by, GroupBy::layer);
+    QCOMPARE(state().group_by, StackBy::layer);
     QCOMPARE(child<QComboBox>("group_by").currentIndex(), 1);
     QVERIFY(picture_of(timeline()) != by_category);
-    for (const Column& column : timeline().columns()) {
+    for (const PixelColumn& column : timeline().columns()) {
       QCOMPARE(total_bytes(column.at_max), column.extremes.max_bytes);
     }
     for (int i = 0; i < 5; ++i) key(Qt::Key_G);
-    QCOMPARE(state().group_by, GroupBy::category);
+    QCOMPARE(state().group_by, StackBy::category);
     QVERIFY(picture_of(timeline()) == by_category);
   }
 
@@ -304,7 +304,7 @@ class WindowToolsTest : public QObject {
     window_->open_files({run}, false);
     QVERIFY(wait_until_open(run));
     timeline().set_axis(Axis::change);
-    timeline().set_group_by(GroupBy::layer);
+    timeline().set_group_by(StackBy::layer);
     timeline().set_range({100, 300});
     timeline().pin_change(150);
     key(Qt::Key_M);

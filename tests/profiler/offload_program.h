@@ -105,7 +105,7 @@ class OffloadWriter {
     body.push_back({InstructionKind::run, static_cast<std::int32_t>(trace_.ops.size()) - 1});
   }
 
-  [[nodiscard]] Schedule schedule() const {
+  [[nodiscard]] OpOrder schedule() const {
     const auto ops_of = [](const std::vector<Instruction>& section) {
       std::vector<OpId> ops;
       for (const Instruction& line : section) {

@@ -73,6 +73,13 @@ finds layering.sh sim/noun.cpp '#include <QWidget>' 'only gui/ may include Qt'
 finds layering.sh sim/noun.h '#include <boost/graph/adjacency_list.hpp>' 'only sim/*.cpp may'
 
 accepts style.sh
+fresh_tree
+for file in sim gui; do
+  printf '%b\n' 'namespace {\nstruct Link {\n};\n}  // namespace' \
+    'template <>\nstruct Names<Link> {\n};' >>"$scratch/tree/$file/noun.cpp"
+done
+"$checks/style.sh" "$scratch/tree" >"$scratch/out" 2>&1 ||
+  fail "style.sh refuses two types that are not seen outside: $(cat "$scratch/out")"
 finds style.sh sim/noun.cpp "// $(printf 'x%.0s' {1..98})" 'longer than 100 characters'
 finds style.sh sim/noun.cpp '// end ' 'trailing space'
 finds style.sh sim/noun.cpp '\tint x;' 'tab'
@@ -83,6 +90,13 @@ finds style.sh sim/noun.cpp "void f() {\n$lines}" 'a function of 81 lines'
 finds style.sh sim/noun.cpp "int f(int a,\n      int b) {\n${lines}}" 'a function of 82 lines'
 members=$(printf '    x();\\n%.0s' {1..79})
 finds style.sh sim/noun.cpp "class C {\n  void f() {\n$members  }\n}" 'a function of 81 lines'
+both='namespace tidemark {\nstruct Link {\n'
+for other in sim/noun.h gui/noun.cpp; do
+  fresh_tree
+  printf '%b\n}  // namespace tidemark\n' "$both};" | tee -a "$scratch/tree/$other" \
+    >>"$scratch/tree/traces/noun.h"
+  reports style.sh "$other" 'struct Link' 'Link is also a type of'
+done
 finds_only style.sh sim/noun.cpp '#include <map>\n#include "sim/noun.h"' 'its first include is not'
 finds style.sh sim/verb.h '#pragma once' 'no comment at the top'
 finds style.sh sim/verb.h '// A verb.' 'no #pragma once'

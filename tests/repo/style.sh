@@ -2,7 +2,7 @@
 # Sizes and shape of source files. Usage: style.sh ROOT
 #   file <= 500 lines (a note from 400), function <= 80 lines, line <= 100 characters,
 #   no trailing space, no tab; a header begins with a comment, has #pragma once, and stands in the
-#   CMakeLists.txt of its folder; a source includes its own header first.
+#   CMakeLists.txt of its folder; a source includes its own header first; a type is defined once.
 # Exit codes: 0 kept, 1 a violation (each is printed).
 set -euo pipefail
 cd "$1"
@@ -87,6 +87,31 @@ check_first_include() {
     report "$file: its first include is not \"$header\""
 }
 
+# Two types of one name in one namespace share the code that the compiler makes for them (members of
+# std::vector<Name>, destructors), and the linker keeps that of either: memory is overwritten.
+check_one_definition() {
+  local place text
+  while IFS=$'\t' read -r place text; do
+    report "$place: $text"
+  done < <(awk '
+    FNR == 1 { depth = 0 }
+    /^(inline )?namespace .*\{$/ { spaces[++depth] = ($2 == "{") ? FILENAME : $2 }
+    /^}  ?\/\/ namespace/ && depth > 0 { depth-- }
+    /^(struct|class|enum|enum class|enum struct) [A-Za-z_0-9]+[^;]*\{/ {
+      match($0, /^(struct|enum class|enum struct|class|enum) /)
+      name = substr($0, RLENGTH + 1)
+      match(name, /^[A-Za-z_0-9]+/)
+      after = substr(name, RLENGTH + 1)
+      if (after ~ /^ *(<|::)/) next  # a specialisation, or a member of a class
+      name = substr(name, 1, RLENGTH)
+      key = name
+      for (i = depth; i > 0; i--) key = spaces[i] "::" key
+      if (key in first && first[key] != FILENAME)
+        printf "%s:%d\t%s is also a type of %s\n", FILENAME, FNR, name, first[key]
+      first[key] = FILENAME
+    }' "${sources[@]}")
+}
+
 folders=()
 for folder in traces sim profiler gui tests cmake scripts .ci; do
   [ ! -d "$folder" ] || folders+=("$folder")
@@ -103,6 +128,7 @@ forbid '[ \t]+$' 'trailing space'
 forbid '\t' 'tab'
 forbid '^TEST_CASE\("[^"]*;' 'a semicolon in the name of a test: CTest would split it'
 check_functions
+check_one_definition
 for file in "${files[@]}"; do
   [[ "$file" != *.h ]] || check_header "$file"
   [[ "$file" != *.cpp ]] || check_first_include "$file"

@@ -80,9 +80,9 @@ TEST_CASE("report run: stopped after any part, it goes on to the same end") {
     std::ofstream(file, std::ios::app) << "{\"part\": 4, \"vis";  // torn by a kill
     SoloGroup solo;
     RunProgress last;
-    const RunOptions options{.threads = 2,
-                             .log_file = file.string(),
-                             .progress = [&last](const RunProgress& p) { last = p; }};
+    const ReportRunOptions options{.threads = 2,
+                                   .log_file = file.string(),
+                                   .progress = [&last](const RunProgress& p) { last = p; }};
     CHECK(run_report(spec, options, solo) == expected);
     CHECK(last.parts_done == expected.size());
     CHECK(last.parts_before == stop);

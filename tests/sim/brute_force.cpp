@@ -112,7 +112,7 @@ class Machine {
     for (const auto& entry : kept) verdict.contents.push_back(read(entry.second));
   }
 
-  Verdict verdict;
+  BruteVerdict verdict;
 
  private:
   struct Cell {
@@ -205,7 +205,7 @@ class Machine {
 
 }  // namespace
 
-Verdict brute_force(const Trace& trace, CopyTime copy_time) {
+BruteVerdict brute_force(const Trace& trace, CopyTime copy_time) {
   Machine machine(trace);
   machine.section(trace.program.init, copy_time, 0);
   for (std::int64_t step = 0; step < 2; ++step) {
@@ -218,9 +218,9 @@ Verdict brute_force(const Trace& trace, CopyTime copy_time) {
   return machine.verdict;
 }
 
-bool judged_equal(const Trace& trace, const Verdict& truth) {
+bool judged_equal(const Trace& trace, const BruteVerdict& truth) {
   return std::ranges::all_of(std::array{CopyTime::earliest, CopyTime::latest}, [&](CopyTime time) {
-    const Verdict verdict = brute_force(trace, time);
+    const BruteVerdict verdict = brute_force(trace, time);
     return verdict.errors.empty() && verdict.same_results(truth);
   });
 }

@@ -31,7 +31,8 @@ Figure1 figure1(const Transformer& model, const Layout& layout, std::int64_t mic
   s.recipe = find_recipe("megatron");
   if (selective) s.recompute = {Recompute::attention_core};
   s.kernels = {.attention = AttentionLowering::composite, .dropout = true};
-  s.schedule = layout.virtual_stages > 1 ? Schedule::interleaved : Schedule::one_f_one_b;
+  s.schedule =
+      layout.virtual_stages > 1 ? PipelineSchedule::interleaved : PipelineSchedule::one_f_one_b;
   s.batch = {.sequence = 2048, .micro_batch = micro_batch, .micro_batches = 8 * layout.pipeline};
   const CapacityModel level_a(model);
   REQUIRE(problems(model, s).empty());
@@ -53,8 +54,8 @@ Strategy random_strategy(Random& random, const Transformer& model) {
     s.layout.sequence_parallel = s.layout.tensor > 1 && random.below(2) == 0;
     if (model.experts.count > 0) s.layout.expert = power(3);
     if (random.below(3) == 0) s.layout.shard = power(2);
-    s.schedule = static_cast<Schedule>(random.below(3));
-    if (s.schedule == Schedule::interleaved) s.layout.virtual_stages = 1 + power(1);
+    s.schedule = static_cast<PipelineSchedule>(random.below(3));
+    if (s.schedule == PipelineSchedule::interleaved) s.layout.virtual_stages = 1 + power(1);
     const std::vector<StateRecipe>& recipes = named_recipes();
     s.recipe = recipes[random.below(recipes.size())];
     s.recipe.prefetch = static_cast<std::int64_t>(random.below(4));
@@ -69,8 +70,9 @@ Strategy random_strategy(Random& random, const Transformer& model) {
                  .loss = static_cast<LossLowering>(random.below(5))};
     s.batch = {.sequence = 1024,
                .micro_batch = power(2),
-               .micro_batches = s.schedule == Schedule::interleaved ? s.layout.pipeline * power(2)
-                                                                    : 1 + power(4)};
+               .micro_batches = s.schedule == PipelineSchedule::interleaved
+                                    ? s.layout.pipeline * power(2)
+                                    : 1 + power(4)};
     const auto stages = static_cast<std::size_t>(s.layout.pipeline * s.layout.virtual_stages);
     if (random.below(2) == 0) {
       s.stage_layers.assign(stages, 0);

@@ -12,7 +12,7 @@ namespace {
 
 using Events = std::vector<PipelineEvent>;
 
-Strategy pipeline(std::int64_t ranks, std::int64_t chunks, Schedule schedule,
+Strategy pipeline(std::int64_t ranks, std::int64_t chunks, PipelineSchedule schedule,
                   std::int64_t micro_batches) {
   Strategy s;
   s.layout = {.pipeline = ranks, .virtual_stages = chunks};
@@ -27,25 +27,27 @@ Strategy pipeline(std::int64_t ranks, std::int64_t chunks, Schedule schedule,
 TEST_CASE("walk: 1F1B and GPipe on two ranks, event by event") {
   const PipelineEvent f0{true, 0, 0}, f1{true, 0, 1}, f2{true, 0, 2};
   const PipelineEvent b0{false, 0, 0}, b1{false, 0, 1}, b2{false, 0, 2};
-  const Strategy s = pipeline(2, 1, Schedule::one_f_one_b, 3);
+  const Strategy s = pipeline(2, 1, PipelineSchedule::one_f_one_b, 3);
   CHECK(schedule_events(s, 0) == Events{f0, f1, b0, f2, b1, b2});
   CHECK(schedule_events(s, 1) == Events{f0, b0, f1, b1, f2, b2});
-  CHECK(schedule_events(pipeline(2, 1, Schedule::gpipe, 3), 1) == Events{f0, f1, f2, b0, b1, b2});
+  CHECK(schedule_events(pipeline(2, 1, PipelineSchedule::gpipe, 3), 1) ==
+        Events{f0, f1, f2, b0, b1, b2});
 }
 
 TEST_CASE("walk: interleaving goes through the chunks in groups, backward in reverse") {
-  const Events events = schedule_events(pipeline(2, 2, Schedule::interleaved, 4), 1);
+  const Events events = schedule_events(pipeline(2, 2, PipelineSchedule::interleaved, 4), 1);
   CHECK(
       Events(events.begin(), events.begin() + 6) ==
       Events{{true, 0, 0}, {true, 0, 1}, {true, 1, 0}, {false, 1, 0}, {true, 1, 1}, {false, 1, 1}});
 }
 
 TEST_CASE("walk: each micro-batch goes forward and backward once per chunk, in that order") {
-  for (const Schedule schedule : {Schedule::gpipe, Schedule::one_f_one_b, Schedule::interleaved}) {
+  for (const PipelineSchedule schedule :
+       {PipelineSchedule::gpipe, PipelineSchedule::one_f_one_b, PipelineSchedule::interleaved}) {
     for (std::int64_t p = 1; p <= 4; ++p) {
       for (std::int64_t v = 1; v <= 3; ++v) {
         const Strategy s = pipeline(p, v, schedule, 3 * p);
-        if ((schedule == Schedule::interleaved) != (v > 1)) continue;
+        if ((schedule == PipelineSchedule::interleaved) != (v > 1)) continue;
         for (std::int64_t rank = 0; rank < p; ++rank) {
           std::set<std::pair<std::int64_t, std::int64_t>> open;
           std::int64_t done = 0;
@@ -74,7 +76,7 @@ TEST_CASE("walk: one layer on one rank, added up by hand") {
                       .mlp = 64,
                       .vocabulary = 1000,
                       .norm = Norm::rms_norm};
-  Strategy s = pipeline(1, 1, Schedule::one_f_one_b, 1);
+  Strategy s = pipeline(1, 1, PipelineSchedule::one_f_one_b, 1);
   s.kernels.loss = LossLowering::eager;
   REQUIRE(problems(m, s).empty());
   const WalkedPeak at_loss = walk(m, s);
@@ -97,10 +99,10 @@ TEST_CASE("walk: one layer on one rank, added up by hand") {
 
 TEST_CASE("walk: the first rank of 1F1B holds as many micro-batches as there are ranks") {
   const Transformer m = find_transformer("gpt3-175b")->model;
-  Strategy s = pipeline(8, 1, Schedule::one_f_one_b, 32);
+  Strategy s = pipeline(8, 1, PipelineSchedule::one_f_one_b, 32);
   s.batch.sequence = 2048;
   const double first = walk_rank(m, s, 0).memory.layers;
   CHECK(first / walk_rank(m, s, 4).memory.layers == Approx(2));
-  s.schedule = Schedule::gpipe;
+  s.schedule = PipelineSchedule::gpipe;
   CHECK(walk_rank(m, s, 4).memory.layers / first == Approx(4));
 }

@@ -61,7 +61,7 @@ TEST_CASE("fates: any mixture is a legal plan that changes no result") {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     const Trace t = random_program(seed, 40);
     const Dataflow flow = dataflow_of(t);
-    const Verdict truth = brute_force(t, CopyTime::earliest);
+    const BruteVerdict truth = brute_force(t, CopyTime::earliest);
     EvictionSettings settings = with_fates(t, flow, Fate::open);
     for (std::size_t row = 0; row < settings.fates.size(); ++row) {
       settings.fates[row] = static_cast<Fate>((row * 7 + seed) % 4);

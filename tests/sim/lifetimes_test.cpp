@@ -15,7 +15,7 @@ namespace {
 ///   a            |-----|
 ///   b               |-----|
 ///   c                  |
-Trace four_ops(Schedule& schedule) {
+Trace four_ops(OpOrder& schedule) {
   Trace t;
   t.streams = {{.name = "compute"}};
   for (const char* name : {"w", "a", "b", "c"}) t.buffers.push_back(buffer(name, {4}));
@@ -32,7 +32,7 @@ Trace four_ops(Schedule& schedule) {
 }  // namespace
 
 TEST_CASE("a buffer is allocated just before its first use and freed just after its last") {
-  Schedule schedule;
+  OpOrder schedule;
   const Trace t = four_ops(schedule);
   const Program program = with_lifetimes(t, schedule);
   CHECK(program.init == std::vector<Instruction>{alloc(0), run(0)});
@@ -43,7 +43,7 @@ TEST_CASE("a buffer is allocated just before its first use and freed just after 
 }
 
 TEST_CASE("versions count the writes of a section, from 0 at its begin") {
-  Schedule schedule;
+  OpOrder schedule;
   Trace t = four_ops(schedule);
   assign_versions(t, schedule);
   CHECK(t.ops[0].operands == std::vector{use("y", 0, -1, 1)});
@@ -53,7 +53,7 @@ TEST_CASE("versions count the writes of a section, from 0 at its begin") {
 }
 
 TEST_CASE("versions and lifetimes together are a legal program") {
-  Schedule schedule;
+  OpOrder schedule;
   Trace t = four_ops(schedule);
   assign_versions(t, schedule);
   t.program = with_lifetimes(t, schedule);
@@ -79,7 +79,7 @@ TEST_CASE("a view shares lifetime and versions with its storage") {
   t.buffers = {buffer("whole", {8}), buffer("half", {4}), buffer("y", {4})};
   t.buffers[1].storage = BufferId{0};
   t.ops = {fill(0, -1), fill(1, -1), relu(1, -1, 2, -1)};
-  const Schedule schedule{
+  const OpOrder schedule{
       .init = {}, .body = {OpId{0}, OpId{1}, OpId{2}}, .final = {}, .persistent = {}};
   assign_versions(t, schedule);
   CHECK(t.ops[1].operands[0] == use("y", 1, -1, 2));

@@ -12,7 +12,7 @@ using namespace tidemark;
 
 namespace {
 
-Strategy strategy_of(Schedule schedule, std::int64_t pipeline, std::int64_t chunks,
+Strategy strategy_of(PipelineSchedule schedule, std::int64_t pipeline, std::int64_t chunks,
                      std::int64_t micro_batches) {
   Strategy s;
   s.schedule = schedule;
@@ -71,14 +71,15 @@ TEST_CASE("pipeline replay: equal stages have the published bubbles") {
   for (const std::int64_t p : {1, 2, 4, 8}) {
     for (const std::int64_t m : {8, 16, 32}) {
       const double slot = 3;
-      for (const Schedule schedule : {Schedule::gpipe, Schedule::one_f_one_b}) {
+      for (const PipelineSchedule schedule :
+           {PipelineSchedule::gpipe, PipelineSchedule::one_f_one_b}) {
         const Strategy s = strategy_of(schedule, p, 1, m);
         const PipelineTime t = replay_pipeline(s, std::vector<StageTime>(stages_of(s), {1, 2}));
         CHECK(t.end_ns == slot * static_cast<double>(m + p - 1));
         CHECK(t.busy_ns[0] == slot * static_cast<double>(m));
       }
       if (p == 1) continue;
-      const Strategy s = strategy_of(Schedule::interleaved, p, 2, m);
+      const Strategy s = strategy_of(PipelineSchedule::interleaved, p, 2, m);
       const PipelineTime t = replay_pipeline(s, std::vector<StageTime>(stages_of(s), {1, 2}));
       CHECK(t.end_ns == slot * static_cast<double>(2 * m + p - 1));
     }
@@ -90,9 +91,9 @@ TEST_CASE("pipeline replay: any times, as a brute force in unit steps") {
   for (int round = 0; round < 60; ++round) {
     const auto p = static_cast<std::int64_t>(1 + random.below(4));
     const bool interleaved = p > 1 && random.below(2) == 1;
-    const Schedule schedule = interleaved            ? Schedule::interleaved
-                              : random.below(2) == 0 ? Schedule::gpipe
-                                                     : Schedule::one_f_one_b;
+    const PipelineSchedule schedule = interleaved            ? PipelineSchedule::interleaved
+                                      : random.below(2) == 0 ? PipelineSchedule::gpipe
+                                                             : PipelineSchedule::one_f_one_b;
     const auto m = p * static_cast<std::int64_t>(1 + random.below(4));
     const Strategy s = strategy_of(schedule, p, interleaved ? 2 : 1, m);
     std::vector<StageTime> stages(stages_of(s));

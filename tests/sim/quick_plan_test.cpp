@@ -83,7 +83,7 @@ TEST_CASE("quick plan: never faster than the proof of the search, and not far be
 TEST_CASE("quick plan: random programs keep their results at every budget and fate") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     const Trace source = random_program(seed, 30);
-    const Verdict truth = brute_force(source, CopyTime::earliest);
+    const BruteVerdict truth = brute_force(source, CopyTime::earliest);
     QuickPlanner planner(source, k_link);
     for (const int percent : {90, 70, 50}) {
       EvictionSettings settings;

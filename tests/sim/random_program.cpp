@@ -25,7 +25,7 @@ void add(Trace& t, std::vector<OpId>& section, Op op, std::int64_t duration_ns) 
 }
 
 /// A chain of ops on fresh buffers, from a weight.
-void add_eval(Trace& t, Schedule& schedule, std::uint64_t seed) {
+void add_eval(Trace& t, OpOrder& schedule, std::uint64_t seed) {
   Pick pick(~seed);
   t.meta.eval_every = pick(1, 3);
   int from = 0;
@@ -48,7 +48,7 @@ Trace make_program(std::uint64_t seed, bool with_eval) {
   Trace t;
   t.streams = {{.name = "compute"}};
   t.layers = {{"layer", "relu", {}}};
-  Schedule schedule;
+  OpOrder schedule;
   const std::int64_t elements = pick(1, 300);
   const auto make = [&](Category category) {
     Buffer b = buffer("b" + std::to_string(t.buffers.size()), {elements});

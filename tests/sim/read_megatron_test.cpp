@@ -33,7 +33,7 @@ TEST_CASE("megatron: the script of GPT-3 is the model that is known by name") {
   CHECK(s.layout ==
         Layout{
             .tensor = 8, .pipeline = 8, .virtual_stages = 3, .data = 1, .sequence_parallel = true});
-  CHECK(s.schedule == Schedule::interleaved);
+  CHECK(s.schedule == PipelineSchedule::interleaved);
   CHECK(s.batch == Batch{.sequence = 2048, .micro_batch = 1, .micro_batches = 64});
   CHECK(s.recompute == RecomputeSet{Recompute::attention_core});
   CHECK(s.kernels.dropout);

@@ -12,7 +12,7 @@ using namespace tidemark;
 namespace {
 
 using Key = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
-                       std::int64_t, std::int64_t, bool, Schedule, std::string, bool>;
+                       std::int64_t, std::int64_t, bool, PipelineSchedule, std::string, bool>;
 
 Key key(const Strategy& s) {
   const Layout& l = s.layout;
@@ -27,8 +27,8 @@ std::set<Key> brute_force(const Transformer& model, const SearchSpace& space) {
   Strategy s;
   s.batch.sequence = space.sequence;
   const auto try_all = [&](std::int64_t micro_batch) {
-    for (const Schedule schedule :
-         {Schedule::gpipe, Schedule::one_f_one_b, Schedule::interleaved}) {
+    for (const PipelineSchedule schedule :
+         {PipelineSchedule::gpipe, PipelineSchedule::one_f_one_b, PipelineSchedule::interleaved}) {
       for (const bool sequence_parallel : {false, true}) {
         for (const StateRecipe& recipe : space.recipes) {
           for (const RecomputeSet recompute : space.recomputes) {
@@ -39,7 +39,7 @@ std::set<Key> brute_force(const Transformer& model, const SearchSpace& space) {
             s.batch.micro_batch = micro_batch;
             s.batch.micro_batches = space.global_batch / s.layout.data / micro_batch;
             // GPipe and 1F1B are the same on one rank.
-            if (schedule == Schedule::gpipe && s.layout.pipeline == 1) continue;
+            if (schedule == PipelineSchedule::gpipe && s.layout.pipeline == 1) continue;
             if (problems(model, s).empty()) keys.insert(key(s));
           }
         }

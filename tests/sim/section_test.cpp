@@ -21,7 +21,7 @@ TEST_CASE("section: all that is wrong has its line, with file, line and field") 
   std::vector<Section> rows = s.sections("rows");
   REQUIRE(rows.size() == 1);
   CHECK(rows[0].integer_or("a", 7) == 0);
-  CHECK(s.one_of("schedule", Schedule::gpipe) == Schedule::gpipe);
+  CHECK(s.one_of("schedule", PipelineSchedule::gpipe) == PipelineSchedule::gpipe);
   CHECK(problems == Lines{"s.yaml: line 1: layers: expected an integer, found \"many\"",
                           "s.yaml: heads: expected an integer, found nothing",
                           "s.yaml: line 2: share: expected a number, found a list",

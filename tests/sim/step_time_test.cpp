@@ -112,7 +112,7 @@ TEST_CASE("a pipeline waits, more micro-batches hide it, and interleaving too") 
   CHECK(model.step(s).bubble_ns / model.step(s).total_ns() < 0.13);
   s.batch.micro_batches = 8;
   s.layout.virtual_stages = 3;
-  s.schedule = Schedule::interleaved;
+  s.schedule = PipelineSchedule::interleaved;
   CHECK(model.step(s).bubble_ns < 0.5 * few.bubble_ns);
 }
 

@@ -98,7 +98,7 @@ TEST_CASE("strategy: explicit stages must be as many as there are, and hold all 
 
 TEST_CASE("strategy: interleaving needs chunks and whole groups of micro-batches") {
   Strategy s = plain();
-  s.schedule = Schedule::interleaved;
+  s.schedule = PipelineSchedule::interleaved;
   s.layout.pipeline = 4;
   s.batch.micro_batches = 6;
   CHECK(problems(llama(), s) ==

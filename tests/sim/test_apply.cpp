@@ -105,7 +105,7 @@ TEST_CASE("apply: an offload is two copies, and frees stand behind waits") {
   CHECK(check(planned).empty());
   CHECK(planned.streams.size() == 3);
   CHECK(planned[buffer_named(planned, "b~host1")].space.kind == SpaceKind::host_pinned);
-  const Verdict verdict = brute_force(planned, CopyTime::latest);
+  const BruteVerdict verdict = brute_force(planned, CopyTime::latest);
   CHECK(verdict.peak_bytes.at(Space{SpaceKind::host_pinned, 0}) == 1024);
   CHECK(judged_equal(planned, brute_force(t, CopyTime::latest)));
 }
@@ -114,7 +114,7 @@ TEST_CASE("apply: random plans give the results of keep-all, placed and not") {
   int decisions = 0;
   for (std::uint64_t seed = 1; seed <= 120; ++seed) {
     const Trace t = random_program(seed, 10 + static_cast<int>(seed % 40));
-    const Verdict truth = brute_force(t, CopyTime::latest);
+    const BruteVerdict truth = brute_force(t, CopyTime::latest);
     const std::vector<Decision> plan = random_plan(t, seed, 12);
     decisions += static_cast<int>(plan.size());
     Trace planned = apply_plan(t, plan);
@@ -126,7 +126,7 @@ TEST_CASE("apply: random plans give the results of keep-all, placed and not") {
     place_all(planned);
     CHECK(check(planned).empty());
     CHECK(judged_equal(planned, truth));
-    const Verdict verdict = brute_force(planned, CopyTime::latest);
+    const BruteVerdict verdict = brute_force(planned, CopyTime::latest);
     CHECK(verdict.peak_bytes.at(Space{}) == replay(planned).peak.bytes);
   }
   CHECK(decisions > 300);
@@ -136,7 +136,7 @@ TEST_CASE("apply: mutated plans are caught by the checker, and where it matters 
   int wrong = 0;
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     const Trace t = random_program(seed, 24);
-    const Verdict truth = brute_force(t, CopyTime::latest);
+    const BruteVerdict truth = brute_force(t, CopyTime::latest);
     Trace planned = apply_plan(t, random_plan(t, seed, 10));
     place_all(planned);
     auto& body = planned.program.body;

@@ -30,7 +30,7 @@ TEST_CASE("baselines: every proposal for random programs is legal and computes t
   for (std::uint64_t seed = 1; seed <= 30; ++seed) {
     const Trace t = random_program(seed, 40);
     const Dataflow flow = dataflow_of(t);
-    const Verdict truth = brute_force(t, CopyTime::latest);
+    const BruteVerdict truth = brute_force(t, CopyTime::latest);
     const std::int64_t local = peak_of(flow) - flow.persistent_bytes;
     const BaselineRequest request{
         .backward_begin = backward_begin_of(t, flow),

@@ -17,8 +17,8 @@ constexpr const char* k_two_values = "x=load a=gelu:x b=gelu:a loss:b d=gelu_bac
 
 TEST_CASE("brute force: both steps and both copy times agree on a program without copies") {
   const Trace trace = tiny(k_two_values);
-  const Verdict early = brute_force(trace, CopyTime::earliest);
-  const Verdict late = brute_force(trace, CopyTime::latest);
+  const BruteVerdict early = brute_force(trace, CopyTime::earliest);
+  const BruteVerdict late = brute_force(trace, CopyTime::latest);
   CHECK(early.errors.empty());
   CHECK(early.same_results(late));
   REQUIRE(early.contents.size() == 2);  // the weight and the probe
@@ -28,7 +28,7 @@ TEST_CASE("brute force: both steps and both copy times agree on a program withou
 
 TEST_CASE("brute force: an early free changes what is computed") {
   Trace trace = tiny(k_two_values);
-  const Verdict truth = brute_force(trace, CopyTime::latest);
+  const BruteVerdict truth = brute_force(trace, CopyTime::latest);
   auto& body = trace.program.body;
   const BufferId a = buffer_named(trace, "a");
   const auto free =
@@ -41,18 +41,18 @@ TEST_CASE("brute force: an early free changes what is computed") {
 TEST_CASE("brute force: overlapping live buffers are an error, and destroy each other") {
   Trace trace = tiny(k_two_values);
   place_all(trace);
-  const Verdict truth = brute_force(trace, CopyTime::latest);
+  const BruteVerdict truth = brute_force(trace, CopyTime::latest);
   CHECK(truth.errors.empty());
   trace.buffers[buffer_named(trace, "b").index()].offset_bytes =
       trace[buffer_named(trace, "a")].offset_bytes;
-  const Verdict verdict = brute_force(trace, CopyTime::latest);
+  const BruteVerdict verdict = brute_force(trace, CopyTime::latest);
   CHECK_FALSE(verdict.errors.empty());
   CHECK_FALSE(verdict.same_results(truth));
 }
 
 TEST_CASE("brute force: swapped ops give another result") {
   Trace trace = tiny("x=load a=gelu:x b=scale:a loss:b update:b c=scale:a loss:c");
-  const Verdict truth = brute_force(trace, CopyTime::latest);
+  const BruteVerdict truth = brute_force(trace, CopyTime::latest);
   auto& body = trace.program.body;
   const auto place_of = [&](const char* name) {
     return std::find(body.begin(), body.end(),

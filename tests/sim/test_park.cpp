@@ -78,7 +78,7 @@ TEST_CASE("parked state: legal at any fetch and release, with the results of the
     const Trace source = network(optimizer);
     const Dataflow flow = dataflow_of(source);
     REQUIRE(parkable(flow).size() >= 4);
-    const Verdict truth = brute_force(source, CopyTime::earliest);
+    const BruteVerdict truth = brute_force(source, CopyTime::earliest);
     for (std::int64_t seed = 1; seed <= 15; ++seed) {
       Random random(seed);
       const std::vector<Decision> plan = random_parking(flow, random);
@@ -101,7 +101,7 @@ TEST_CASE("parked state: together with recomputation and moved activations") {
   Trace source = build_program(config);
   fill_modelled_times(find_device("laptop-core"), source);
   const Dataflow flow = dataflow_of(source);
-  const Verdict truth = brute_force(source, CopyTime::earliest);
+  const BruteVerdict truth = brute_force(source, CopyTime::earliest);
   for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     std::vector<Decision> plan = random_plan(source, seed, 12);
     Random random(static_cast<std::int64_t>(seed));
