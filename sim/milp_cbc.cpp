@@ -1,5 +1,6 @@
 #include <Cbc_C_Interface.h>
 
+#include <dlfcn.h>
 #include <CbcHeuristic.hpp>
 #include <CbcHeuristicDiveVectorLength.hpp>
 #include <CbcModel.hpp>
@@ -9,6 +10,7 @@
 #include <CglMixedIntegerRounding2.hpp>
 #include <CglProbing.hpp>
 #include <OsiClpSolverInterface.hpp>
+
 #include <algorithm>
 #include <memory>
 #include <mutex>
@@ -187,6 +189,18 @@ void add_cuts(CbcModel& model) {
   model.addHeuristic(&dive);
 }
 
+/// CBC factorises matrices of some dozen rows by LAPACK. Where that is OpenBLAS, its threads wait
+/// for each other by spinning, which costs more than they share, and stands still on a busy
+/// machine.
+void use_one_blas_thread() {
+  static const bool done = [] {
+    void* const found = ::dlsym(RTLD_DEFAULT, "openblas_set_num_threads");
+    if (found != nullptr) reinterpret_cast<void (*)(int)>(found)(1);
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
 /// By branch and cut from the library, which keeps no state.
 MilpAnswer solve_beside(const Milp& problem, const MilpLimits& limits, double left_s) {
   const Columns c = columns_of(problem);
@@ -231,12 +245,14 @@ bool milp_available() {
 MilpAnswer solve(const Milp& problem, const MilpLimits& limits) {
   const double left_s = seconds_left(limits);
   if (problem.columns.empty() || left_s <= 0) return {.ran = true};
+  use_one_blas_thread();
   return solve_alone(problem, limits, left_s);
 }
 
 MilpAnswer solve_small(const Milp& problem, const MilpLimits& limits) {
   const double left_s = seconds_left(limits);
   if (problem.columns.empty() || left_s <= 0) return {.ran = true};
+  use_one_blas_thread();
   return solve_beside(problem, limits, left_s);
 }
 
