@@ -11,6 +11,7 @@
 #include "sim/export_events.h"
 #include "sim/export_perfetto.h"
 #include "sim/export_pytorch.h"
+#include "sim/export_sqlite.h"
 #include "sim/units.h"
 #include "sim/verbs.h"
 #include "traces/error.h"
@@ -43,6 +44,7 @@ const std::vector<ExportFormat>& formats() {
   static const std::vector<ExportFormat> k_formats{
       {"chrome", {".trace.json", ".json"}, "ui.perfetto.dev or chrome://tracing", &to_chrome},
       {"perfetto", {".pftrace", ".perfetto-trace"}, "ui.perfetto.dev", &to_perfetto},
+      {"sqlite", {".sqlite", ".sqlite3", ".db"}, "any client of SQLite", &to_sqlite},
       {"csv", {".csv"}, "any spreadsheet", &events_csv},
       {"pytorch", {".pickle", ".pkl"}, "pytorch.org/memory_viz", &to_snapshot, false},
   };

@@ -30,7 +30,8 @@ struct ImportOptions {
 /// "run.pickle.xz" and "run.pt.trace.json.gz" give "run".
 std::string stem_of(const std::string& file) {
   std::string stem = std::filesystem::path(file).filename().string();
-  for (const char* ending : {".gz", ".xz", ".zst", ".pickle", ".pkl", ".json", ".trace", ".pt"}) {
+  for (const char* ending :
+       {".gz", ".xz", ".zst", ".pickle", ".pkl", ".json", ".trace", ".pt", ".sqlite"}) {
     if (stem.ends_with(ending)) stem.resize(stem.size() - std::string_view(ending).size());
   }
   return stem == "-" ? "recording" : stem;
@@ -134,8 +135,10 @@ void import_file(const ImportOptions& options) {
 
 void add_import(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<ImportOptions>();
-  CLI::App* verb = app.add_subcommand("import", "turn a recording of PyTorch into a trace");
-  verb->add_option("file", options->file, "snapshot.pickle or trace.json, also .gz, .xz, .zst")
+  CLI::App* verb =
+      app.add_subcommand("import", "turn a recording of PyTorch or Nsight Systems into a trace");
+  verb->add_option("file", options->file,
+                   "snapshot.pickle, trace.json or report.sqlite, also .gz, .xz, .zst")
       ->required();
   verb->add_option("-o,--output", options->output, "trace to write; one for each device");
   verb->add_flag("--json", options->json, "figures as one JSON object");

@@ -11,6 +11,7 @@
 
 #include "tests/catch.h"
 #include "tests/gui/synthetic.h"
+#include "tests/paths.h"
 #include "traces/file.h"
 
 using namespace tidemark;
