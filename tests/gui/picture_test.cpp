@@ -21,7 +21,7 @@ namespace {
 /// The canvas of the timeline as the window paints it, without text: fonts differ by machine.
 QImage canvas_of(const ViewState& state, const CanvasColours& colours, QSize size) {
   const ColumnScale scale{state.range, size.width()};
-  const std::vector<Column> columns = columns_of(state, scale);
+  const std::vector<PixelColumn> columns = columns_of(state, scale);
   StackScene scene{.columns = columns,
                    .scale = {.top_bytes = top_bytes_of(state), .height_px = size.height()},
                    .colours = colours,
