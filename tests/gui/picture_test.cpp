@@ -119,11 +119,11 @@ bool appears(const QString& frame_buffer, Rgb colour, int least) {
 TEST_CASE("the stack is painted as it was") {
   ViewState state = planned_over_recorded();
   require_golden(canvas_of(state, light_colours(), {240, 120}), "category.light.png");
-  state.group_by = GroupBy::layer;
+  state.group_by = StackBy::layer;
   state.one_step = true;
   state.range = limits_of(state);
   require_golden(canvas_of(state, dark_colours(), {240, 120}), "layer.dark.png");
-  state.group_by = GroupBy::tensor;
+  state.group_by = StackBy::tensor;
   state.axis = Axis::change;
   state.range = limits_of(state);
   require_golden(canvas_of(state, contrast_colours(), {240, 120}), "tensor.contrast.png");

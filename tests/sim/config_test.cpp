@@ -89,8 +89,9 @@ TEST_CASE("broken JSON, other types and unknown keys are refused") {
   refuses(R"({"model": 3})", "model", "a JSON object");
   refuses(R"({"model": {}})", "model", "a key 'family'");
   refuses(R"({"model": {"family": "rnn"}})", "family",
-          "one of mlp, gpt2, lenet, resnet, found 'rnn'");
-  refuses(R"({"model": {"family": ""}})", "family", "one of mlp, gpt2, lenet, resnet, found ''");
+          "one of mlp, gpt2, lenet, resnet, llama, found 'rnn'");
+  refuses(R"({"model": {"family": ""}})", "family",
+          "one of mlp, gpt2, lenet, resnet, llama, found ''");
   refuses(with(R"("bacth": 3)"), "run configuration", "'bacth'");
   refuses(with(R"("seed": 1.5)"), "seed", "an integer");
   refuses(with(R"("seed": 9223372036854775808)"), "seed", "an integer of 64 bits");
