@@ -34,8 +34,11 @@ find_package(MPI QUIET COMPONENTS CXX)
 set(TIDEMARK_WITH_MPI ${MPI_CXX_FOUND})
 add_feature_info(mpi TIDEMARK_WITH_MPI "reports on many machines, needs libopenmpi-dev")
 
-pkg_check_modules(sqlite QUIET IMPORTED_TARGET sqlite3)
-set(TIDEMARK_WITH_SQLITE ${sqlite_FOUND})
+set(TIDEMARK_WITH_SQLITE OFF)
+if(NOT TIDEMARK_SQLITE STREQUAL "OFF")
+  pkg_check_modules(sqlite QUIET IMPORTED_TARGET sqlite3)
+  set(TIDEMARK_WITH_SQLITE ${sqlite_FOUND})
+endif()
 add_feature_info(sqlite TIDEMARK_WITH_SQLITE
                  "imports and exports as SQLite, needs libsqlite3-dev")
 
