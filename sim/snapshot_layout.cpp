@@ -84,7 +84,7 @@ class Layouter {
   /// With the recorded addresses; false when they are not consistent. `keep_segments`: also with
   /// the recorded segments, else in one that is there from the start.
   bool recorded(bool keep_segments, SnapshotLayout& out) {
-    return walk(out, keep_segments, [this](const Event& e, std::int64_t bytes, Blocks& blocks) {
+    return walk(out, keep_segments, [](const Event& e, std::int64_t bytes, Blocks& blocks) {
       const bool is_placed = e.address_bytes >= 0 && e.address_bytes <= k_largest &&
                              e.address_bytes % k_granule_bytes == 0;
       return is_placed && blocks.put(e.address_bytes, bytes) ? e.address_bytes : -1;
