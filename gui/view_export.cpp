@@ -138,10 +138,12 @@ std::string svg_lines(const ViewState& state, const CanvasColours& colours, cons
   const int x = f.columns.column_of(peak_position(*state.run, state.axis));
   if (x >= 0 && x < f.width) {
     const int row = f.top + f.bytes.row_of(state.run->timeline().peak.bytes);
+    const bool at_left = x > f.width / 2;  // of its marker: there is room
     out += fmt::format(
-        "<path d='M{} {}l-6 -10h12Z' fill='{}'/><text x='{}' y='{}' fill='{}'>peak {}</text>\n",
-        f.left + x, row - 1, css_colour(colours.text), f.left + x + 10, row - 4,
-        css_colour(colours.text), format_bytes(state.run->timeline().peak.bytes));
+        "<path d='M{0} {1}l-6 -10h12Z' fill='{2}'/>"
+        "<text x='{3}' y='{4}' text-anchor='{5}' fill='{2}'>peak {6}</text>\n",
+        f.left + x, row - 1, css_colour(colours.text), f.left + x + (at_left ? -10 : 10), row - 4,
+        at_left ? "end" : "start", format_bytes(state.run->timeline().peak.bytes));
   }
   return out;
 }
