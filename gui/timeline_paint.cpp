@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <ranges>
 
 #include "gui/labels.h"
 #include "sim/run_state.h"
@@ -161,8 +160,11 @@ void paint_steps(QPainter& painter, const TimelinePicture& p) {
         p.state.run->step(static_cast<std::size_t>(row), p.state.axis).begin);
   };
   const std::int64_t stride = step_stride(p, count);
-  const auto rows = std::views::iota(std::int64_t{0}, count);
-  const std::int64_t first = *std::ranges::lower_bound(rows, 0, {}, column_of_step);
+  std::int64_t first = 0;  // that is not left of the view
+  for (std::int64_t end = count; first < end;) {
+    const std::int64_t middle = first + (end - first) / 2;
+    column_of_step(middle) < 0 ? first = middle + 1 : end = middle;
+  }
   const QFontMetrics metrics = painter.fontMetrics();
   int last_px = -1000;
   painter.setPen(QPen(to_colour(p.colours.faint_text), 1, Qt::DotLine));

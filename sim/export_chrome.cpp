@@ -39,6 +39,15 @@ class ChromeWriter {
   }
 
  private:
+  /// A trace may say any sizes; no memory has more than 2^56 bytes.
+  static std::int64_t plausible(std::int64_t bytes) {
+    return std::clamp<std::int64_t>(bytes, 0, std::int64_t{1} << 56);
+  }
+
+  void add_reserved(std::int64_t bytes, std::int64_t sign) {
+    reserved_bytes_ = plausible(reserved_bytes_ + sign * plausible(bytes));
+  }
+
   template <class... Args>
   void put(fmt::format_string<Args...> format, Args&&... args) {
     fmt::format_to(std::back_inserter(out_), format, std::forward<Args>(args)...);
@@ -87,14 +96,14 @@ class ChromeWriter {
         return put(
             ",\"cat\":\"cpu_instant_event\",\"name\":\"[OutOfMemory]\",\"args\":{{\"Bytes\":{},"
             "\"Device Id\":{},\"Device Type\":1}}}},\n",
-            std::clamp<std::int64_t>(event.size_bytes, 0, std::int64_t{1} << 56), process());
+            plausible(event.size_bytes), process());
       case EventKind::segment_alloc:
       case EventKind::segment_map:
-        reserved_bytes_ += event.size_bytes;
+        add_reserved(event.size_bytes, 1);
         return;
       case EventKind::segment_free:
       case EventKind::segment_unmap:
-        reserved_bytes_ -= event.size_bytes;
+        add_reserved(event.size_bytes, -1);
         return;
       case EventKind::free_requested:
       case EventKind::empty_cache:
