@@ -30,10 +30,6 @@ if(TIDEMARK_ONEDNN_INCLUDE AND TIDEMARK_ONEDNN_LIBRARY)
 endif()
 add_feature_info(onednn TIDEMARK_WITH_ONEDNN "faster matrix products, needs libdnnl-dev")
 
-find_package(MPI QUIET COMPONENTS CXX)
-set(TIDEMARK_WITH_MPI ${MPI_CXX_FOUND})
-add_feature_info(mpi TIDEMARK_WITH_MPI "reports on many machines, needs libopenmpi-dev")
-
 set(TIDEMARK_WITH_SQLITE OFF)
 if(NOT TIDEMARK_SQLITE STREQUAL "OFF")
   pkg_check_modules(sqlite QUIET IMPORTED_TARGET sqlite3)
@@ -52,7 +48,8 @@ add_feature_info(solver TIDEMARK_WITH_SOLVER
 
 find_package(MPI QUIET COMPONENTS CXX)
 set(TIDEMARK_WITH_MPI ${MPI_CXX_FOUND})
-add_feature_info(mpi TIDEMARK_WITH_MPI "ranks as processes, needs libopenmpi-dev")
+add_feature_info(mpi TIDEMARK_WITH_MPI
+                 "ranks as processes, reports on many machines, needs libopenmpi-dev")
 
 set(TIDEMARK_WITH_GUI OFF)
 if(NOT TIDEMARK_GUI STREQUAL "OFF")

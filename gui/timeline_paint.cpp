@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "gui/gallop.h"
 #include "gui/labels.h"
 #include "sim/run_state.h"
 #include "sim/units.h"
@@ -160,11 +161,10 @@ void paint_steps(QPainter& painter, const TimelinePicture& p) {
         p.state.run->step(static_cast<std::size_t>(row), p.state.axis).begin);
   };
   const std::int64_t stride = step_stride(p, count);
-  std::int64_t first = 0;  // that is not left of the view
-  for (std::int64_t end = count; first < end;) {
-    const std::int64_t middle = first + (end - first) / 2;
-    column_of_step(middle) < 0 ? first = middle + 1 : end = middle;
-  }
+  const auto first =
+      static_cast<std::int64_t>(gallop(0, static_cast<std::size_t>(count), 1, [&](std::size_t row) {
+        return column_of_step(static_cast<std::int64_t>(row)) >= 0;  // not left of the view
+      }));
   const QFontMetrics metrics = painter.fontMetrics();
   int last_px = -1000;
   painter.setPen(QPen(to_colour(p.colours.faint_text), 1, Qt::DotLine));

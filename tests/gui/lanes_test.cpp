@@ -11,18 +11,6 @@
 using namespace tidemark;
 using test::run_of;
 
-namespace {
-
-ViewRange part_of(std::mt19937& random, ViewRange whole) {
-  const auto span = static_cast<std::uint32_t>(whole.span());
-  const auto draw = [&] { return whole.begin + static_cast<std::int64_t>(random() % span); };
-  const std::int64_t a = draw();
-  const std::int64_t b = draw();
-  return {std::min(a, b), std::max(a, b) + 1};
-}
-
-}  // namespace
-
 TEST_CASE("every op that runs in the view is in a box of the lane, and boxes do not overlap") {
   std::mt19937 random(5);
   const auto run = run_of(test::training_trace({.layer_count = 6}));
@@ -31,7 +19,7 @@ TEST_CASE("every op that runs in the view is in a box of the lane, and boxes do 
   REQUIRE(streams.front().stream() == 0);
   REQUIRE(streams.front().in_order());
   for (int round = 0; round < 40; ++round) {
-    const ColumnScale scale{part_of(random, run->whole(Axis::time)),
+    const ColumnScale scale{test::random_range(random, run->whole(Axis::time)),
                             static_cast<int>(random() % 300) + 1};
     const auto boxes = op_boxes(*run, streams.front(), scale, Axis::time);
     std::int64_t in_boxes = 0;
@@ -58,7 +46,8 @@ TEST_CASE("a box of one column has all that begins there, and is named by what t
   const auto streams = spans_by_stream(run->trace(), all);
   for (int round = 0; round < 60; ++round) {
     const Axis axis = round % 2 == 0 ? Axis::time : Axis::change;
-    const ColumnScale scale{part_of(random, run->whole(axis)), static_cast<int>(random() % 40) + 1};
+    const ColumnScale scale{test::random_range(random, run->whole(axis)),
+                            static_cast<int>(random() % 40) + 1};
     const auto column = [&](const OpSpan& span) {
       return scale.column_of(axis == Axis::time
                                  ? span.begin_ns
@@ -159,7 +148,7 @@ TEST_CASE("life bars are the lives that touch the view, largest first") {
   const auto& changes = run->timeline().changes;
   for (int round = 0; round < 40; ++round) {
     const Axis axis = round % 2 == 0 ? Axis::time : Axis::change;
-    const ColumnScale scale{part_of(random, run->whole(axis)), 200};
+    const ColumnScale scale{test::random_range(random, run->whole(axis)), 200};
     const auto bars = life_bars(*run, scale, axis, {.limit = 10'000});
     std::size_t expected = 0;  // by brute force over the changes
     for (std::size_t i = 0; i < changes.size(); ++i) {

@@ -63,14 +63,6 @@ struct BruteForce {
   std::vector<BandBytes> states;
 };
 
-ViewRange random_range(std::mt19937& random, ViewRange within) {
-  const auto span = static_cast<std::uint32_t>(within.span());
-  const auto draw = [&] { return within.begin + static_cast<std::int64_t>(random() % span); };
-  const std::int64_t a = draw();
-  const std::int64_t b = draw();
-  return {std::min(a, b), std::max(a, b) + 1};
-}
-
 }  // namespace
 
 TEST_CASE("each column is the highest state that brute force finds in it") {
@@ -79,7 +71,7 @@ TEST_CASE("each column is the highest state that brute force finds in it") {
     const auto run = run_of(test::random_trace({.seed = seed, .change_count = 50 + 173 * seed}));
     const BruteForce judge(*run);
     for (const Axis axis : {Axis::time, Axis::change}) {
-      const ColumnScale scale{random_range(random, run->whole(axis)),
+      const ColumnScale scale{test::random_range(random, run->whole(axis)),
                               static_cast<int>(random() % 90) + 1};
       const auto columns = run->pyramid().columns(scale, axis);
       REQUIRE(static_cast<int>(columns.size()) == scale.width_px);
@@ -131,7 +123,7 @@ TEST_CASE("extremes of every range of changes equal brute force") {
   const BruteForce judge(*run);
   std::mt19937 random(1);
   for (int i = 0; i < 2000; ++i) {
-    const ViewRange range = random_range(random, {0, run->pyramid().change_count()});
+    const ViewRange range = test::random_range(random, {0, run->pyramid().change_count()});
     std::vector<std::int64_t> changes;
     for (std::int64_t c = range.begin; c < range.end; ++c) changes.push_back(c);
     REQUIRE(run->pyramid().extremes(range.begin, range.end) == judge.extremes(changes));

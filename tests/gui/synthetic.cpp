@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <random>
 #include <utility>
 
 namespace tidemark::test {
@@ -102,6 +101,14 @@ void Sketch::run(OpId op, std::int64_t duration_ns) {
 
 void Sketch::event(EventKind kind, std::int32_t index) {
   trace.events.push_back({.kind = kind, .time_ns = now_ns_, .index = index});
+}
+
+ViewRange random_range(std::mt19937& random, ViewRange within) {
+  const auto span = static_cast<std::uint32_t>(within.span());
+  const auto draw = [&] { return within.begin + static_cast<std::int64_t>(random() % span); };
+  const std::int64_t a = draw();
+  const std::int64_t b = draw();
+  return {std::min(a, b), std::max(a, b) + 1};
 }
 
 Trace random_trace(const RandomSpec& spec) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <random>
 
 #include "gui/view_state.h"
 
@@ -37,6 +38,9 @@ struct RandomSpec {
   std::int64_t change_count = 1000;
   std::int64_t most_pause_ns = 20;  // between changes; often 0
 };
+/// At least one position of `within`.
+[[nodiscard]] ViewRange random_range(std::mt19937& random, ViewRange within);
+
 /// Buffers of all categories come and go at random; some never go.
 [[nodiscard]] Trace random_trace(const RandomSpec& spec);
 

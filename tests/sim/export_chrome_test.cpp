@@ -19,23 +19,14 @@ using test::Level;
 
 namespace {
 
-/// A random recording of the devices 0 and 1, each with memory from the start: an import makes a
-/// trace for each.
+/// A random recording of the devices 0 and 1, each with memory from the start.
 Trace random_recording(std::uint64_t seed) {
   Trace trace = test::random_trace(seed, 40);
   for (Buffer& b : trace.buffers) b.space.rank %= 2;
   for (Buffer& b : trace.buffers) {
     if (b.storage.valid()) b.space = trace[b.storage].space;
   }
-  for (std::int32_t device = 1; device >= 0; --device) {
-    Buffer b;
-    b.name = "first";
-    b.space = {SpaceKind::device, device};
-    b.size_bytes = 1000;
-    trace.buffers.push_back(b);
-    const auto row = static_cast<std::int32_t>(trace.buffers.size() - 1);
-    trace.events.insert(trace.events.begin(), {EventKind::alloc, 0, row, -1, 1024});
-  }
+  test::begin_with_memory(trace, 2);
   return trace;
 }
 

@@ -39,4 +39,18 @@ inline std::vector<Level> levels_of(const Trace& trace, const std::vector<Event>
   return out;
 }
 
+/// Each of `devices` gets a buffer that lives from the first event on: an import then makes a trace
+/// for each.
+inline void begin_with_memory(Trace& trace, std::int32_t devices) {
+  for (std::int32_t device = devices - 1; device >= 0; --device) {
+    Buffer b;
+    b.name = "first";
+    b.space = {SpaceKind::device, device};
+    b.size_bytes = 1000;
+    trace.buffers.push_back(b);
+    const auto row = static_cast<std::int32_t>(trace.buffers.size() - 1);
+    trace.events.insert(trace.events.begin(), {EventKind::alloc, 0, row, -1, 1024});
+  }
+}
+
 }  // namespace tidemark::test

@@ -37,15 +37,7 @@ std::vector<Level> device_levels(const Trace& trace, const std::vector<Event>& e
 TEST_CASE("export pytorch: an import finds the same bytes of every category in the same order") {
   const auto seed = GENERATE(range<std::uint64_t>(0, 60));
   Trace trace = test::random_trace(seed, 60);
-  for (std::int32_t device = 3; device >= 0; --device) {
-    Buffer b;
-    b.name = "first";
-    b.space = {SpaceKind::device, device};
-    b.size_bytes = 1000;
-    trace.buffers.push_back(b);
-    const auto row = static_cast<std::int32_t>(trace.buffers.size() - 1);
-    trace.events.insert(trace.events.begin(), {EventKind::alloc, 0, row, -1, 1024});
-  }
+  test::begin_with_memory(trace, 4);
   const auto devices = import_snapshot(to_snapshot(trace), "again");
   REQUIRE(devices.size() == 4);
   for (std::int32_t rank = 0; rank < 4; ++rank) {

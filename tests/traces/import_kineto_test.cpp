@@ -7,11 +7,14 @@
 
 #include "../catch.h"
 #include "tests/paths.h"
+#include "tests/traces/import_fault.h"
 #include "traces/error.h"
 #include "traces/file.h"
 #include "traces/import_recording.h"
 
 using namespace tidemark;
+using test::fault;
+using test::has;
 
 namespace {
 
@@ -30,19 +33,6 @@ std::string block(std::int64_t bytes, int address, int ts, int device_type = 1) 
   return instant("\"Bytes\":" + std::to_string(bytes) + ",\"Addr\":" + std::to_string(address) +
                      ",\"Device Id\":0,\"Device Type\":" + std::to_string(device_type),
                  std::to_string(ts));
-}
-
-std::string fault(const std::string& bytes) {
-  try {
-    (void)import_recording(bytes, "x");
-  } catch (const InputError& e) {
-    return e.what();
-  }
-  return "";
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace

@@ -6,25 +6,19 @@
 
 #include "../catch.h"
 #include "tests/paths.h"
+#include "tests/traces/import_fault.h"
 #include "traces/error.h"
 #include "traces/file.h"
 #include "traces/import_recording.h"
 
 using namespace tidemark;
+using test::fault;
+using test::has;
 
 namespace {
 
 std::string training() {
   return read_file(TIDEMARK_SOURCE_DIR "/tests/golden/nsys/training.sqlite");
-}
-
-std::string fault(const std::string& bytes) {
-  try {
-    (void)import_recording(bytes, "x");
-  } catch (const InputError& e) {
-    return e.what();
-  }
-  return "";
 }
 
 /// A database with one memory event of these columns and values.
@@ -33,10 +27,6 @@ std::string one_event(const std::string& columns, const std::string& values) {
   db.run("CREATE TABLE CUDA_GPU_MEMORY_USAGE_EVENTS (" + columns + ")");
   db.run("INSERT INTO CUDA_GPU_MEMORY_USAGE_EVENTS VALUES (" + values + ")");
   return db.bytes();
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace
