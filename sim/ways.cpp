@@ -187,7 +187,8 @@ class Search {
                          .stopped = [this] { return stopped(); }};
     for (int round = 0; round < k_fit_rounds && !stopped(); ++round) {
       const BaselinePlan plan = best_of(baseline, flow, wish);
-      if (!plan.fits || (best_ && plan.figures.cost_ns >= best_->step_ns)) return;
+      if (!plan.fits) break;
+      if (best_ && plan.figures.cost_ns >= best_->step_ns) return;
       const Candidate candidate = candidates_.evaluate(decisions_of(flow, plan.schedule));
       offer(candidate);
       if (candidate.height_bytes <= candidates_.budget_bytes()) return;
@@ -195,6 +196,24 @@ class Search {
           std::min(plan.figures.peak_bytes - 1,
                    wish.limit_bytes - (candidate.height_bytes - candidates_.budget_bytes()));
     }
+    if (!best_ && request_.method == baseline.name) offer_lowest(baseline, wish);
+  }
+
+  /// The lowest plan of a method that was asked for by name, whatever the budget is: by bisection,
+  /// as in lowest_limit().
+  void offer_lowest(const Baseline& baseline, BaselineRequest wish) {
+    candidates_.be_exact();
+    std::int64_t low = 0;
+    std::int64_t high = candidates_.keep_all().height_bytes;
+    std::optional<Schedule> lowest;
+    for (int round = 0; round < k_minimize_rounds && high - low > k_granule_bytes; ++round) {
+      if (stopped()) break;
+      wish.limit_bytes = low + (high - low) / 2;
+      BaselinePlan plan = best_of(baseline, candidates_.flow(), wish);
+      (plan.fits ? high : low) = plan.fits ? plan.figures.peak_bytes : wish.limit_bytes;
+      if (plan.fits) lowest = std::move(plan.schedule);
+    }
+    if (lowest) offer(candidates_.evaluate(decisions_of(candidates_.flow(), *lowest)));
   }
 
   bool offer(const Candidate& candidate) {

@@ -199,6 +199,22 @@ TEST_CASE("search: an impossible budget is explained, and the smallest found is 
   CHECK(search(t, request_for("greedy", smallest)).feasible);
 }
 
+TEST_CASE("search: each method by name says the smallest budget it reaches, and reaches it again") {
+  const Trace t = transformer();
+  for (const char* method : {"chen-sqrt", "chen-greedy", "revolve", "rotor", "min-cut", "dtr",
+                             "dtr-eq", "dtr-local", "msps", "lru", "size"}) {
+    INFO(method);
+    const SearchResult none = search(t, request_for(method, 1024));
+    CHECK_FALSE(none.feasible);
+    const std::int64_t smallest = none.infeasible.smallest_found_bytes;
+    CHECK(smallest < peak_of(t));
+    const SearchResult again = search(t, request_for(method, smallest));
+    REQUIRE(again.feasible);
+    CHECK(again.method == method);
+    CHECK(again.planned.plan.height_bytes == smallest);
+  }
+}
+
 TEST_CASE("search: the caller can stop it") {
   const Trace t = transformer();
   SearchRequest request = request_for("greedy", peak_of(t) / 2);
