@@ -53,7 +53,8 @@ TEST_CASE("processes give the bits and the peaks of threads") {
     CHECK(content(folder / "out").find("written to processes.tmk") != std::string::npos);
     const Result r = call(folder, "diff threads.tmk processes.tmk --json");
     CHECK(r.code == 0);
-    for (const json& rank : json::parse(r.out)["ranks"]) {
+    const json ranks = json::parse(r.out)["ranks"];
+    for (const json& rank : ranks) {
       CHECK(rank["bitwise_equal"] == true);
       CHECK(rank["peak_error_bytes"] == 0);
     }

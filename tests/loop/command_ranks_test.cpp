@@ -49,7 +49,8 @@ TEST_CASE("a sharded plan is written, run, shown and compared through its index"
   REQUIRE(r.code == 0);
   r = call(folder, "diff alone.m.tmk m.tmk --json");
   CHECK(r.code == 0);
-  for (const json& rank : json::parse(r.out)["ranks"]) CHECK(rank["bitwise_equal"] == true);
+  const json ranks = json::parse(r.out)["ranks"];
+  for (const json& rank : ranks) CHECK(rank["bitwise_equal"] == true);
   CHECK(call(folder, "show m.tmk").out.find("zero1 on 2 ranks") != std::string::npos);
 }
 
