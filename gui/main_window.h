@@ -37,6 +37,7 @@ class MainWindow : public QMainWindow {
 
  public:
   explicit MainWindow(Theme theme);
+  ~MainWindow() override;
 
   /// Shows `run`. The budget of its plan is taken when none was set.
   void show_run(RunPtr run);

@@ -52,6 +52,11 @@ MainWindow::MainWindow(Theme theme) : theme_(theme) {
   timeline_->setFocus();
 }
 
+/// Hidden first: a dock that goes takes its overlay off the timeline, and needs a whole window.
+MainWindow::~MainWindow() {
+  hide();
+}
+
 void MainWindow::build_centre() {
   auto* centre = new QWidget(this);
   timeline_ = new TimelineWidget(centre);
