@@ -49,12 +49,6 @@ double StepTime::total_ns() const {
          bubble_ns + gradients_ns + optimizer_ns + transfers_ns + fixed_ns;
 }
 
-Topology usual_topology() {
-  return {.inside = {.latency_ns = 2'750, .bytes_per_ns = 215},
-          .between = {.latency_ns = 5'000, .bytes_per_ns = 7.81},
-          .node_ranks = 8};
-}
-
 Machine machine_of(const Device& device, const Topology& topology) {
   return {.flops_per_ns = device.bf16_flops_per_s * device.efficiency / 1e9,
           .memory_bytes_per_ns = device.memory_bytes_per_s / 1e9,
