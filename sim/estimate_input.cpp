@@ -29,8 +29,10 @@ void note(const Description& d, std::vector<std::string>& notes) {
 /// What is no number or name of a device but changes what a file says.
 void require_no_words(const StrategyOptions& o, const std::string& file,
                       std::vector<std::string>& lines) {
-  for (const auto& [name, word] :
-       {std::pair{"--layout", o.layout}, {"--recipe", o.recipe}, {"--recompute", o.recompute}}) {
+  for (const auto& [name, word] : {std::pair{"--layout", o.layout},
+                                   {"--recipe", o.recipe},
+                                   {"--recompute", o.recompute},
+                                   {"--schedule", o.schedule}}) {
     if (word.empty()) continue;
     lines.push_back(fmt::format("{}: expected none beside {}, found '{}'", name, file, word));
   }
@@ -75,6 +77,12 @@ Strategy strategy_from_words(const NamedTransformer& model, const StrategyOption
     lines.emplace_back(fmt::format("--recipe: {}", e.what()));
   }
   if (s.layout.virtual_stages > 1) s.schedule = PipelineSchedule::interleaved;
+  if (const auto schedule = parse_enum<PipelineSchedule>(o.schedule)) {
+    s.schedule = *schedule;
+  } else if (!o.schedule.empty()) {
+    lines.push_back(fmt::format("--schedule: expected one of {}, found '{}'",
+                                fmt::join(EnumNames<PipelineSchedule>::k_names, ", "), o.schedule));
+  }
   s.batch = {.sequence = o.sequence > 0 ? o.sequence : model.sequence,
              .micro_batches = s.layout.pipeline};
   if (o.micro_batch > 0) s.batch.micro_batch = o.micro_batch;
@@ -95,6 +103,8 @@ void add_strategy_options(CLI::App& verb, StrategyOptions& o) {
   verb.add_option("--recipe", o.recipe,
                   "what each parameter costs: zero1, zero3, megatron-distributed, fsdp2, ...");
   verb.add_option("--recompute", o.recompute, "full, or parts: attention_core+norms");
+  verb.add_option("--schedule", o.schedule,
+                  "of the pipeline: gpipe, one_f_one_b, interleaved (with vp) or zero_bubble");
   verb.add_option("--strategy", o.file,
                   "all of that from a file of DeepSpeed, Megatron-LM or torchtitan");
   verb.add_option("--ranks", o.ranks, "devices; those that the layout leaves are replicas")
@@ -109,7 +119,8 @@ void add_strategy_options(CLI::App& verb, StrategyOptions& o) {
 }
 
 bool asks_for_strategy(const StrategyOptions& o) {
-  return !(o.layout + o.recipe + o.recompute + o.file + o.framework + o.node).empty() ||
+  return !(o.layout + o.recipe + o.recompute + o.schedule + o.file + o.framework + o.node)
+              .empty() ||
          o.ranks != 0 || o.micro_batch != 0 || o.price != 0;
 }
 

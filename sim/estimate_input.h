@@ -15,7 +15,8 @@ struct StrategyOptions {
   std::string layout;
   std::string recipe;
   std::string recompute;
-  std::string file;              // a description; instead of the three above
+  std::string schedule;          // "" = interleaved with vp, else 1F1B
+  std::string file;              // a description; instead of the four above
   std::int64_t ranks = 0;        // 0 = as layout or file say
   std::int64_t micro_batch = 0;  // sequences; 0 = 1, or as the file says
   std::int64_t batch = 0;     // sequences per step, all replicas; 0 = as few as fill the pipeline

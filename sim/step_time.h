@@ -63,6 +63,7 @@ inline constexpr double k_time_spread = 0.09;
 struct LayerTime {
   double forward_ns = 0;
   double backward_ns = 0;
+  double weights_ns = 0;      // of backward: products for gradients of weights
   double again_ns = 0;        // what is recomputed
   double collectives_ns = 0;  // of forward and backward
   double collectives_again_ns = 0;
