@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/layer_products.h"
 #include "sim/schedule_events.h"
 
 namespace tidemark {
@@ -31,6 +32,8 @@ struct CapacityModel::Terms {
   double tokens = 0;      // of one micro-batch on one rank
   double dense_kept = 0;  // bytes of one layer and micro-batch
   double routed_kept = 0;
+  double dense_held = 0;  // from backward until the gradients of weights, where they are apart
+  double routed_held = 0;
   double dense_gradient = 0;  // of the parameters of one layer
   double routed_gradient = 0;
   double dense_remade = 0;  // and gathered for a product
@@ -128,6 +131,12 @@ CapacityModel::Terms CapacityModel::terms(const Strategy& s) const {
     t.routed_kept = rank_bytes(kept_bytes(routed, s.recompute), l, t.tokens);
     t.routed_remade = rank_bytes(remade_bytes(routed, s.recompute), l, t.tokens);
   }
+  if (s.schedule == PipelineSchedule::zero_bubble) {
+    if (is_dense(model_, 0)) t.dense_held = held_bytes(layer_products(model_, true, s), model_, s);
+    if (model_.experts.count > 0) {
+      t.routed_held = held_bytes(layer_products(model_, false, s), model_, s);
+    }
+  }
   t.dense_remade += gathered_row;
   t.routed_remade += gathered_row;
   if (s.kept_on_host) {
@@ -178,10 +187,14 @@ RankMemory CapacityModel::rank(const Strategy& s, const Terms& t, std::int64_t i
   const std::int64_t all = s.batch.micro_batches * s.layout.virtual_stages;
   const std::int64_t ahead = forwards_ahead(s, index);
   RankMemory best = before_backward(r, ahead, 0);
-  if (s.recipe.gradients_stay) return best;
   const auto see = [&best](const RankMemory& m) {
     if (m.total() > best.total()) best = m;
   };
+  // The first moment at which as much waits for its gradients of weights as ever does.
+  if (const std::int64_t behind = std::min(weights_behind(s, index), all - 1); behind > 0) {
+    see(before_backward(r, std::min(all, ahead + behind), behind));
+  }
+  if (s.recipe.gradients_stay) return best;
   if (ahead < all) see(before_backward(r, all, all - ahead));
   see({.rank = index,
        .states = r.layers.total() + r.embedding.total() + r.head.total(),
@@ -206,11 +219,15 @@ RankMemory CapacityModel::before_backward(const Rank& r, std::int64_t forwards,
     const StageLayers n = stage_layers(s, chunk * l.pipeline + r.index);
     const std::int64_t done = forwards_of_chunk(l, backwards, l.virtual_stages - 1 - chunk);
     const double open = real(forwards_of_chunk(l, forwards, chunk) - done);
-    out.layers += open * (real(n.dense) * t.dense_kept + real(n.routed) * t.routed_kept);
+    const std::int64_t waiting = std::min(done, weights_behind(s, r.index));
+    out.layers += open * (real(n.dense) * t.dense_kept + real(n.routed) * t.routed_kept) +
+                  real(waiting) * (real(n.dense) * t.dense_held + real(n.routed) * t.routed_held);
     if (is_first) out.ends += open * t.mask_bytes;
     if (is_last) out.ends += open * t.head_kept;
-    if (s.recipe.gradients_stay || done > 0) {
+    if (s.recipe.gradients_stay || done > waiting) {
       out.states += real(n.dense) * t.dense_gradient + real(n.routed) * t.routed_gradient;
+    }
+    if (s.recipe.gradients_stay || done > 0) {
       if (is_first) out.states += r.embedding.gradient;
       if (is_last) out.states += r.head.gradient;
     }
@@ -275,6 +292,7 @@ RankMemory CapacityModel::peak(const Strategy& s) const {
   // those are the same, the first inner rank stands for all.
   std::int64_t last_inner = s.stage_layers.empty() ? 1 : p - 2;
   if (model_.experts.count > 0) last_inner = p - 2;
+  if (s.schedule == PipelineSchedule::zero_bubble) last_inner = p - 2;
   // Later ranks may have gradients of a chunk that earlier ones have not begun to go back through.
   if (!s.recipe.gradients_stay && s.layout.virtual_stages > 1) last_inner = p - 2;
   for (std::int64_t i = 1; i < p; ++i) {

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "sim/layer_products.h"
 #include "sim/schedule_events.h"
 
 namespace tidemark {
@@ -16,6 +17,7 @@ double real(std::int64_t n) {
 /// One kind of layer on one rank, in bytes of one micro-batch.
 struct LayerBytes {
   double kept = 0;
+  double held = 0;           // from backward until the gradients of weights, where they are apart
   double all = 0;            // while its forward runs: also what will be made again
   double backward_most = 0;  // most over `kept` while its backward runs
   double elements = 0;       // of its parameters
@@ -76,11 +78,16 @@ class Walker {
     see(PeakMoment::forward, 0);
     for (const PipelineEvent& event : schedule_events(s_, rank_)) {
       const std::int64_t stage = event.chunk * s_.layout.pipeline + rank_;
-      if (event.is_forward) {
-        forward(stage);
-      } else {
-        backward(stage);
-        is_reached_.insert(stage);
+      switch (event.pass) {
+        case PipelinePass::forward:
+          forward(stage);
+          break;
+        case PipelinePass::backward:
+          backward(stage);
+          is_reached_.insert(stage);
+          break;
+        case PipelinePass::weights:
+          weights(stage, event.micro_batch == 0);
       }
     }
     see(PeakMoment::optimizer, 0);
@@ -96,6 +103,7 @@ class Walker {
     out.all += gathered_row();
     out.backward_most = most_in_backward(tensors, s_, tokens_, 2 * rows_) + gathered_row();
     if (s_.kept_on_host) out.backward_most += std::exchange(out.kept, 0);
+    if (is_apart()) out.held = held_bytes(layer_products(model_, dense, s_), model_, s_);
     out.gradient = state_bytes(s_.recipe, s_.layout, layer_parameters(model_, dense)).gradient;
     out.elements = local_elements(s_.layout, layer_parameters(model_, dense));
     return out;
@@ -159,13 +167,27 @@ class Walker {
       const LayerBytes& layer = layer_at(i);
       see(PeakMoment::backward, layer.backward_most + gathered(i, -1, first - 1) + unit_gradient +
                                     unit_bytes(s_.recipe, sizes_, layer.elements).gradient);
-      live_.layers -= layer.kept;
-      if (makes_gradients(stage)) live_.states += layer.gradient;
+      live_.layers += layer.held - layer.kept;
+      if (!is_apart() && makes_gradients(stage)) live_.states += layer.gradient;
     }
     if (stage == 0 && s_.kernels.dropout) live_.ends -= rows_;
     if (stage == 0 && makes_gradients(stage)) live_.states += embedding_gradient_;
     see(PeakMoment::backward, 0);
   }
+
+  /// All layers of a stage, one after the other.
+  void weights(std::int64_t stage, bool is_first) {
+    const std::int64_t first = first_layer(stage);
+    for (std::int64_t i = first + layers_of_stage(model_, s_, stage); i-- > first;) {
+      const LayerBytes& layer = layer_at(i);
+      see(PeakMoment::backward, unit_bytes(s_.recipe, sizes_, layer.elements).gradient);
+      live_.layers -= layer.held;
+      if (is_first && !s_.recipe.gradients_stay) live_.states += layer.gradient;
+    }
+    see(PeakMoment::backward, 0);
+  }
+
+  [[nodiscard]] bool is_apart() const { return s_.schedule == PipelineSchedule::zero_bubble; }
 
   /// Whether this is the first backward of the stage in the step, of gradients that were freed.
   [[nodiscard]] bool makes_gradients(std::int64_t stage) const {

@@ -110,6 +110,22 @@ LayerProducts layer_products(const Transformer& m, bool dense, const Strategy& s
   return out;
 }
 
+double held_bytes(const LayerProducts& products, const Transformer& m, const Strategy& s) {
+  constexpr double k_width = 2;  // bytes of a value between layers
+  const double input_width = s.kernels.f8_products ? 1 : k_width;
+  double sum = 0;
+  for (const LayerProduct& p : products) {
+    if (p.is_core) continue;
+    const Product& f = p.forward;
+    const auto columns = [&](double width) {
+      const bool sharded = s.layout.sequence_parallel && width == real(m.hidden) && f.count == 1;
+      return sharded ? width / real(s.layout.tensor) : width;
+    };
+    sum += f.count * f.rows * (input_width * columns(f.inner) + k_width * columns(f.columns));
+  }
+  return sum;
+}
+
 Product head_product(const Transformer& m, const Strategy& s) {
   const Sizes z = sizes_of(m, s);
   return {z.tokens, real(m.vocabulary) / z.tensor, z.hidden};

@@ -46,7 +46,13 @@ class LayerProducts {
 [[nodiscard]] LayerProducts layer_products(const Transformer& model, bool dense,
                                            const Strategy& strategy);
 
-/// The output layer, likewise.
+/// Bytes of one layer and micro-batch that gradients of weights need, once those of inputs are
+/// made: the input of each product and the gradient of its result. Rows as wide as the model are
+/// shards with sequence parallelism, as is what is summed.
+[[nodiscard]] double held_bytes(const LayerProducts& products, const Transformer& model,
+                                const Strategy& strategy);
+
+/// The product of the output layer.
 [[nodiscard]] Product head_product(const Transformer& model, const Strategy& strategy);
 
 /// Forward and backward of all layers and the output layer for the tokens of one step, without what

@@ -110,9 +110,10 @@ MemoryDemand memory_demand(double tensor_bytes, const Layout& layout, const Memo
   return out;
 }
 
-ByteInterval allocated_interval(double tensor_bytes) {
-  const double factor = std::exp(k_model_spread * normal_quantile(0.95));
-  return {tensor_bytes / factor, tensor_bytes * factor};
+Interval interval_90(double expected, double spread) {
+  static const double k_bound = normal_quantile(0.95);
+  const double factor = std::exp(spread * k_bound);
+  return {expected / factor, expected * factor};
 }
 
 }  // namespace tidemark

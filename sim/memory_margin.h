@@ -47,6 +47,7 @@ struct MemoryDemand {
   double context_bytes = 0;
   double communicator_bytes = 0;
   double spread = 0;  // standard deviation of the logarithm of the sum
+  bool operator==(const MemoryDemand&) const = default;
   [[nodiscard]] double expected_bytes() const {
     return tensor_bytes + slack_bytes + context_bytes + communicator_bytes;
   }
@@ -63,12 +64,13 @@ struct MemoryDemand {
 [[nodiscard]] MemoryDemand memory_demand(double tensor_bytes, const Layout& layout,
                                          const MemoryMargin& margin);
 
-/// The 90 % interval of what is allocated when level B says `tensor_bytes`.
-struct ByteInterval {
+struct Interval {
   double low = 0;
   double high = 0;
 };
-[[nodiscard]] ByteInterval allocated_interval(double tensor_bytes);
+/// In which a value lies with probability 0.9 whose logarithm is normal, with that deviation around
+/// the logarithm of `expected`.
+[[nodiscard]] Interval interval_90(double expected, double spread);
 
 /// x with probability `share` below it, of a normal variable with mean 0 and deviation 1; `share`
 /// in (0, 1). By bisection of erfc.

@@ -13,6 +13,7 @@ class Replay {
   Replay(const Strategy& s, const std::vector<StageTime>& stages)
       : stages_(stages),
         ranks_(s.layout.pipeline),
+        apart_(s.schedule == PipelineSchedule::zero_bubble),
         micro_batches_(s.batch.micro_batches),
         forward_end_(stages.size() * static_cast<std::size_t>(micro_batches_), k_open),
         backward_end_(forward_end_.size(), k_open) {
@@ -20,6 +21,7 @@ class Replay {
       events_.push_back(schedule_events(s, rank));
     }
     next_.assign(events_.size(), 0);
+    time_.begin_ns.resize(events_.size());
     time_.rank_end_ns.assign(events_.size(), 0);
     time_.busy_ns.assign(events_.size(), 0);
   }
@@ -46,7 +48,8 @@ class Replay {
 
   /// When what the event waits for is there; k_open when that is not known yet.
   [[nodiscard]] double ready(const PipelineEvent& event, std::int64_t stage) const {
-    if (event.is_forward) {
+    if (event.pass == PipelinePass::weights) return backward_end_[at(stage, event.micro_batch)];
+    if (event.pass == PipelinePass::forward) {
       return stage == 0 ? 0 : forward_end_[at(stage - 1, event.micro_batch)];
     }
     const bool is_last = stage + 1 == static_cast<std::int64_t>(stages_.size());
@@ -62,9 +65,17 @@ class Replay {
       const double begin = ready(event, stage);
       if (begin == k_open) break;
       const StageTime& times = stages_[static_cast<std::size_t>(stage)];
-      const double ns = event.is_forward ? times.forward_ns : times.backward_ns;
-      const double end = std::max(begin, time_.rank_end_ns[rank]) + ns;
-      (event.is_forward ? forward_end_ : backward_end_)[at(stage, event.micro_batch)] = end;
+      const double ns = event.pass == PipelinePass::forward   ? times.forward_ns
+                        : event.pass == PipelinePass::weights ? times.weights_ns
+                        : apart_                              ? times.backward_ns
+                                 : times.backward_ns + times.weights_ns;
+      const double start = std::max(begin, time_.rank_end_ns[rank]);
+      const double end = start + ns;
+      if (event.pass != PipelinePass::weights) {
+        const bool forward = event.pass == PipelinePass::forward;
+        (forward ? forward_end_ : backward_end_)[at(stage, event.micro_batch)] = end;
+      }
+      time_.begin_ns[rank].push_back(start);
       time_.rank_end_ns[rank] = end;
       time_.busy_ns[rank] += ns;
     }
@@ -73,6 +84,7 @@ class Replay {
 
   const std::vector<StageTime>& stages_;
   std::int64_t ranks_;
+  bool apart_;  // gradients of weights
   std::int64_t micro_batches_;
   std::vector<std::vector<PipelineEvent>> events_;
   std::vector<std::size_t> next_;

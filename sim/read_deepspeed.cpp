@@ -72,6 +72,7 @@ StateRecipe recipe_of(Section& root, Description& out, Layout& layout) {
   if (stage < 0 || stage > 3) zero.expected("stage", "0 to 3");
   static constexpr const char* k_names[] = {"ddp", "zero1", "deepspeed-zero2", "deepspeed-zero3"};
   StateRecipe recipe = find_recipe(k_names[std::clamp<std::int64_t>(stage, 0, 3)]);
+  recipe.library = TrainingLibrary::deepspeed;
   Section bf16 = root.section("bf16");
   Section fp16 = root.section("fp16");
   const bool has_bf16 = bf16.flag_or("enabled", false);

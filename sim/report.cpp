@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <tuple>
 
-#include "sim/report_time.h"
 #include "sim/strategy_text.h"
+#include "sim/units.h"
 
 namespace tidemark {
 namespace {
@@ -17,27 +18,27 @@ double tokens(const ReportRow& r) {
 }
 
 std::optional<double> price_of(const ReportDevice& device, const ReportRow& row) {
-  if (!row.step_s || device.device.price_per_hour == 0) return std::nullopt;
+  if (!row.step_s || device.site.device.price_per_hour == 0) return std::nullopt;
   const double hours = *row.step_s / 3600 * static_cast<double>(device.ranks);
-  return hours * device.device.price_per_hour / tokens(row) * 1e6;
+  return hours * device.site.device.price_per_hour / tokens(row) * 1e6;
 }
 
 /// Memory, time, price: less is better; what is not known is equal for all.
 std::tuple<double, double, double> cost(const ReportEntry& e) {
-  return {e.row.peak.memory.total(), e.row.step_s.value_or(0), e.price.value_or(0)};
+  return {e.demand.expected_bytes(), e.row.step_s.value_or(0), e.price.value_or(0)};
 }
 
 bool dominates(const ReportEntry& a, const ReportEntry& b) {
   const auto [am, as, ap] = cost(a);
   const auto [bm, bs, bp] = cost(b);
-  return am <= bm && as <= bs && ap <= bp && cost(a) != cost(b);
+  return a.verdict <= b.verdict && am <= bm && as <= bs && ap <= bp && cost(a) != cost(b);
 }
 
-/// Better first: what fits, then the fastest, then the smallest.
+/// Better first: what fits, then what may fit, of these the fastest, then the smallest.
 bool better(const ReportEntry& a, const ReportEntry& b) {
   const auto key = [](const ReportEntry& e) {
-    return std::tuple(!e.row.fits, e.row.fits ? e.row.step_s.value_or(0) : 0.0,
-                      e.row.peak.memory.total());
+    const bool large = e.verdict == Verdict::too_large;
+    return std::tuple(e.verdict, large ? 0.0 : e.row.step_s.value_or(0), e.demand.expected_bytes());
   };
   return key(a) < key(b);
 }
@@ -45,9 +46,10 @@ bool better(const ReportEntry& a, const ReportEntry& b) {
 void mark_front(std::vector<ReportEntry>& entries) {
   for (ReportEntry& e : entries) {
     const auto beats = [&e](const ReportEntry& other) {
-      return other.row.fits && other.part.model == e.part.model && dominates(other, e);
+      return other.part.model == e.part.model && dominates(other, e);
     };
-    e.on_front = e.row.fits && std::none_of(entries.begin(), entries.end(), beats);
+    e.on_front =
+        e.verdict != Verdict::too_large && std::none_of(entries.begin(), entries.end(), beats);
   }
 }
 
@@ -58,7 +60,7 @@ ReportDetail detail_of(const ReportSpec& spec, const ReportEntry& entry, std::si
   for (std::int64_t rank = 0; rank < s.layout.pipeline; ++rank) {
     out.ranks.push_back(walk_rank(model, s, rank));
   }
-  out.changes = changes_of(model, s, spec.devices[entry.part.device]);
+  out.changes = changes_of(model, s, spec.devices[entry.part.device].site);
   return out;
 }
 
@@ -80,17 +82,25 @@ void add_part(Report& report, const ReportPart& part, const PartResult& result) 
   if (cell.reason.empty()) cell.reason = result.reason;
   const ReportDevice& device = report.spec.devices[part.device];
   for (const ReportRow& row : result.rows) {
-    report.entries.push_back(
-        {.part = part,
-         .row = row,
-         .usable_bytes = usable_bytes(device, strategy_of(report.spec, part, row)),
-         .price = price_of(device, row)});
+    const Strategy s = strategy_of(report.spec, part, row);
+    const MemoryDemand demand = demand_of(row.peak.memory.total(), s);
+    const auto memory_bytes = static_cast<double>(device.site.device.memory_bytes);
+    report.entries.push_back({.part = part,
+                              .row = row,
+                              .demand = demand,
+                              .verdict = verdict_of(demand, device.site),
+                              .fits_probability = demand.fits_probability(memory_bytes),
+                              .usable_bytes = usable_bytes(device.site, s),
+                              .price = price_of(device, row)});
     report.has_times |= row.step_s.has_value();
     const std::size_t index = report.entries.size() - 1;
     if (!cell.best || better(report.entries[index], report.entries[*cell.best])) cell.best = index;
   }
   if (!cell.best) return;
-  cell.verdict = report.entries[*cell.best].row.fits ? CellVerdict::fits : CellVerdict::too_large;
+  const Verdict verdict = report.entries[*cell.best].verdict;
+  cell.verdict = verdict == Verdict::fits      ? CellVerdict::fits
+                 : verdict == Verdict::may_fit ? CellVerdict::may_fit
+                                               : CellVerdict::too_large;
   cell.reason.clear();
 }
 
@@ -114,35 +124,63 @@ void add_details(Report& report) {
   }
 }
 
+std::vector<StateRecipe> recipes_of(const Report& report, std::size_t strategy) {
+  if (const auto* space = std::get_if<SearchSpace>(&report.spec.strategies[strategy].what)) {
+    return space->recipes;
+  }
+  const auto& fixed = std::get<FixedStrategy>(report.spec.strategies[strategy].what);
+  if (!fixed.text) return {fixed.strategy.recipe};
+  for (const ReportEntry& e : report.entries) {  // what a description says, where it is possible
+    if (e.part.strategy == strategy) return {strategy_of(report.spec, e.part, e.row).recipe};
+  }
+  return {};
+}
+
 std::vector<std::string> assumptions_of(const Report& report) {
   std::vector<std::string> out{
       "Values between layers are 16 bits wide; tokens spread evenly over experts.",
-      "Level A (closed form) refuses, level B (every tensor, event by event) decides."};
-  for (const ReportStrategy& s : report.spec.strategies) {
-    std::vector<const StateRecipe*> recipes;
-    if (const auto* fixed = std::get_if<FixedStrategy>(&s.what)) {
-      if (!fixed->text) recipes.push_back(&fixed->strategy.recipe);
-    } else {
-      for (const StateRecipe& r : std::get<SearchSpace>(s.what).recipes) recipes.push_back(&r);
-    }
-    for (const StateRecipe* r : recipes) {
-      const std::string line = fmt::format("Recipe {}: {}.", r->name, r->source);
-      if (std::find(out.begin(), out.end(), line) == out.end()) out.push_back(line);
+      "Level A (closed form) refuses, level B (every tensor, event by event) decides.",
+      "Fits: with a probability of 90 % or more; may fit: of 10 % or more. Ranges are of 90 %."};
+  const auto add = [&out](std::string line) {
+    if (std::ranges::find(out, line) == out.end()) out.push_back(std::move(line));
+  };
+  for (std::size_t i = 0; i < report.spec.strategies.size(); ++i) {
+    for (const StateRecipe& r : recipes_of(report, i)) {
+      add(fmt::format("Recipe {}: {}.", r.name, r.source));
+      for (const ReportDevice& d : report.spec.devices) {
+        for (std::string& line : site_assumptions(d.site, r)) add(std::move(line));
+      }
     }
   }
   for (const ReportDevice& d : report.spec.devices) {
-    const std::string line = fmt::format("{}: figures from {}.", d.device.name, d.device.source);
-    if (std::find(out.begin(), out.end(), line) == out.end()) out.push_back(line);
+    add(fmt::format("{}: figures from {}.", d.site.device.name, d.site.device.source));
   }
-  for (const std::string& line : time_and_memory_assumptions()) out.push_back(line);
-  for (const std::string& line : report.spec.assumptions) out.push_back(line);
+  for (const std::string& line : report.spec.assumptions) add(line);
   return out;
 }
 
 }  // namespace
 
 std::string device_text(const ReportDevice& device) {
-  return fmt::format("{} x {}", device.ranks, device.device.name);
+  return fmt::format("{} x {}", device.ranks, device.site.device.name);
+}
+
+std::string verdict_text(Verdict verdict) {
+  std::string out(to_string(verdict));
+  std::ranges::replace(out, '_', ' ');
+  return out;
+}
+
+std::string need_range_text(const MemoryDemand& demand) {
+  return fmt::format("{} to {}", format_bytes(std::llround(demand.quantile_bytes(0.05))),
+                     format_bytes(std::llround(demand.quantile_bytes(0.95))));
+}
+
+std::string step_range_text(const ReportRow& row) {
+  if (!row.step_s) return "";
+  const Interval range = interval_90(*row.step_s * 1e9, k_time_spread);
+  return fmt::format("{} to {}", format_ns(std::llround(range.low)),
+                     format_ns(std::llround(range.high)));
 }
 
 std::string strategy_label(const ReportRow& row) {

@@ -9,21 +9,26 @@
 
 namespace tidemark {
 
-enum class CellVerdict : std::uint8_t { fits, too_large, not_possible };
+/// As Verdict, or not possible at all.
+enum class CellVerdict : std::uint8_t { fits, may_fit, too_large, not_possible };
 
 template <>
 struct EnumNames<CellVerdict> {
   static constexpr std::string_view k_type = "verdict";
   static constexpr auto k_names =
-      std::to_array<std::string_view>({"fits", "too_large", "not_possible"});
+      std::to_array<std::string_view>({"fits", "may_fit", "too_large", "not_possible"});
 };
 
 /// A row and where it comes from.
 struct ReportEntry {
   ReportPart part;
   ReportRow row;
-  double usable_bytes = 0;  // of one device
-  bool on_front = false;    // no other row of the model is better in memory, time and price at once
+  MemoryDemand demand;  // of the rank that needs most
+  Verdict verdict = Verdict::too_large;
+  double fits_probability = 0;
+  double usable_bytes = 0;  // of one device, for tensors
+  /// No other row of the model is better in memory, time and price at once and as sure to fit.
+  bool on_front = false;
   /// Per million tokens; none without times or prices.
   std::optional<double> price;
   bool operator==(const ReportEntry&) const = default;
@@ -36,9 +41,10 @@ struct ReportCell {
   std::size_t strategy = 0;
   CellVerdict verdict = CellVerdict::not_possible;
   std::int64_t visited = 0;
-  std::int64_t refused = 0;         // by level A
-  std::optional<std::size_t> best;  // entry; of those that fit, or the one that needs least
-  std::string reason;               // when not possible
+  std::int64_t refused = 0;  // by level A
+  std::optional<std::size_t>
+      best;            // entry; of those that fit, may fit, or the one that needs least
+  std::string reason;  // when not possible
   bool operator==(const ReportCell&) const = default;
 };
 
@@ -66,6 +72,13 @@ struct Report {
 [[nodiscard]] std::string device_text(const ReportDevice& device);
 /// "tp=8,dp=2, recompute full, 4 x 1 sequences"
 [[nodiscard]] std::string strategy_label(const ReportRow& row);
+
+/// "fits", "may fit", "too large"
+[[nodiscard]] std::string verdict_text(Verdict verdict);
+/// "55.2 to 70.4 GiB": 90 % of what the rank that needs most may need.
+[[nodiscard]] std::string need_range_text(const MemoryDemand& demand);
+/// "3.90 to 5.07 s", the same of a step; "" when its time is not known.
+[[nodiscard]] std::string step_range_text(const ReportRow& row);
 
 /// For people, for spreadsheets, for programs, and for a browser.
 [[nodiscard]] std::string report_text(const Report& report);

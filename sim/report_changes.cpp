@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "sim/capacity_walk.h"
-#include "sim/report_time.h"
 
 namespace tidemark {
 namespace {
@@ -121,9 +120,9 @@ std::pair<bool, double> worth(const Change& c) {
 }  // namespace
 
 std::vector<Change> changes_of(const Transformer& model, const Strategy& strategy,
-                               const ReportDevice& device) {
+                               const Site& site) {
   const double bytes = walk(model, strategy).memory.total();
-  const StepTimes times(model, device);
+  const StepTimes times(model, site);
   const std::optional<double> step_s = times.seconds(strategy);
   const Changes candidates(strategy);
   std::vector<Change> out;
@@ -134,7 +133,8 @@ std::vector<Change> changes_of(const Transformer& model, const Strategy& strateg
     Change change{.what = what,
                   .saved_bytes = bytes - changed,
                   .slower_pct = std::nullopt,
-                  .fits = changed <= usable_bytes(device, to)};
+                  .demand = demand_of(changed, to)};
+    change.verdict = verdict_of(change.demand, site);
     if (const auto slower = times.seconds(to); slower && step_s && *step_s > 0) {
       change.slower_pct = 100 * (*slower / *step_s - 1);
     }

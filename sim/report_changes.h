@@ -13,7 +13,8 @@ struct Change {
   std::string what;                  // "recompute full"
   double saved_bytes = 0;            // of the rank that needs most, by level B
   std::optional<double> slower_pct;  // of the step; none: times are not known
-  bool fits = false;                 // with this change alone
+  MemoryDemand demand;               // of that rank with this change alone
+  Verdict verdict = Verdict::too_large;
   bool operator==(const Change&) const = default;
 };
 
@@ -21,6 +22,6 @@ struct Change {
 /// that cost no time before all that do), without times most bytes first. Expects
 /// problems(model, strategy) to be empty.
 [[nodiscard]] std::vector<Change> changes_of(const Transformer& model, const Strategy& strategy,
-                                             const ReportDevice& device);
+                                             const Site& site);
 
 }  // namespace tidemark

@@ -14,9 +14,9 @@ namespace {
 
 constexpr const char* k_style = R"(<style>
 :root{color-scheme:light dark;--ink:#1d232a;--paper:#fff;--line:#d8dde3;--soft:#f4f6f8;
-  --good:#e2f3ea;--bad:#fbe6df;--dim:#5d6874}
+  --good:#e2f3ea;--may:#fdf3d3;--bad:#fbe6df;--dim:#5d6874}
 @media (prefers-color-scheme:dark){:root{--ink:#e4e8ec;--paper:#14181d;--line:#353d46;
-  --soft:#1c2229;--good:#14382a;--bad:#45221a;--dim:#9aa6b2}}
+  --soft:#1c2229;--good:#14382a;--may:#3d3412;--bad:#45221a;--dim:#9aa6b2}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);
   max-width:1040px;margin:2em auto;padding:0 1.2em}
 h1{font-size:1.7em;margin:0 0 .2em}h2{font-size:1.2em;margin:2em 0 .4em}
@@ -26,12 +26,13 @@ p{margin:.4em 0}.dim{color:var(--dim)}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.5em 0}
 th,td{padding:.35em .7em;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 th{font-weight:600;background:var(--soft)}td.n,th.n{text-align:right;white-space:nowrap}
-td.fits{background:var(--good)}td.too_large{background:var(--bad)}
-td.not_possible{color:var(--dim)}td.fits,td.too_large{min-width:7.5em}
+td.fits{background:var(--good)}td.may_fit{background:var(--may)}
+td.too_large{background:var(--bad)}
+td.not_possible{color:var(--dim)}td.fits,td.may_fit,td.too_large{min-width:8.5em}
 td:first-child{white-space:nowrap}td small{color:var(--dim)}
 svg{display:block;width:100%;height:auto;margin:.6em 0}
 li{margin:.25em 0}
-@media print{:root{--ink:#000;--paper:#fff;--line:#bbb;--soft:#f2f2f2;--good:#e6f4ec;
+@media print{:root{--ink:#000;--paper:#fff;--line:#bbb;--soft:#f2f2f2;--good:#e6f4ec;--may:#fdf6e0;
   --bad:#fbe6df;--dim:#444}body{font-size:10.5pt;max-width:none;margin:0;padding:0}
   h2{break-after:avoid}svg,tr{break-inside:avoid}.wide{overflow:visible}
   *{print-color-adjust:exact;-webkit-print-color-adjust:exact}@page{margin:15mm}}
@@ -57,17 +58,22 @@ std::string grid_cell(const Report& report, const ReportCell& c) {
                        escaped(c.reason));
   }
   const ReportEntry& e = report.entries[*c.best];
-  const double bytes = e.row.peak.memory.total();
+  const double bytes = e.demand.expected_bytes();
+  const auto memory =
+      static_cast<double>(report.spec.devices[e.part.device].site.device.memory_bytes);
+  std::string what;
   std::string small;
-  if (c.verdict == CellVerdict::too_large) {
-    small = "short by " + bytes_text(bytes - e.usable_bytes);
+  if (e.verdict == Verdict::too_large) {
+    what = "&#10007; too large";
+    small = fmt::format("{}, short by {}", bytes_text(bytes), bytes_text(bytes - memory));
   } else {
-    small = fmt::format("{:.0f} % of the device", 100 * bytes / e.usable_bytes);
+    const bool fits = e.verdict == Verdict::fits;
+    what = fmt::format("{} {}, {:.0f} %", fits ? "&#10003;" : "?", verdict_text(e.verdict),
+                       100 * e.fits_probability);
+    small = fmt::format("{} of {}", bytes_text(bytes), bytes_text(memory));
     if (e.row.step_s) small += ", " + step_text(e.row);
   }
-  return fmt::format("<td class=\"{}\">{} {}<br><small>{}</small></td>", kind,
-                     c.verdict == CellVerdict::fits ? "&#10003; fits" : "&#10007; too large",
-                     bytes_text(bytes), small);
+  return fmt::format("<td class=\"{}\">{}<br><small>{}</small></td>", kind, what, small);
 }
 
 std::string grids(const Report& report) {
@@ -102,12 +108,18 @@ std::string head(std::initializer_list<const char*> names) {
   return out + "</tr>\n";
 }
 
+/// A figure and, small below it, the range in which it lies with a probability of 90 %.
+std::string with_range(const std::string& figure, const std::string& range) {
+  return cell(figure + (range.empty() ? "" : "<br><small>" + range + "</small>"), "n");
+}
+
 std::string entry_cells(const Report& report, const ReportEntry& e) {
   std::string out = cell(escaped(device_text(report.spec.devices[e.part.device]))) +
                     cell(escaped(strategy_label(e.row))) +
-                    cell(bytes_text(e.row.peak.memory.total()), "n");
+                    with_range(bytes_text(e.demand.expected_bytes()), need_range_text(e.demand));
   if (report.has_times) {
-    out += cell(step_text(e.row), "n") + cell(e.price ? fmt::format("{:.3g}", *e.price) : "", "n");
+    out += with_range(step_text(e.row), step_range_text(e.row)) +
+           cell(e.price ? fmt::format("{:.3g}", *e.price) : "", "n");
   }
   return out;
 }
@@ -116,14 +128,16 @@ std::string best_table(const Report& report) {
   std::string out = fmt::format("<h2>Best strategy</h2>\n<p class=\"dim\">{} that fits.</p>\n",
                                 report.has_times ? "The fastest" : "The one with least memory");
   out += "<div class=\"wide\"><table>" +
-         (report.has_times ? head({"model", "devices", "strategy", ">peak", ">step",
+         (report.has_times ? head({"model", "devices", "strategy", ">needs", ">step",
                                    ">price of 1M tokens", "verdict"})
-                           : head({"model", "devices", "strategy", ">peak", "verdict"}));
+                           : head({"model", "devices", "strategy", ">needs", "verdict"}));
   for (const ReportDetail& detail : report.details) {
     const ReportEntry& e = report.entries[detail.entry];
     out += "<tr>" + cell(escaped(report.spec.models[e.part.model].model.name)) +
            entry_cells(report, e) +
-           cell(e.row.fits ? "fits" : "too large", e.row.fits ? "fits" : "too_large") + "</tr>\n";
+           cell(fmt::format("{}, {:.0f} %", verdict_text(e.verdict), 100 * e.fits_probability),
+                std::string(to_string(e.verdict)).c_str()) +
+           "</tr>\n";
   }
   return out + "</table></div>\n";
 }
@@ -141,7 +155,7 @@ std::string fronts(const Report& report) {
     if (plot.empty()) continue;
     out += fmt::format("<h3>{}</h3>\n", escaped(report.spec.models[m].model.name)) + plot +
            "<div class=\"wide\"><table>" +
-           head({">", "devices", "strategy", ">peak", ">step", ">price of 1M tokens"});
+           head({">", "devices", "strategy", ">needs", ">step", ">price of 1M tokens"});
     int number = 0;
     for (const std::size_t i : front_of(report, m)) {
       out += "<tr>" + cell(std::to_string(++number), "n") + entry_cells(report, report.entries[i]) +
@@ -167,7 +181,7 @@ std::string change_table(const Report& report, const ReportDetail& detail) {
           cell(c.slower_pct ? fmt::format("{:+.1f} %", *c.slower_pct) : "", "n") +
           cell(costs ? fmt::format("{:.2g}", c.saved_bytes / *c.slower_pct / (1 << 30)) : "", "n");
     }
-    out += cell(c.fits ? "fits" : "too large") + "</tr>\n";
+    out += cell(verdict_text(c.verdict)) + "</tr>\n";
   }
   return out + "</table>\n";
 }
@@ -189,15 +203,20 @@ std::string summary(const Report& report) {
   std::int64_t visited = 0;
   std::int64_t refused = 0;
   std::size_t fits = 0;
+  std::size_t may_fit = 0;
   for (const ReportCell& c : report.cells) {
     visited += c.visited;
     refused += c.refused;
     fits += c.verdict == CellVerdict::fits ? 1 : 0;
+    may_fit += c.verdict == CellVerdict::may_fit ? 1 : 0;
   }
   return fmt::format(
-      "<p>{} of {} combinations of model, devices and strategy fit. {} strategies were looked at, "
-      "{} of them refused by the closed form alone.</p>\n",
-      fits, report.cells.size(), visited, refused);
+      "<p>{} of {} combinations of model, devices and strategy fit, {} more may fit. {} strategies "
+      "were looked at, {} of them refused by the closed form alone. Needs are those of the rank "
+      "that "
+      "needs most, with allocator, context and communicators; ranges hold in 90 of 100 "
+      "cases.</p>\n",
+      fits, report.cells.size(), may_fit, visited, refused);
 }
 
 }  // namespace

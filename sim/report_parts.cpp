@@ -6,7 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "sim/report_time.h"
+#include "sim/site.h"
 #include "sim/strategy_text.h"
 #include "traces/error.h"
 
@@ -24,21 +24,20 @@ struct Point {
   double step_s = 0;  // 0 for all when times are not known
 };
 
-ReportRow row_of(const Strategy& s, const WalkedPeak& peak, std::optional<double> step_s,
-                 double memory_bytes) {
+ReportRow row_of(const Strategy& s, const WalkedPeak& peak, std::optional<double> step_s) {
   return {.layout = s.layout,
           .schedule = s.schedule,
           .batch = s.batch,
           .recipe = s.recipe.name,
           .recompute = recompute_text(s.recompute),
           .peak = peak,
-          .step_s = step_s,
-          .fits = peak.memory.total() <= memory_bytes};
+          .step_s = step_s};
 }
 
 PartResult run_fixed(const ReportSpec& spec, const ReportPart& part, const FixedStrategy& fixed) {
   const NamedTransformer& model = spec.models[part.model];
   const ReportDevice& device = spec.devices[part.device];
+  const Site& site = device.site;
   PartResult out;
   std::vector<std::string> lines;
   const Strategy s = strategy_for(spec, fixed, model, device.ranks, lines);
@@ -47,10 +46,9 @@ PartResult run_fixed(const ReportSpec& spec, const ReportPart& part, const Fixed
     return out;
   }
   out.visited = 1;
-  out.rows.push_back(row_of(s, walk(model.model, s), StepTimes(model.model, device).seconds(s),
-                            usable_bytes(device, s)));
+  out.rows.push_back(row_of(s, walk(model.model, s), StepTimes(model.model, site).seconds(s)));
   const double least = CapacityModel(model.model).peak(s).total();
-  out.refused = least > usable_bytes(device, s) ? 1 : 0;
+  out.refused = verdict_of(demand_of(least, s), site) == Verdict::too_large ? 1 : 0;
   return out;
 }
 
@@ -59,10 +57,10 @@ class PartSearch {
  public:
   PartSearch(const ReportSpec& spec, const ReportPart& part, const SearchSpace& space)
       : model_(spec.models[part.model].model),
-        device_(spec.devices[part.device]),
-        space_(space_for(spec, space, spec.models[part.model], device_.ranks)),
+        site_(spec.devices[part.device].site),
+        space_(space_for(spec, space, spec.models[part.model], spec.devices[part.device].ranks)),
         level_a_(model_),
-        times_(model_, device_) {
+        times_(model_, site_) {
     space_.recipes = {space.recipes[part.recipe]};
     space_.recomputes = {space.recomputes[part.recompute]};
   }
@@ -74,7 +72,10 @@ class PartSearch {
       return std::pair(a.step_s, a.level_a_bytes) < std::pair(b.step_s, b.level_a_bytes);
     });
     keep_front();
-    if (out_.rows.empty() && least_) add(walk_of(*least_));
+    if (out_.rows.empty() && least_) {
+      take(*least_);
+      add(walk(model_, strategy_));
+    }
     return out_;
   }
 
@@ -83,7 +84,7 @@ class PartSearch {
     strategy_ = s;
     const Point point{s.layout, s.schedule, s.batch, level_a_.peak(s).total(), 0};
     if (!least_ || point.level_a_bytes < least_->level_a_bytes) least_ = point;
-    if (point.level_a_bytes > usable_bytes(device_, s)) {
+    if (verdict_of(demand_of(point.level_a_bytes, s), site_) == Verdict::too_large) {
       ++out_.refused;
       return;
     }
@@ -91,15 +92,17 @@ class PartSearch {
     points_.back().step_s = times_.seconds(s).value_or(0);
   }
 
-  /// Level A never exceeds level B, so a point whose level A is not below the smallest level B of
-  /// what is faster is no part of the front, and need not be walked.
+  /// Level A never exceeds level B, so a point that by level A does not need less than what is
+  /// faster by level B is no part of the front, and need not be walked.
   void keep_front() {
     double smallest = INFINITY;
     for (const Point& point : points_) {
-      if (point.level_a_bytes >= smallest) continue;
-      const WalkedPeak peak = walk_of(point);
-      const double bytes = peak.memory.total();
-      if (bytes > usable_bytes(device_, strategy_) || bytes >= smallest) continue;
+      take(point);
+      if (demand_of(point.level_a_bytes, strategy_).expected_bytes() >= smallest) continue;
+      const WalkedPeak peak = walk(model_, strategy_);
+      const MemoryDemand demand = demand_of(peak.memory.total(), strategy_);
+      const double bytes = demand.expected_bytes();
+      if (verdict_of(demand, site_) == Verdict::too_large || bytes >= smallest) continue;
       smallest = bytes;
       // Of equal times the smallest is what counts.
       if (!out_.rows.empty() && last_step_s_ == point.step_s) out_.rows.pop_back();
@@ -108,20 +111,18 @@ class PartSearch {
     }
   }
 
-  WalkedPeak walk_of(const Point& point) {
+  void take(const Point& point) {
     strategy_.layout = point.layout;
     strategy_.schedule = point.schedule;
     strategy_.batch = point.batch;
-    return walk(model_, strategy_);
   }
 
   void add(const WalkedPeak& peak) {
-    out_.rows.push_back(
-        row_of(strategy_, peak, times_.seconds(strategy_), usable_bytes(device_, strategy_)));
+    out_.rows.push_back(row_of(strategy_, peak, times_.seconds(strategy_)));
   }
 
   const Transformer& model_;
-  const ReportDevice& device_;
+  const Site& site_;
   SearchSpace space_;
   CapacityModel level_a_;
   StepTimes times_;
@@ -141,7 +142,6 @@ Json json_of(const ReportRow& r) {
          {"sequence", r.batch.sequence},
          {"micro_batch", r.batch.micro_batch},
          {"micro_batches", r.batch.micro_batches},
-         {"fits", r.fits},
          {"rank", m.rank},
          {"moment", to_string(r.peak.moment)},
          {"states_bytes", m.states},
@@ -170,7 +170,6 @@ ReportRow row_from(const Json& j) {
   r.batch = {.sequence = j.at("sequence").get<std::int64_t>(),
              .micro_batch = j.at("micro_batch").get<std::int64_t>(),
              .micro_batches = j.at("micro_batches").get<std::int64_t>()};
-  r.fits = j.at("fits").get<bool>();
   r.peak.moment = enum_of<PeakMoment>(j.at("moment"));
   r.peak.memory = {.rank = j.at("rank").get<std::int64_t>(),
                    .states = j.at("states_bytes").get<double>(),

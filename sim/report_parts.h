@@ -33,15 +33,14 @@ struct ReportRow {
   std::string recompute;
   WalkedPeak peak;               // of the rank that needs most
   std::optional<double> step_s;  // none: not known
-  bool fits = false;
   bool operator==(const ReportRow&) const = default;
 };
 
 struct PartResult {
   std::int64_t visited = 0;  // valid strategies
   std::int64_t refused = 0;  // of these, too large by level A
-  /// A fixed strategy: itself. A search: those that fit of which none is both slower and larger
-  /// than another, fastest first; when none fits, the one that needs least by level A.
+  /// A fixed strategy: itself. A search: those that fit or may fit of which none is both slower and
+  /// larger than another, fastest first; when there is none, the one that needs least by level A.
   std::vector<ReportRow> rows;
   std::string reason;  // why there is no row: what speaks against a fixed strategy
   bool operator==(const PartResult&) const = default;

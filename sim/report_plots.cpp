@@ -96,7 +96,8 @@ std::string axes(const Scale& scale) {
 std::vector<const ReportEntry*> fitting(const Report& report, std::size_t model) {
   std::vector<const ReportEntry*> out;
   for (const ReportEntry& e : report.entries) {
-    if (e.part.model == model && e.row.fits && e.row.step_s) out.push_back(&e);
+    const bool fits = e.verdict != Verdict::too_large;
+    if (e.part.model == model && fits && e.row.step_s) out.push_back(&e);
   }
   return out;
 }
@@ -133,7 +134,7 @@ std::string front_plot(const Report& report, std::size_t model) {
   if (entries.empty()) return "";
   Scale scale;
   for (const ReportEntry* e : entries) {
-    scale.most_gib = std::max(scale.most_gib, e->row.peak.memory.total() / k_gib * 1.05);
+    scale.most_gib = std::max(scale.most_gib, e->demand.expected_bytes() / k_gib * 1.05);
     scale.most_s = std::max(scale.most_s, *e->row.step_s * 1.05);
   }
   if (scale.most_s == 1) {
@@ -147,14 +148,14 @@ std::string front_plot(const Report& report, std::size_t model) {
     out += fmt::format(
         "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" fill=\"{}\" fill-opacity=\"{}\"><title>{}: "
         "{}</title></circle>\n",
-        scale.x(e->row.peak.memory.total() / k_gib), scale.y(*e->row.step_s), e->on_front ? 5 : 3,
+        scale.x(e->demand.expected_bytes() / k_gib), scale.y(*e->row.step_s), e->on_front ? 5 : 3,
         colour(e->part.device), e->on_front ? "1" : "0.45",
         escaped(device_text(report.spec.devices[e->part.device])), escaped(strategy_label(e->row)));
   }
   int number = 0;
   for (const std::size_t i : front_of(report, model)) {
     const ReportEntry& e = report.entries[i];
-    out += text_at(scale.x(e.row.peak.memory.total() / k_gib) + 7,
+    out += text_at(scale.x(e.demand.expected_bytes() / k_gib) + 7,
                    scale.y(e.row.step_s.value_or(0)) - 6, "start", std::to_string(++number));
   }
   double x = Scale::k_left;

@@ -21,6 +21,18 @@ std::uint64_t hash_of(const std::string& text) {
   return hash;
 }
 
+/// All that decides rows.
+std::string site_text(const Site& site) {
+  const Device& d = site.device;
+  std::string out = fmt::format("{} {} {} {} {} {} {} {};", d.memory_bytes, d.bf16_flops_per_s,
+                                d.memory_bytes_per_s, d.host_link_bytes_per_s, d.launch_ns,
+                                d.efficiency, d.price_per_hour, site.framework);
+  if (!site.cluster) return out;
+  const Topology& t = site.cluster->topology;
+  return out + fmt::format("{} {} {} {} {};", t.node_ranks, t.inside.latency_ns,
+                           t.inside.bytes_per_ns, t.between.latency_ns, t.between.bytes_per_ns);
+}
+
 class SpecReader {
  public:
   SpecReader(const std::string& text, const std::string& file, const DeviceTable& table)
@@ -39,6 +51,10 @@ class SpecReader {
     }
     if (spec_.sequence < 0) root_.expected("sequence", "a number from 1");
     read_models();
+    framework_ = root_.text_or("framework", "");
+    if (!framework_.empty()) {
+      guarded(root_.place("framework"), [&] { static_cast<void>(find_framework(framework_)); });
+    }
     for (Section& f : root_.sections("devices")) read_device(f);
     for (Section& f : root_.sections("strategies")) read_strategy(f);
     require_some("devices", spec_.devices.empty());
@@ -48,9 +64,7 @@ class SpecReader {
     }
     require_none(problems_);
     for (const ReportDevice& d : spec_.devices) {
-      material_ +=
-          fmt::format("{} {} {} {} {};", d.device.memory_bytes, d.device.bf16_flops_per_s,
-                      d.device.memory_bytes_per_s, d.device.efficiency, d.device.price_per_hour);
+      material_ += site_text(d.site);
     }
     spec_.digest = fmt::format("{:016x}", hash_of(k_tool + material_));
     return std::move(spec_);
@@ -128,21 +142,14 @@ class SpecReader {
     ReportDevice d;
     const std::string name = f.text("device");
     if (!name.empty()) {
-      guarded(f.place("device"), [&] { d.device = table_.device(name); });
+      guarded(f.place("device"), [&] { d.site.device = table_.device(name); });
     }
     const std::string node = f.text_or("node", "");
-    if (!node.empty()) {
-      guarded(f.place("node"), [&] { d.cluster = table_.cluster(node); });
-      if (d.cluster && d.cluster->device != name) {
-        f.expected("node", "a node of " + name + " and not of " + d.cluster->device);
-      }
-    } else {
-      const auto usual = std::find_if(table_.clusters.begin(), table_.clusters.end(),
-                                      [&name](const Cluster& c) { return c.device == name; });
-      if (usual != table_.clusters.end()) d.cluster = *usual;
-    }
-    d.device.price_per_hour = f.real_or("price_per_hour", d.device.price_per_hour);
-    if (d.device.price_per_hour < 0) f.expected("price_per_hour", "a number from 0");
+    guarded(f.place("node"), [&] { d.site.cluster = node_of(table_, name, node); });
+    d.site.framework = framework_;
+    double& price = d.site.device.price_per_hour;
+    price = f.real_or("price_per_hour", price);
+    if (price < 0) f.expected("price_per_hour", "a number from 0");
     const Section::Json* ranks = f.take("ranks");
     const Section::Json list = ranks == nullptr    ? Section::Json::array()
                                : ranks->is_array() ? *ranks
@@ -281,6 +288,7 @@ class SpecReader {
   const std::string& file_;
   const DeviceTable& table_;
   std::string material_;  // all that decides the rows
+  std::string framework_;
   std::vector<std::string> problems_;
   Document source_;
   Section root_;

@@ -8,15 +8,14 @@
 #include <vector>
 
 #include "sim/description.h"
-#include "sim/device.h"
 #include "sim/screening.h"
+#include "sim/site.h"
 
 namespace tidemark {
 
 /// So many devices of a kind.
 struct ReportDevice {
-  Device device;
-  std::optional<Cluster> cluster;  // named, or the first of the table; none: links not known
+  Site site;
   std::int64_t ranks = 1;
 };
 

@@ -1,6 +1,7 @@
 // The report as text, CSV and JSON.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -30,9 +31,14 @@ const std::string& model_name(const Report& report, std::size_t model) {
 std::string cell_text(const Report& report, const ReportCell& c) {
   if (!c.best) return "-";
   const ReportEntry& e = report.entries[*c.best];
-  const double bytes = e.row.peak.memory.total();
-  if (c.verdict == CellVerdict::fits) return "fits " + bytes_text(bytes);
-  return "short by " + bytes_text(bytes - e.usable_bytes);
+  const double bytes = e.demand.expected_bytes();
+  if (c.verdict != CellVerdict::too_large) {
+    return fmt::format("{} {}, {:.0f} %", verdict_text(e.verdict), bytes_text(bytes),
+                       100 * e.fits_probability);
+  }
+  const auto memory =
+      static_cast<double>(report.spec.devices[e.part.device].site.device.memory_bytes);
+  return "short by " + bytes_text(bytes - memory);
 }
 
 std::string grid_text(const Report& report) {
@@ -61,12 +67,14 @@ std::string grid_text(const Report& report) {
 }
 
 std::string best_text(const Report& report) {
-  Table table({"model", "devices", ">peak", ">step", "", "strategy"});
+  Table table({"model", "devices", ">needs", ">90 % range", "", ">with", ">step", ">90 % range",
+               "strategy"});
   for (const ReportDetail& d : report.details) {
     const ReportEntry& e = report.entries[d.entry];
     table.add({model_name(report, e.part.model), device_text(report.spec.devices[e.part.device]),
-               bytes_text(e.row.peak.memory.total()), step_text(e.row.step_s),
-               e.row.fits ? "fits" : "too large", strategy_label(e.row)});
+               bytes_text(e.demand.expected_bytes()), need_range_text(e.demand),
+               verdict_text(e.verdict), fmt::format("{:.0f} %", 100 * e.fits_probability),
+               step_text(e.row.step_s), step_range_text(e.row), strategy_label(e.row)});
   }
   return table.text();
 }
@@ -83,7 +91,7 @@ std::string changes_text(const Report& report) {
       const Change& c = d.changes[i];
       table.add({"  " + c.what, "-" + bytes_text(c.saved_bytes),
                  c.slower_pct ? fmt::format("{:+.1f} % time", *c.slower_pct) : "",
-                 c.fits ? "fits" : "too large"});
+                 verdict_text(c.verdict)});
     }
     out += table.text();
   }
@@ -94,7 +102,7 @@ Json entry_json(const Report& report, const ReportEntry& e) {
   const RankMemory& m = e.row.peak.memory;
   const ReportDevice& device = report.spec.devices[e.part.device];
   Json j{{"model", model_name(report, e.part.model)},
-         {"device", device.device.name},
+         {"device", device.site.device.name},
          {"ranks", device.ranks},
          {"strategy", report.spec.strategies[e.part.strategy].name},
          {"layout", layout_text(e.row.layout)},
@@ -104,7 +112,12 @@ Json entry_json(const Report& report, const ReportEntry& e) {
          {"sequence", e.row.batch.sequence},
          {"micro_batch", e.row.batch.micro_batch},
          {"micro_batches", e.row.batch.micro_batches},
-         {"fits", e.row.fits},
+         {"fits", e.verdict != Verdict::too_large},
+         {"verdict", to_string(e.verdict)},
+         {"fits_probability", e.fits_probability},
+         {"expected_bytes", std::llround(e.demand.expected_bytes())},
+         {"low_bytes", std::llround(e.demand.quantile_bytes(0.05))},
+         {"high_bytes", std::llround(e.demand.quantile_bytes(0.95))},
          {"peak_bytes", std::llround(m.total())},
          {"usable_bytes", std::llround(e.usable_bytes)},
          {"states_bytes", std::llround(m.states)},
@@ -114,7 +127,12 @@ Json entry_json(const Report& report, const ReportEntry& e) {
          {"pipeline_rank", m.rank},
          {"moment", to_string(e.row.peak.moment)},
          {"on_front", e.on_front}};
-  if (e.row.step_s) j["step_s"] = *e.row.step_s;
+  if (e.row.step_s) {
+    const Interval range = interval_90(*e.row.step_s, k_time_spread);
+    j["step_s"] = *e.row.step_s;
+    j["step_low_s"] = range.low;
+    j["step_high_s"] = range.high;
+  }
   if (e.price) j["price_per_million_tokens"] = *e.price;
   return j;
 }
@@ -132,7 +150,9 @@ Json detail_json(const Report& report, const ReportDetail& d) {
                                    {"working_bytes", std::llround(p.memory.working)}});
   }
   for (const Change& c : d.changes) {
-    Json change{{"what", c.what}, {"saved_bytes", std::llround(c.saved_bytes)}, {"fits", c.fits}};
+    Json change{{"what", c.what},
+                {"saved_bytes", std::llround(c.saved_bytes)},
+                {"verdict", to_string(c.verdict)}};
     if (c.slower_pct) change["slower_pct"] = *c.slower_pct;
     j["changes"].push_back(change);
   }
@@ -153,17 +173,19 @@ std::string report_text(const Report& report) {
 
 std::string report_csv(const Report& report) {
   // The columns are the fields of the rows in JSON; those that some rows lack stand last.
+  static const std::vector<std::string> k_optional{"step_s", "step_low_s", "step_high_s",
+                                                   "price_per_million_tokens"};
   std::vector<std::string> columns;
   std::string out;
   for (const ReportEntry& e : report.entries) {
     const Json row = entry_json(report, e);
     if (columns.empty()) {
       for (const auto& field : row.items()) {
-        if (field.key() != "step_s" && field.key() != "price_per_million_tokens") {
+        if (std::ranges::find(k_optional, field.key()) == k_optional.end()) {
           columns.push_back(field.key());
         }
       }
-      columns.insert(columns.end(), {"step_s", "price_per_million_tokens"});
+      columns.insert(columns.end(), k_optional.begin(), k_optional.end());
       out += fmt::format("{}\n", fmt::join(columns, ","));
     }
     std::vector<std::string> fields;
@@ -185,7 +207,7 @@ std::string report_json(const Report& report) {
   for (const ReportCell& c : report.cells) {
     const ReportDevice& device = report.spec.devices[c.device];
     Json cell{{"model", model_name(report, c.model)},
-              {"device", device.device.name},
+              {"device", device.site.device.name},
               {"ranks", device.ranks},
               {"strategy", report.spec.strategies[c.strategy].name},
               {"verdict", to_string(c.verdict)},

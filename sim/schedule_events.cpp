@@ -7,11 +7,11 @@ namespace {
 
 /// The n-th forward or backward of a rank: p micro-batches for each chunk in turn, backward in the
 /// opposite order of chunks.
-PipelineEvent nth(const Layout& l, bool is_forward, std::int64_t n) {
+PipelineEvent nth(const Layout& l, PipelinePass pass, std::int64_t n) {
   const std::int64_t round = l.pipeline * l.virtual_stages;
   const std::int64_t chunk = n % round / l.pipeline;
-  return {.is_forward = is_forward,
-          .chunk = is_forward ? chunk : l.virtual_stages - 1 - chunk,
+  return {.pass = pass,
+          .chunk = pass == PipelinePass::forward ? chunk : l.virtual_stages - 1 - chunk,
           .micro_batch = n / round * l.pipeline + n % l.pipeline};
 }
 
@@ -24,11 +24,16 @@ std::int64_t forwards_ahead(const Strategy& s, std::int64_t rank) {
     case PipelineSchedule::gpipe:
       return all;
     case PipelineSchedule::one_f_one_b:
+    case PipelineSchedule::zero_bubble:
       return std::min(all, l.pipeline - rank);
     case PipelineSchedule::interleaved:
       break;
   }
   return std::min(all, 2 * (l.pipeline - rank) - 1 + (l.virtual_stages - 1) * l.pipeline);
+}
+
+std::int64_t weights_behind(const Strategy& s, std::int64_t rank) {
+  return s.schedule == PipelineSchedule::zero_bubble ? std::min(rank, s.batch.micro_batches) : 0;
 }
 
 std::int64_t forwards_of_chunk(const Layout& l, std::int64_t forwards, std::int64_t chunk) {
@@ -38,18 +43,25 @@ std::int64_t forwards_of_chunk(const Layout& l, std::int64_t forwards, std::int6
 }
 
 std::int64_t chunk_of_backward(const Layout& l, std::int64_t backwards) {
-  return nth(l, false, backwards).chunk;
+  return nth(l, PipelinePass::backward, backwards).chunk;
 }
 
 std::vector<PipelineEvent> schedule_events(const Strategy& s, std::int64_t rank) {
   const std::int64_t all = s.batch.micro_batches * s.layout.virtual_stages;
   const std::int64_t ahead = forwards_ahead(s, rank);
+  const bool apart = s.schedule == PipelineSchedule::zero_bubble;
+  const std::int64_t behind = weights_behind(s, rank);
   std::vector<PipelineEvent> events;
-  events.reserve(static_cast<std::size_t>(2 * all));
+  events.reserve(static_cast<std::size_t>((apart ? 3 : 2) * all));
+  const auto add = [&](PipelinePass pass, std::int64_t n) {
+    if (n >= 0 && n < all) events.push_back(nth(s.layout, pass, n));
+  };
   for (std::int64_t n = 0; n < all + ahead - 1; ++n) {
-    if (n < all) events.push_back(nth(s.layout, true, n));
-    if (n >= ahead - 1) events.push_back(nth(s.layout, false, n - ahead + 1));
+    add(PipelinePass::forward, n);
+    add(PipelinePass::backward, n - ahead + 1);
+    if (apart && n >= ahead - 1) add(PipelinePass::weights, n - ahead + 1 - behind);
   }
+  for (std::int64_t n = all - behind; apart && n < all; ++n) add(PipelinePass::weights, n);
   return events;
 }
 

@@ -71,8 +71,10 @@ class Enumeration {
     s.schedule = PipelineSchedule::one_f_one_b;
     sequence_parallel(s);
     if (s.layout.pipeline == 1) return;
-    s.schedule = PipelineSchedule::gpipe;
-    sequence_parallel(s);
+    for (const auto plain : {PipelineSchedule::gpipe, PipelineSchedule::zero_bubble}) {
+      s.schedule = plain;
+      sequence_parallel(s);
+    }
     s.schedule = PipelineSchedule::interleaved;
     for (std::int64_t v = 2; v <= space_.most_virtual_stages; ++v) {
       s.layout.virtual_stages = v;

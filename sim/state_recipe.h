@@ -16,6 +16,8 @@ enum class StateType : std::uint8_t { none, f32, bf16, f8, i8, nf4 };
 /// `data`: all replicas of the model (data x context parallel). `shard`: the groups of
 /// Layout::shard of them (hybrid sharding); the same as `data` where that is not given.
 enum class ShardGroup : std::uint8_t { whole, data, shard };
+/// Whose program keeps state so.
+enum class TrainingLibrary : std::uint8_t { megatron, deepspeed, torchtitan, torchtune };
 
 template <>
 struct EnumNames<StateType> {
@@ -50,6 +52,7 @@ struct StateRecipe {
   bool gradients_stay = true;
   bool unit_gradients = false;        // a unit's gradient is whole until it is reduced or used
   bool reshard_after_forward = true;  // false: gathered units stay until their backward
+  TrainingLibrary library = TrainingLibrary::megatron;  // its measured constants are used
   std::string source;
   bool operator==(const StateRecipe&) const = default;
 };

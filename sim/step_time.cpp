@@ -49,12 +49,6 @@ double StepTime::total_ns() const {
          bubble_ns + gradients_ns + optimizer_ns + transfers_ns + fixed_ns;
 }
 
-Topology usual_topology() {
-  return {.inside = {.latency_ns = 2'750, .bytes_per_ns = 215},
-          .between = {.latency_ns = 5'000, .bytes_per_ns = 7.81},
-          .node_ranks = 8};
-}
-
 Machine machine_of(const Device& device, const Topology& topology) {
   return {.flops_per_ns = device.bf16_flops_per_s * device.efficiency / 1e9,
           .memory_bytes_per_ns = device.memory_bytes_per_s / 1e9,
@@ -162,8 +156,10 @@ LayerTime TimeModel::layer(const Strategy& s, bool dense) const {
     const Product inputs{f.rows, f.inner, f.columns, f.count};
     const Product weights{f.inner, f.columns, f.rows, f.count};
     out.forward_ns += forward;
-    out.backward_ns += product_ns(inputs, machine_, k) + product_ns(weights, machine_, k) +
-                       (p.backward_count - 2) * forward;
+    const double weights_ns = product_ns(weights, machine_, k);
+    out.backward_ns +=
+        product_ns(inputs, machine_, k) + weights_ns + (p.backward_count - 2) * forward;
+    if (!p.is_core) out.weights_ns += weights_ns;
     const bool is_again = p.again_with.meets(s.recompute);
     if (is_again) out.again_ns += forward;
     if (p.is_core) core_ns += 3 * forward;
@@ -233,6 +229,11 @@ void TimeModel::finish(const Strategy& s, Slot& slot) const {
       (d.forward_ns + d.collectives_ns / 2) / (kernels + d.collectives_ns + d.collectives_again_ns);
   slot.stage.forward_ns = slot.total_ns * forward_share;
   slot.stage.backward_ns = slot.total_ns - slot.stage.forward_ns;
+  if (s.schedule != PipelineSchedule::zero_bubble) return;
+  // Those of the output layer are made at once: its logits are too large to wait.
+  const double back = d.backward_ns + d.again_ns + d.collectives_ns / 2 + d.collectives_again_ns;
+  slot.stage.weights_ns = slot.stage.backward_ns * d.weights_ns / back;
+  slot.stage.backward_ns -= slot.stage.weights_ns;
 }
 
 LayerTimes TimeModel::layer_times(const Strategy& s) const {
@@ -256,6 +257,7 @@ TimeModel::Slot TimeModel::slot(const Strategy& s, const LayerTimes& layers,
     const LayerTime& l = layers[dense];
     out.device.forward_ns += count * l.forward_ns;
     out.device.backward_ns += count * l.backward_ns;
+    out.device.weights_ns += count * l.weights_ns;
     out.device.again_ns += count * l.again_ns;
     out.device.collectives_ns += count * l.collectives_ns;
     out.device.collectives_again_ns += count * l.collectives_again_ns;
@@ -350,7 +352,8 @@ StepTime TimeModel::after_pipeline(const Strategy& s, std::int64_t rank, const S
                .fixed_ns = framework_.host.step_ns};
   if (framework_.collectives.overlaps_gradients) {
     // Only the backward of the last micro-batch makes final gradients.
-    out.gradients_ns = std::max(0.0, out.gradients_ns - slot.stage.backward_ns);
+    out.gradients_ns =
+        std::max(0.0, out.gradients_ns - slot.stage.backward_ns - slot.stage.weights_ns);
   }
   return out;
 }
@@ -412,15 +415,19 @@ double TimeModel::least_ns(const Strategy& s, const LayerTimes& layers, double e
         busy += slot_at(chunk * p + rank).total_ns;
       }
       busy *= real(s.batch.micro_batches);
-      most_back = std::max(most_back, before_all + busy);
+      // Where gradients of weights are apart, the last micro-batch goes back before the last of
+      // them.
+      const auto later = real(std::min(s.batch.micro_batches, weights_behind(s, rank) + 1));
+      most_back = std::max(most_back, before_all + busy - later * own.stage.weights_ns);
       if (most_back > enough) return most_back;
       const double after = after_pipeline(s, rank, own).total_ns();
       most = std::max(most, before_forward + busy + after);
     }
     before_forward += own.stage.forward_ns;
-    before_all += own.total_ns;
+    before_all += own.total_ns - own.stage.weights_ns;
   }
-  return std::max(most, most_back + after_pipeline(s, 0, first).total_ns());
+  return std::max(most,
+                  most_back + first.stage.weights_ns + after_pipeline(s, 0, first).total_ns());
 }
 
 double model_flops_utilization(const Transformer& model, const Strategy& strategy,

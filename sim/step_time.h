@@ -26,11 +26,6 @@ struct Machine {
 /// Of a table's device in nodes of `topology`.
 [[nodiscard]] Machine machine_of(const Device& device, const Topology& topology);
 
-/// Nodes of 8 ranks when nothing better is known, as the cluster of vTrain: 215 GB/s and 2.75 us
-/// for each of 2(n-1) messages inside (fit of its NCCL tables), 62 GB/s out of a node (fitted with
-/// the framework "megatron-deepspeed").
-[[nodiscard]] Topology usual_topology();
-
 /// One matrix product: flops at rate x efficiency x inner / (inner + half_inner) x tiles / (tiles +
 /// half_tiles), or its operands over the memory, whichever is slower; and the least time of a
 /// kernel.
@@ -60,10 +55,15 @@ struct StepTime {
   bool operator==(const StepTime&) const = default;
 };
 
+/// Deviation of log(measured / modelled step) whose 90 % interval holds 90 % of the rows of vTrain
+/// that calibration has not seen; bench_capacity prints both.
+inline constexpr double k_time_spread = 0.09;
+
 /// One layer and one micro-batch on one rank, without what the state recipe adds.
 struct LayerTime {
   double forward_ns = 0;
   double backward_ns = 0;
+  double weights_ns = 0;      // of backward: products for gradients of weights
   double again_ns = 0;        // what is recomputed
   double collectives_ns = 0;  // of forward and backward
   double collectives_again_ns = 0;

@@ -27,13 +27,15 @@ struct Layout {
   [[nodiscard]] std::int64_t ranks() const { return tensor * pipeline * data * context; }
 };
 
-enum class PipelineSchedule : std::uint8_t { gpipe, one_f_one_b, interleaved };
+/// `zero_bubble`: ZB-H1 (Qi et al. 2023, section 2.1), which makes gradients of weights apart from
+/// those of inputs and as many micro-batches later as there are ranks before this one.
+enum class PipelineSchedule : std::uint8_t { gpipe, one_f_one_b, interleaved, zero_bubble };
 
 template <>
 struct EnumNames<PipelineSchedule> {
   static constexpr std::string_view k_type = "schedule";
   static constexpr auto k_names =
-      std::to_array<std::string_view>({"gpipe", "one_f_one_b", "interleaved"});
+      std::to_array<std::string_view>({"gpipe", "one_f_one_b", "interleaved", "zero_bubble"});
 };
 
 /// What a layer makes again in its backward instead of keeping it.

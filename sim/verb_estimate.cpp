@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -13,9 +14,11 @@
 #include "sim/exit_code.h"
 #include "sim/op_table.h"
 #include "sim/placement.h"
+#include "sim/rebuild.h"
 #include "sim/search.h"
 #include "sim/table.h"
 #include "sim/torch_accounting.h"
+#include "sim/trained_transformer.h"
 #include "sim/units.h"
 #include "sim/verbs.h"
 #include "traces/error.h"
@@ -59,8 +62,22 @@ void apply_phase(const EstimateOptions& options, RunConfig& config) {
   if (infers) set_inference(config, options.prompt, options.generate);
 }
 
-RunConfig config_of(const EstimateOptions& options) {
-  RunConfig config = default_run(options.model);
+/// A trace by its name: a recorded run, or a dry one.
+bool is_trace(const std::string& file) {
+  return file.find(".tmk") != std::string::npos && std::filesystem::is_regular_file(file);
+}
+
+Trace read_run(const std::string& file) {
+  Trace trace = read_single(file);
+  if (can_rebuild(trace)) return trace;
+  throw InputError(InputError::Parts{
+      .file = file,
+      .expected = "a run of `tidemark profile`, or what `tidemark estimate -o` wrote",
+      .found = "a trace without the configuration of its model"});
+}
+
+RunConfig config_of(const EstimateOptions& options, const std::optional<Trace>& run) {
+  RunConfig config = run ? run_config_from_json(run->meta.config_json) : default_run(options.model);
   if (options.batch != 0) config.batch = options.batch;
   if (options.sequence != 0) config.sequence = options.sequence;
   if (!options.optimizer.empty()) {
@@ -72,8 +89,10 @@ RunConfig config_of(const EstimateOptions& options) {
     }
     config.optimizer.kind = *kind;
   }
-  config.eval_every = options.eval_every;
-  apply_phase(options, config);
+  if (options.eval_every != 0) config.eval_every = options.eval_every;
+  const bool is_as_recorded =
+      run && config.phase == RunPhase::inference && options.prompt == 0 && options.generate == 0;
+  if (!is_as_recorded) apply_phase(options, config);
   return config;
 }
 
@@ -93,7 +112,16 @@ Estimate estimate_of(Trace& trace) {
   return e;
 }
 
-Json estimate_json(const Estimate& e, const Trace& trace, const Device& device) {
+/// Share of the device's rate that the flops of the program reach; it makes nothing again.
+double utilization(const Estimate& e, const Device& device, const RunConfig& config) {
+  const double rate = config.precision == Precision::bf16 ? device.bf16_flops_per_s
+                      : config.dtype == DType::f64        ? device.f32_flops_per_s / 2
+                                                          : device.f32_flops_per_s;
+  return static_cast<double>(e.flops) / (static_cast<double>(e.timeline.step_ns) / 1e9 * rate);
+}
+
+Json estimate_json(const Estimate& e, const Trace& trace, const Device& device,
+                   const RunConfig& config) {
   Json j{{"title", trace.meta.title},
          {"device", device.name},
          {"fits", e.height_bytes <= device.memory_bytes},
@@ -102,6 +130,7 @@ Json estimate_json(const Estimate& e, const Trace& trace, const Device& device) 
          {"height_bytes", e.height_bytes},
          {"step_ns", e.timeline.step_ns},
          {"step_flops", e.flops},
+         {"model_flops_utilization", utilization(e, device, config)},
          {"time_source", "modelled"}};
   if (const CacheFigures cache = cache_figures(trace); cache.bytes > 0) {
     j["run_peak_bytes"] = e.timeline.run_peak.bytes;
@@ -142,9 +171,9 @@ void estimate_text(const Estimate& e, const Trace& trace, const Device& device,
       infers ? config.batch : config.batch * std::max<std::int64_t>(config.sequence, 1));
   fmt::print("  step       {} (modelled: roofline of the device table)\n",
              format_ns(e.timeline.step_ns));
-  fmt::print("  speed      {:.0f} {}/s, {:.1f} TFLOP/s\n\n", items / step_s,
+  fmt::print("  speed      {:.0f} {}/s, {:.1f} TFLOP/s, MFU {:.1f} %\n\n", items / step_s,
              config.sequence > 0 ? "tokens" : "samples",
-             static_cast<double>(e.flops) / step_s / 1e12);
+             static_cast<double>(e.flops) / step_s / 1e12, 100 * utilization(e, device, config));
   Table table({"category at the peak", ">bytes"});
   for (const Holding& h :
        breakdown(trace, e.timeline, e.timeline.peak.change, {GroupBy::category})) {
@@ -184,44 +213,95 @@ int report_saved(const EstimateOptions& options, const RunConfig& config, const 
   return k_exit_done;
 }
 
-int estimate(const EstimateOptions& options) {
-  const DeviceTable table = device_table(options.devices);
-  const Device& device = table.device(options.device);
-  if (const std::optional<NamedTransformer> model = transformer_of(options.model)) {
-    if (!(options.optimizer + options.accounting + options.output).empty() ||
-        options.eval_every != 0) {
-      throw InputError(InputError::Parts{
-          .place = "--optimizer, --accounting, --eval-every, --output",
-          .expected = "a model that the trainer runs (the recipe says what an optimizer keeps)",
-          .found = "'" + options.model + "'"});
-    }
-    StrategyOptions strategy = options.strategy;
-    strategy.batch = options.batch;
-    strategy.sequence = options.sequence;
-    strategy.json = options.json;
-    return estimate_strategy(*model, strategy, device);
+/// What only a program has is refused for what is only reckoned with.
+void require_no_program_options(const EstimateOptions& options) {
+  if ((options.optimizer + options.accounting + options.output).empty() &&
+      options.eval_every == 0 && options.phase == "training") {
+    return;
   }
-  require_no_strategy(options.strategy, options.model);
-  const RunConfig config = config_of(options);
-  Trace trace = build_program(config);
-  if (options.accounting == "torch-eager") return report_saved(options, config, trace);
-  if (!options.accounting.empty()) {
-    throw InputError(InputError::Parts{.place = "--accounting",
-                                       .expected = "torch-eager",
-                                       .found = "'" + options.accounting + "'"});
+  throw InputError(InputError::Parts{
+      .place = "--optimizer, --accounting, --eval-every, --phase, --output",
+      .expected = "a model that the trainer runs, without a strategy (the recipe says what an "
+                  "optimizer keeps)",
+      .found = "'" + options.model + "'"});
+}
+
+int estimate_ranks(const EstimateOptions& options, const DescribedModel& model,
+                   const DeviceTable& table) {
+  require_no_program_options(options);
+  StrategyOptions strategy = options.strategy;
+  strategy.batch = options.batch;
+  strategy.sequence = options.sequence;
+  strategy.json = options.json;
+  Site site{.device = table.device(options.device),
+            .cluster = std::nullopt,
+            .framework = strategy.framework};
+  try {
+    site.cluster = node_of(table, options.device, strategy.node);
+  } catch (const InputError& e) {
+    throw InputError(std::string("--node: ") + e.what());
   }
+  if (!site.framework.empty()) static_cast<void>(find_framework(site.framework));
+  if (strategy.price > 0) site.device.price_per_hour = strategy.price;
+  return estimate_strategy(model, strategy, site);
+}
+
+/// A decoder of the trainer on many ranks.
+DescribedModel decoder_of(const RunConfig& config, const EstimateOptions& options) {
+  const std::optional<NamedTransformer> decoder = trained_transformer(config);
+  if (decoder) return with_strategy(*decoder, options.strategy);
+  std::string names;
+  for (const NamedTransformer& named : named_transformers()) names += named.model.name + ", ";
+  throw InputError(InputError::Parts{
+      .place = "--layout, --recipe, --recompute, --schedule, --strategy, --ranks, --framework, --node, --price",
+      .expected = "a decoder: one of " + names + "gpt2 or llama, or a config.json",
+      .found = "'" + options.model + "'"});
+}
+
+/// The program on the device: built, or built again from a recorded run.
+Trace program_on(const Device& device, const RunConfig& config, const std::optional<Trace>& run) {
+  Trace trace = run ? rebuild(*run, config, &device) : build_program(config);
   trace.meta.kind = TraceKind::dry;
   trace.meta.backend = "dry";
   trace.meta.device = device.name;
   trace.meta.device_memory_bytes = device.memory_bytes;
   fill_modelled_times(device, trace);
+  return trace;
+}
+
+int estimate(const EstimateOptions& options) {
+  const DeviceTable table = device_table(options.devices);
+  const Device& device = table.device(options.device);
+  std::optional<Trace> run;
+  if (is_trace(options.model)) {
+    run = read_run(options.model);
+  } else if (const auto model = described_model(options.model, options.strategy)) {
+    return estimate_ranks(options, *model, table);
+  }
+  const RunConfig config = config_of(options, run);
+  if (asks_for_strategy(options.strategy)) {
+    return estimate_ranks(options, decoder_of(config, options), table);
+  }
+  if (options.accounting == "torch-eager") {
+    return report_saved(options, config, build_program(config));
+  }
+  if (!options.accounting.empty()) {
+    throw InputError(InputError::Parts{.place = "--accounting",
+                                       .expected = "torch-eager",
+                                       .found = "'" + options.accounting + "'"});
+  }
   require_other_file(options.output, {options.model});
+  Trace trace = program_on(device, config, run);
   const Estimate e = estimate_of(trace);
   if (!options.output.empty()) write_trace(trace, options.output);
   if (options.json) {
-    fmt::print("{}\n", estimate_json(e, trace, device).dump(2));
+    fmt::print("{}\n", estimate_json(e, trace, device, config).dump(2));
   } else {
     estimate_text(e, trace, device, config);
+    if (run) {
+      fmt::print("  Times: those of {}, by the device table from {} to {}.\n", options.model,
+                 modelled_device_of(*run).name, device.name);
+    }
     if (!options.output.empty()) {
       fmt::print("\n  written to {}\n  Next: tidemark plan {} --budget {}\n", options.output,
                  options.output, device.name);
@@ -275,7 +355,11 @@ void add_estimate(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<EstimateOptions>();
   CLI::App* verb = app.add_subcommand(
       "estimate", "memory and step time of a model on a device, without running it");
-  verb->add_option("model", options->model, "a built-in model or a JSON file")->required();
+  verb->add_option(
+          "model", options->model,
+          "a built-in or published model; a file: JSON of a model, arguments of Megatron-LM, "
+          "TOML of torchtitan, or a recorded run")
+      ->required();
   CLI::Option* device = verb->add_option("--device", options->device, "see `tidemark devices`")
                             ->capture_default_str();
   verb->add_option("--devices", options->devices, "YAML with further devices");
@@ -299,7 +383,10 @@ void add_estimate(CLI::App& app, int& exit_code) {
   verb->footer(
       "Example: tidemark estimate gpt2-124M --batch 8 --device a100-40g\n"
       "         tidemark estimate llama3-70b --layout tp=8,pp=4,dp=2,sp --recipe zero1 --recompute "
-      "full");
+      "full\n"
+      "         tidemark estimate llama3-8b --strategy ds_config.json --ranks 8 --device h100-80g\n"
+      "         tidemark estimate train.toml --ranks 64 --node dgx-h100-80g\n"
+      "         tidemark estimate run.tmk --batch 64 --device a100-80g");
   verb->callback([options, &exit_code] { exit_code = estimate(*options); });
 }
 

@@ -80,7 +80,7 @@ int report(const ReportOptions& options) {
     if (!(options.output + options.csv).empty()) fmt::print("\n");
   }
   for (const ReportDetail& detail : made.details) {
-    if (made.entries[detail.entry].row.fits) return k_exit_done;
+    if (made.entries[detail.entry].verdict != Verdict::too_large) return k_exit_done;
   }
   return k_exit_not_possible;
 }

@@ -124,17 +124,18 @@ void print_peaks(const Json& peaks) {
 
 void print_times(const Json& tables) {
   fmt::print("\niteration times; `unused`: rows that calibration has not seen\n");
-  fmt::print("  {:<22} {:<8} {:>5} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6}\n", "table", "which", "rows",
-             "mean", "bias", "median", "90 %", "max", "tau");
+  fmt::print("  {:<22} {:<8} {:>5} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6} {:>7} {:>8}\n", "table",
+             "which", "rows", "mean", "bias", "median", "90 %", "max", "tau", "spread", "covered");
   for (const Json& t : tables) {
     for (const char* which : {"unused", "used", "all"}) {
       if (!t.contains(which)) continue;
       const auto at = [&](const char* field) { return t[which][field].get<double>(); };
       fmt::print(
-          "  {:<22} {:<8} {:>5} {:>6.2f} % {:>+6.2f} % {:>6.2f} % {:>6.2f} % {:>6.1f} % {:>6.3f}\n",
+          "  {:<22} {:<8} {:>5} {:>6.2f} % {:>+6.2f} % {:>6.2f} % {:>6.2f} % {:>6.1f} % {:>6.3f} "
+          "{:>7.3f} {:>6.1f} %\n",
           t["name"].get<std::string>(), which, t[which]["rows"].get<int>(), at("mean_error_pct"),
           at("bias_pct"), at("median_error_pct"), at("p90_error_pct"), at("max_error_pct"),
-          at("kendall_tau"));
+          at("kendall_tau"), at("spread"), at("covered_pct"));
     }
     if (t["rows"].size() > 20) continue;
     for (const Json& r : t["rows"]) {

@@ -179,7 +179,8 @@ int calibrate(const std::string& folder) {
     fmt::print(stderr, "bench_capacity: no vtrain_ground_truth_*.csv in {}\n", folder);
     return 2;
   }
-  Setting setting{find_framework("megatron-deepspeed"), usual_topology()};
+  Setting setting{find_framework("megatron-deepspeed"),
+                  shipped_devices().cluster("vtrain-a100-80g").topology};
   double damping = 1e-2;
   for (int round = 0; round < k_most_rounds && improve(problem, setting, damping); ++round) {
   }

@@ -203,7 +203,7 @@ void add_row(Json& out, const std::string& source, const std::string& name,
   const double ours_gib = m.total() * described.allocator_share / k_gib;
   const MemoryDemand demand =
       memory_demand(m.total(), described.strategy.layout, find_memory_margin(described.margin));
-  const ByteInterval interval = allocated_interval(ours_gib);
+  const Interval interval = interval_90(ours_gib, k_model_spread);
   row.update(
       {{"ours_gib", ours_gib},
        {"low_gib", interval.low},

@@ -164,9 +164,10 @@ Json screening() {
 }
 
 Json full_search() {
-  const TimeModel time(find_transformer("gpt3-175b")->model,
-                       machine_of(find_device("a100-80g"), usual_topology()),
-                       find_framework("megatron"));
+  const TimeModel time(
+      find_transformer("gpt3-175b")->model,
+      machine_of(find_device("a100-80g"), shipped_devices().cluster("vtrain-a100-80g").topology),
+      find_framework("megatron"));
   const SearchSpace space = gpt3_search();
   SearchGoal goal{.memory_bytes = k_device_bytes, .tries_host = true, .threads = 2};
   const auto run = [&](Json& out, const char* name) {

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cmath>
+
+#include "sim/memory_margin.h"
 
 namespace tidemark::bench {
 namespace {
@@ -45,7 +48,7 @@ void check(TimedRow& row) {
 /// The published MFU of MT-NLG and Korthikanti were measured on Selene: eight links of 200 Gbit/s
 /// per node, where the cluster of vTrain has four.
 Topology selene() {
-  Topology t = usual_topology();
+  Topology t = shipped_devices().cluster("vtrain-a100-80g").topology;
   t.between.bytes_per_ns *= 2;
   return t;
 }
@@ -63,20 +66,29 @@ Json errors_of(const std::vector<TimedRow>& rows, const std::vector<double>& our
   std::vector<double> a;
   std::vector<double> b;
   double bias = 0;
+  double squares = 0;  // of logarithms
+  std::int64_t covered = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (!rows[i].not_described.empty() || !is_used(rows[i])) continue;
     const double error = 100 * (ours[i] / rows[i].measured_ns - 1);
     errors.push_back(std::abs(error));
     bias += error;
+    const double log = std::log(rows[i].measured_ns / ours[i]);
+    squares += log * log;
+    const Interval range = interval_90(ours[i], k_time_spread);
+    covered += range.low <= rows[i].measured_ns && rows[i].measured_ns <= range.high ? 1 : 0;
     a.push_back(ours[i]);
     b.push_back(rows[i].measured_ns);
   }
+  const double count = std::max(1.0, static_cast<double>(errors.size()));
   return {{"rows", errors.size()},
           {"mean_error_pct", mean_of(errors)},
           {"median_error_pct", quantile(errors, 0.5)},
           {"p90_error_pct", quantile(errors, 0.9)},
           {"max_error_pct", quantile(errors, 1)},
-          {"bias_pct", errors.empty() ? 0 : bias / static_cast<double>(errors.size())},
+          {"bias_pct", bias / count},
+          {"spread", std::sqrt(squares / count)},
+          {"covered_pct", 100 * static_cast<double>(covered) / count},
           {"kendall_tau", kendall_tau(a, b)}};
 }
 
@@ -207,7 +219,8 @@ double modelled_step_ns(const TimedRow& row, const Setting& setting) {
 
 Json iteration_times(const std::string& folder) {
   Json out = Json::array();
-  const Setting vtrain{find_framework("megatron-deepspeed"), usual_topology()};
+  const Setting vtrain{find_framework("megatron-deepspeed"),
+                       shipped_devices().cluster("vtrain-a100-80g").topology};
   const Setting megatron{find_framework("megatron"), selene()};
   const auto add = [&out](Json table) {
     if (!table["rows"].empty()) out.push_back(std::move(table));

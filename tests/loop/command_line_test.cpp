@@ -305,44 +305,6 @@ TEST_CASE("an existing output is replaced only by a complete one") {
   CHECK(tidemark::read_file(folder / "kept.tmk") == "old");
 }
 
-TEST_CASE("estimate says what each pipeline rank of a transformer needs") {
-  const Folder folder;
-  const Result zero3 = call(
-      folder, "estimate llama3-8b --layout tp=8,pp=2,dp=4,sp --recipe zero3 --batch 16 --json");
-  REQUIRE(zero3.code == 0);
-  const Json j = Json::parse(zero3.out);
-  CHECK(j["ranks"] == 64);
-  CHECK(j["layout"] == "tp=8,pp=2,dp=4,sp");
-  CHECK(j["parameters"] == 8'030'261'248);
-  REQUIRE(j["pipeline_ranks"].size() == 2);
-  for (const Json& rank : j["pipeline_ranks"]) {
-    CHECK(rank["peak_bytes"].get<std::int64_t>() <= j["peak_bytes"].get<std::int64_t>());
-    // 16 bytes for each of half the model, over 8 x 4 ranks, but norms only over 4.
-    CHECK(rank["states_bytes"].get<double>() < 16 * 8.05e9 / 64);
-    CHECK(rank["states_bytes"].get<double>() > 16 * 8.02e9 / 64);
-  }
-  double parts_ns = 0;
-  for (const Json& part : j["step_parts_ns"]) parts_ns += part.get<double>();
-  CHECK(std::abs(parts_ns - j["step_ns"].get<double>()) < 20);
-  CHECK(j["verdict"] == "fits");
-  CHECK(j["expected_bytes"].get<double>() > j["peak_bytes"].get<double>());
-  CHECK(j["model_flops_utilization"].get<double>() < 1);
-  const Result whole = call(folder, "estimate llama3-70b --recipe ddp");
-  CHECK(whole.code == 1);
-  CHECK(whole.out.find("TOO LARGE") != std::string::npos);
-  std::ofstream(folder / "config.json") << R"({"model_type": "llama", "num_hidden_layers": 2,
-    "hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 100})";
-  CHECK(call(folder, "estimate config.json --seq 128").code == 0);
-  require_refused(folder, "estimate config.json", "batch.sequence: expected");
-  const Result refused = call(folder, "estimate llama3-8b --layout tp=3 --recipe zero9");
-  CHECK(refused.code == 2);
-  CHECK(refused.error.find("--recipe") != std::string::npos);
-  CHECK(refused.error.find("\nmodel.heads: ") != std::string::npos);
-  require_refused(folder, "estimate llama3-8b --layout dp=4 --batch 6", "--batch");
-  require_refused(folder, "estimate llama3-8b --optimizer sgd", "--optimizer");
-  require_refused(folder, "estimate gpt2-124M --layout tp=2", "llama3-8b");
-}
-
 TEST_CASE("estimate says whether a model fits a device, and writes a trace that can be planned") {
   const Folder folder;
   const Json large =

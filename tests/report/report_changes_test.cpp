@@ -16,7 +16,7 @@ TEST_CASE("report changes: savings are those of the changed strategy, best first
   s.recipe = find_recipe("ddp");
   s.batch = {.sequence = 2048, .micro_batch = 4, .micro_batches = 2};
   REQUIRE(problems(model, s).empty());
-  const std::vector<Change> changes = changes_of(model, s, spec.devices[1]);
+  const std::vector<Change> changes = changes_of(model, s, spec.devices[1].site);
   const auto find = [&changes](const std::string& what) {
     const auto at = std::find_if(changes.begin(), changes.end(),
                                  [&what](const Change& c) { return c.what == what; });

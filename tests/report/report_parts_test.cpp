@@ -5,7 +5,7 @@
 
 #include "../catch.h"
 #include "report_samples.h"
-#include "sim/report_time.h"
+#include "sim/site.h"
 #include "traces/error.h"
 
 using namespace tidemark;
@@ -21,11 +21,12 @@ TEST_CASE("report parts: a search keeps what no strategy beats, as looking at al
     SearchSpace one = space_for(spec, *space, model, device.ranks);
     one.recipes = {space->recipes[part.recipe]};
     one.recomputes = {space->recomputes[part.recompute]};
-    std::vector<std::pair<double, double>> all;  // seconds and bytes of what fits
-    const StepTimes times(model.model, device);
+    std::vector<std::pair<double, double>> all;  // seconds and bytes of what may fit
+    const StepTimes times(model.model, device.site);
     const std::int64_t visited = for_each_strategy(model.model, one, [&](const Strategy& s) {
-      const double bytes = walk(model.model, s).memory.total();
-      if (bytes <= usable_bytes(device, s)) all.emplace_back(times.seconds(s).value_or(0), bytes);
+      const MemoryDemand demand = demand_of(walk(model.model, s).memory.total(), s);
+      if (verdict_of(demand, device.site) == Verdict::too_large) return;
+      all.emplace_back(times.seconds(s).value_or(0), demand.expected_bytes());
     });
     const PartResult result = run_part(spec, part);
     CHECK(result.visited == visited);
@@ -40,7 +41,10 @@ TEST_CASE("report parts: a search keeps what no strategy beats, as looking at al
     front.erase(std::unique(front.begin(), front.end()), front.end());
     std::vector<std::pair<double, double>> found;
     for (const ReportRow& row : result.rows) {
-      if (row.fits) found.emplace_back(row.step_s.value_or(0), row.peak.memory.total());
+      const Strategy s = strategy_of(spec, part, row);
+      const MemoryDemand demand = demand_of(row.peak.memory.total(), s);
+      if (verdict_of(demand, device.site) == Verdict::too_large) continue;
+      found.emplace_back(row.step_s.value_or(0), demand.expected_bytes());
     }
     CHECK(found == front);
     if (front.empty() && visited > 0) CHECK(result.rows.size() == 1);

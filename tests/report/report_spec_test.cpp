@@ -14,9 +14,9 @@ TEST_CASE("report spec: names, files, ranks one by one, and what descriptions le
   CHECK(spec.models[1].model.name == "gpt2-own");
   REQUIRE(spec.devices.size() == 3);
   CHECK(spec.devices[1].ranks == 8);
-  CHECK(spec.devices[1].device.price_per_hour == 2);
-  CHECK(spec.devices[1].cluster->name == "dgx-a100-80g");
-  CHECK(spec.devices[2].cluster->name == "own-node");
+  CHECK(spec.devices[1].site.device.price_per_hour == 2);
+  CHECK(spec.devices[1].site.cluster->name == "dgx-a100-80g");
+  CHECK(spec.devices[2].site.cluster->name == "own-node");
   REQUIRE(spec.strategies.size() == 5);
   CHECK(std::get<SearchSpace>(spec.strategies[3].what).recipes.size() == 2);
   CHECK(spec.assumptions.size() >= 5);

@@ -40,10 +40,11 @@ TEST_CASE("report: a cell for each model, kind of device and strategy, and the b
     const ReportEntry& best = r.entries[d.entry];
     for (const ReportEntry& e : r.entries) {
       const bool same = e.part.model == best.part.model && e.part.device == best.part.device;
-      if (!same || !e.row.fits) continue;
-      REQUIRE(best.row.fits);
+      if (!same || e.verdict == Verdict::too_large) continue;
+      REQUIRE(best.verdict <= e.verdict);
+      if (best.verdict < e.verdict) continue;
       CHECK(best.row.step_s.value_or(0) <= e.row.step_s.value_or(0));
-      if (!r.has_times) CHECK(best.row.peak.memory.total() <= e.row.peak.memory.total());
+      if (!r.has_times) CHECK(best.demand.expected_bytes() <= e.demand.expected_bytes());
     }
     CHECK(static_cast<std::int64_t>(d.ranks.size()) == best.row.layout.pipeline);
   }
@@ -52,17 +53,18 @@ TEST_CASE("report: a cell for each model, kind of device and strategy, and the b
 TEST_CASE("report: nothing on the front is beaten, everything else is") {
   const Report r = small_report();
   for (const ReportEntry& a : r.entries) {
-    if (!a.row.fits) {
+    if (a.verdict == Verdict::too_large) {
       CHECK_FALSE(a.on_front);
       continue;
     }
     const bool beaten = std::any_of(r.entries.begin(), r.entries.end(), [&a](const auto& b) {
-      const bool better = b.row.peak.memory.total() < a.row.peak.memory.total() ||
-                          b.row.step_s < a.row.step_s || b.price < a.price;
-      const bool as_good = b.row.peak.memory.total() <= a.row.peak.memory.total() &&
+      const double needs = b.demand.expected_bytes();
+      const bool better =
+          needs < a.demand.expected_bytes() || b.row.step_s < a.row.step_s || b.price < a.price;
+      const bool as_good = needs <= a.demand.expected_bytes() &&
                            b.row.step_s.value_or(0) <= a.row.step_s.value_or(0) &&
                            b.price.value_or(0) <= a.price.value_or(0);
-      return b.row.fits && b.part.model == a.part.model && as_good && better;
+      return b.verdict <= a.verdict && b.part.model == a.part.model && as_good && better;
     });
     CHECK(a.on_front != beaten);
   }

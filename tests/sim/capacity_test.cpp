@@ -54,7 +54,7 @@ Strategy random_strategy(Random& random, const Transformer& model) {
     s.layout.sequence_parallel = s.layout.tensor > 1 && random.below(2) == 0;
     if (model.experts.count > 0) s.layout.expert = power(3);
     if (random.below(3) == 0) s.layout.shard = power(2);
-    s.schedule = static_cast<PipelineSchedule>(random.below(3));
+    s.schedule = static_cast<PipelineSchedule>(random.below(4));
     if (s.schedule == PipelineSchedule::interleaved) s.layout.virtual_stages = 1 + power(1);
     const std::vector<StateRecipe>& recipes = named_recipes();
     s.recipe = recipes[random.below(recipes.size())];
@@ -134,7 +134,7 @@ TEST_CASE("capacity: micro-batches in flight are those that the events leave ope
     for (std::int64_t rank = 0; rank < s.layout.pipeline; ++rank) {
       std::map<std::int64_t, std::int64_t> open;
       for (const PipelineEvent& event : schedule_events(s, rank)) {
-        if (!event.is_forward) break;
+        if (event.pass != PipelinePass::forward) break;
         ++open[event.chunk];
       }
       for (std::int64_t chunk = 0; chunk < s.layout.virtual_stages; ++chunk) {

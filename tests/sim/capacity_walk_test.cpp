@@ -4,6 +4,7 @@
 #include <set>
 
 #include "../catch.h"
+#include "sim/layer_products.h"
 #include "sim/schedule_events.h"
 
 using namespace tidemark;
@@ -25,20 +26,29 @@ Strategy pipeline(std::int64_t ranks, std::int64_t chunks, PipelineSchedule sche
 }  // namespace
 
 TEST_CASE("walk: 1F1B and GPipe on two ranks, event by event") {
-  const PipelineEvent f0{true, 0, 0}, f1{true, 0, 1}, f2{true, 0, 2};
-  const PipelineEvent b0{false, 0, 0}, b1{false, 0, 1}, b2{false, 0, 2};
+  using enum PipelinePass;
+  const PipelineEvent f0{forward, 0, 0}, f1{forward, 0, 1}, f2{forward, 0, 2};
+  const PipelineEvent b0{backward, 0, 0}, b1{backward, 0, 1}, b2{backward, 0, 2};
+  const PipelineEvent w0{weights, 0, 0}, w1{weights, 0, 1}, w2{weights, 0, 2};
   const Strategy s = pipeline(2, 1, PipelineSchedule::one_f_one_b, 3);
   CHECK(schedule_events(s, 0) == Events{f0, f1, b0, f2, b1, b2});
   CHECK(schedule_events(s, 1) == Events{f0, b0, f1, b1, f2, b2});
   CHECK(schedule_events(pipeline(2, 1, PipelineSchedule::gpipe, 3), 1) ==
         Events{f0, f1, f2, b0, b1, b2});
+  const Strategy apart = pipeline(2, 1, PipelineSchedule::zero_bubble, 3);
+  CHECK(schedule_events(apart, 0) == Events{f0, f1, b0, w0, f2, b1, w1, b2, w2});
+  CHECK(schedule_events(apart, 1) == Events{f0, b0, f1, b1, w0, f2, b2, w1, w2});
 }
 
 TEST_CASE("walk: interleaving goes through the chunks in groups, backward in reverse") {
+  using enum PipelinePass;
   const Events events = schedule_events(pipeline(2, 2, PipelineSchedule::interleaved, 4), 1);
-  CHECK(
-      Events(events.begin(), events.begin() + 6) ==
-      Events{{true, 0, 0}, {true, 0, 1}, {true, 1, 0}, {false, 1, 0}, {true, 1, 1}, {false, 1, 1}});
+  CHECK(Events(events.begin(), events.begin() + 6) == Events{{forward, 0, 0},
+                                                             {forward, 0, 1},
+                                                             {forward, 1, 0},
+                                                             {backward, 1, 0},
+                                                             {forward, 1, 1},
+                                                             {backward, 1, 1}});
 }
 
 TEST_CASE("walk: each micro-batch goes forward and backward once per chunk, in that order") {
@@ -52,7 +62,7 @@ TEST_CASE("walk: each micro-batch goes forward and backward once per chunk, in t
           std::set<std::pair<std::int64_t, std::int64_t>> open;
           std::int64_t done = 0;
           for (const PipelineEvent& e : schedule_events(s, rank)) {
-            if (e.is_forward) {
+            if (e.pass == PipelinePass::forward) {
               CHECK(open.insert({e.chunk, e.micro_batch}).second);
             } else {
               CHECK(open.erase({e.chunk, e.micro_batch}) == 1);
@@ -105,4 +115,25 @@ TEST_CASE("walk: the first rank of 1F1B holds as many micro-batches as there are
   CHECK(first / walk_rank(m, s, 4).memory.layers == Approx(2));
   s.schedule = PipelineSchedule::gpipe;
   CHECK(walk_rank(m, s, 4).memory.layers / first == Approx(4));
+}
+
+TEST_CASE("walk: ZB-H1 holds operands of late gradients of weights, not whole micro-batches") {
+  const Transformer& m = find_transformer("llama3-8b")->model;
+  Strategy s = pipeline(4, 1, PipelineSchedule::one_f_one_b, 8);
+  s.batch.sequence = 2048;
+  s.recipe = find_recipe("zero1");
+  std::vector<double> plain;
+  for (std::int64_t rank = 0; rank < 4; ++rank)
+    plain.push_back(walk_rank(m, s, rank).memory.layers);
+  s.schedule = PipelineSchedule::zero_bubble;
+  const double layers = static_cast<double>(m.layers) / 4;
+  const double held = layers * held_bytes(layer_products(m, true, s), m, s);
+  CHECK(walk_rank(m, s, 0).memory.layers == plain[0]);
+  for (std::int64_t rank = 1; rank < 4; ++rank) {
+    CAPTURE(rank);
+    const auto at = static_cast<std::size_t>(rank);
+    const double now = walk_rank(m, s, rank).memory.layers;
+    CHECK(now > plain[at]);
+    CHECK(now <= plain[at] + static_cast<double>(rank) * held * (1 + 1e-12));
+  }
 }

@@ -43,7 +43,7 @@ TEST_CASE("memory margin: the probability to fit falls from 1 to 0 around the ex
   CHECK(d.verdict(80 * k_gib) == Verdict::fits);
   CHECK(d.verdict(d.expected_bytes()) == Verdict::may_fit);
   CHECK(d.verdict(20 * k_gib) == Verdict::too_large);
-  const ByteInterval i = allocated_interval(k_gib);
+  const Interval i = interval_90(k_gib, k_model_spread);
   CHECK(i.low * i.high == Approx(k_gib * k_gib));
 }
 

@@ -28,7 +28,8 @@ std::set<Key> brute_force(const Transformer& model, const SearchSpace& space) {
   s.batch.sequence = space.sequence;
   const auto try_all = [&](std::int64_t micro_batch) {
     for (const PipelineSchedule schedule :
-         {PipelineSchedule::gpipe, PipelineSchedule::one_f_one_b, PipelineSchedule::interleaved}) {
+         {PipelineSchedule::gpipe, PipelineSchedule::one_f_one_b, PipelineSchedule::interleaved,
+          PipelineSchedule::zero_bubble}) {
       for (const bool sequence_parallel : {false, true}) {
         for (const StateRecipe& recipe : space.recipes) {
           for (const RecomputeSet recompute : space.recomputes) {
@@ -38,8 +39,9 @@ std::set<Key> brute_force(const Transformer& model, const SearchSpace& space) {
             s.recompute = recompute;
             s.batch.micro_batch = micro_batch;
             s.batch.micro_batches = space.global_batch / s.layout.data / micro_batch;
-            // GPipe and 1F1B are the same on one rank.
-            if (schedule == PipelineSchedule::gpipe && s.layout.pipeline == 1) continue;
+            // All are the same on one rank.
+            const bool plain = schedule == PipelineSchedule::one_f_one_b;
+            if (!plain && s.layout.pipeline == 1) continue;
             if (problems(model, s).empty()) keys.insert(key(s));
           }
         }

@@ -21,9 +21,10 @@ SearchSpace space_of(std::int64_t ranks) {
 }
 
 TimeModel time_of(const char* model) {
-  return TimeModel(find_transformer(model)->model,
-                   machine_of(find_device("a100-80g"), usual_topology()),
-                   find_framework("megatron"));
+  return TimeModel(
+      find_transformer(model)->model,
+      machine_of(find_device("a100-80g"), shipped_devices().cluster("vtrain-a100-80g").topology),
+      find_framework("megatron"));
 }
 
 }  // namespace
