@@ -15,6 +15,7 @@
 #include <array>
 
 #include "gui/elided_label.h"
+#include "gui/filter.h"
 #include "gui/instant_tabs.h"
 #include "gui/labels.h"
 #include "gui/options.h"
@@ -82,7 +83,7 @@ void MainWindow::set_budget(std::int64_t budget_bytes) {
 }
 
 std::int64_t MainWindow::parse_budget(const std::string& text) const {
-  const RunPtr& run = timeline_->state().run;
+  const RunPtr run = whole_of(timeline_->state().run);
   return tidemark::parse_budget(text, run ? run->timeline().peak.bytes : -1);
 }
 
@@ -185,6 +186,9 @@ void MainWindow::perform(Command command) {
       alive_dock_->show();
       alive_dock_->raise();
       tabs_->show_tab(static_cast<int>(command) - static_cast<int>(Command::show_table));
+      break;
+    case Command::filter:
+      show_filters();
       break;
     case Command::help:
       show_help();

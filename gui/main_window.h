@@ -98,7 +98,9 @@ class MainWindow : public QMainWindow {
   void take_opened(int row, const RunPtr& run);
   void save_now();
   void show_palette();
+  void show_filters();
   void add_names(const Run& run, std::vector<PaletteEntry>& entries);
+  void add_filters(std::vector<PaletteEntry>& entries);
   [[nodiscard]] static std::string file_of(const Run& run);
   void ask_and_open(bool over);
   void ask_and_export();
@@ -141,7 +143,6 @@ class MainWindow : public QMainWindow {
   std::string sessions_path_;       // empty: nothing is kept
   std::optional<Session> pending_;  // to be restored when its files are open
   bool open_over_ = false;
-  int open_count_ = 0;
   bool compact_ = false;          // the window is small
   bool tiny_ = false;             // too low for the docks
   bool budget_from_plan_ = true;  // until somebody sets one

@@ -15,6 +15,7 @@
 #include <algorithm>
 
 #include "gui/elided_label.h"
+#include "gui/filter_bar.h"
 #include "gui/instant_card.h"
 #include "gui/instant_tabs.h"
 #include "gui/lane_widget.h"
@@ -59,6 +60,9 @@ void MainWindow::build_centre() {
   card_ = new InstantCard(*timeline_, centre);
   auto* left = new QVBoxLayout;
   left->setSpacing(0);
+  auto* filters = new FilterBar(*timeline_, centre);
+  connect(filters, &FilterBar::more_asked, this, &MainWindow::show_filters);
+  left->addWidget(filters);
   left->addWidget(minimap_);
   lanes_ = new LaneWidget(*timeline_, centre);
   auto* split = new QSplitter(Qt::Vertical, centre);

@@ -7,6 +7,7 @@
 #include <QPixmap>
 #include <sstream>
 
+#include "gui/filter.h"
 #include "gui/labels.h"
 #include "gui/main_window.h"
 #include "gui/options.h"
@@ -73,20 +74,40 @@ void ask_what_if(MainWindow& window, const std::string& budget) {
   wait();
 }
 
+/// "only phase backward" adds, "only everything" takes all away.
+void show_only(MainWindow& window, std::string text) {
+  text.erase(0, text.find_first_not_of(" \t"));
+  text.erase(text.find_last_not_of(" \t\r") + 1);
+  if (text == "everything") return window.timeline().set_filter({});
+  const RunPtr whole = whole_of(window.timeline().state().run);
+  if (!whole) refuse("an open run", "none");
+  const auto term = term_of(*whole, text);
+  if (!term) refuse("a group of the run, such as: only category activation", text);
+  window.timeline().set_filter(toggled(window.timeline().state().filter, *term));
+}
+
+/// As a file that is dropped: several devices of one recording lie over each other.
+void open_file(MainWindow& window, const std::string& path, bool over) {
+  for (const RunPtr& run : load_runs(path)) {
+    over ? window.compare_with(run) : window.show_run(run);
+    over = true;
+  }
+}
+
 void carry_out(MainWindow& window, const std::string& line) {
   std::istringstream words(line);
   std::string verb;
   std::string argument;
   words >> verb;
   if (verb == "zoom") return zoom_to(window, words);
+  if (verb == "only") return show_only(window, line.substr(line.find(verb) + verb.size()));
   words >> argument;
   if (argument.empty()) refuse("a command and its argument", line);
   if (verb == "key") return press_key(window, argument);
   if (verb == "at") return pin(window, argument);
   if (verb == "budget") return window.set_budget(window.parse_budget(argument));
   if (verb == "what-if") return ask_what_if(window, argument);
-  if (verb == "open") return window.show_run(load_run(argument));
-  if (verb == "compare") return window.compare_with(load_run(argument));
+  if (verb == "open" || verb == "compare") return open_file(window, argument, verb == "compare");
   if (verb == "screenshot") return save_screenshot(window, argument);
   if (verb == "export") return window.export_to(argument);
   if (verb == "tab") return window.show_tab(argument);
@@ -98,7 +119,7 @@ void carry_out(MainWindow& window, const std::string& line) {
     return window.resize(size.width_px, size.height_px);
   }
   refuse(
-      "key, zoom, at, budget, group, what-if, theme, resize, open, compare, tab, export or "
+      "key, zoom, at, budget, group, only, what-if, theme, resize, open, compare, tab, export or "
       "screenshot",
       line);
 }

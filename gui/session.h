@@ -14,6 +14,7 @@ struct Session {
   Axis axis = Axis::time;
   bool one_step = false;
   StackBy group_by = StackBy::category;
+  Filter filter;
   ViewRange range;
   std::int64_t budget_bytes = -1;
   std::vector<Bookmark> bookmarks;

@@ -2,15 +2,19 @@
 
 #include <algorithm>
 
+#include "gui/filter.h"
+
 namespace tidemark {
 
 void lay_over(ViewState& state, RunPtr other) {
-  Alignment alignment = align(*state.run, *other);
-  state.others.push_back({.run = std::move(other), .alignment = std::move(alignment)});
+  RunPtr part = part_of(other, state.filter);
+  Alignment alignment = align(*state.run, *part);
+  state.others.push_back({.run = std::move(part), .alignment = std::move(alignment)});
 }
 
 void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other) {
-  const auto place = std::ranges::find(state.others, old, &Overlay::run);
+  const auto place =
+      std::ranges::find(state.others, old, [](const Overlay& over) { return whole_of(over.run); });
   if (!old || place == state.others.end()) {
     if (other) lay_over(state, std::move(other));
     return;
@@ -19,8 +23,8 @@ void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other) {
     state.others.erase(place);
     return;
   }
-  place->alignment = align(*state.run, *other);
-  place->run = std::move(other);
+  place->run = part_of(other, state.filter);
+  place->alignment = align(*state.run, *place->run);
 }
 
 const GroupedStack& stack_of(const ViewState& state) {
@@ -36,6 +40,10 @@ ViewRange limits_of(const ViewState& state) {
     limits.end = std::max(limits.end, other.alignment.on(state.axis).here(end));
   }
   return limits;
+}
+
+std::int64_t budget_line_of(const ViewState& state) {
+  return state.filter.empty() ? state.budget_bytes : -1;
 }
 
 ViewRange range_on(const Run& run, ViewRange range, Axis from, Axis to) {
@@ -62,8 +70,9 @@ std::int64_t top_bytes_of(const ViewState& state) {
   for (const Overlay& other : state.others) {
     most_bytes = std::max(most_bytes, other.run->timeline().peak.bytes);
   }
-  if (state.budget_bytes <= most_bytes + most_bytes / 2) {
-    most_bytes = std::max(most_bytes, state.budget_bytes);
+  const std::int64_t budget_bytes = budget_line_of(state);
+  if (budget_bytes <= most_bytes + most_bytes / 2) {
+    most_bytes = std::max(most_bytes, budget_bytes);
   }
   return std::max(most_bytes + most_bytes / 7, k_granule_bytes);
 }
@@ -83,6 +92,7 @@ namespace {
 /// The row of the last step that begins at or before `position`; 0 when none does.
 std::size_t step_at(const Run& run, std::int64_t position, Axis axis) {
   const auto& begins_ns = run.timeline().step_begin_ns;
+  if (run.pyramid().change_count() == 0) return 0;
   const std::int64_t time_ns =
       axis == Axis::time
           ? position

@@ -20,14 +20,23 @@ struct Overlay {
 
 /// An instant that somebody marked.
 struct Bookmark {
-  std::int64_t change = 0;
+  std::int64_t change = 0;  // of the whole run
   std::string name;
   bool operator==(const Bookmark&) const = default;
 };
 
+/// Only buffers of one group, named as buffer_keys() names it.
+struct FilterTerm {
+  StackBy by = StackBy::category;
+  std::string name;
+  bool operator==(const FilterTerm&) const = default;
+};
+using Filter = std::vector<FilterTerm>;  // in the order of asking
+
 struct ViewState {
-  RunPtr run;                   // filled; null when nothing is open
+  RunPtr run;                   // filled; null when nothing is open; with a filter a part of it
   std::vector<Overlay> others;  // outlines over it: planned, measured; see lay_over()
+  Filter filter;                // see set_filter() in gui/filter.h
   StackBy group_by = StackBy::category;
   Axis axis = Axis::time;
   bool one_step = false;  // limits are the steady step, not the whole run
@@ -38,7 +47,10 @@ struct ViewState {
   std::vector<Bookmark> bookmarks;  // by change
 };
 
-/// Adds `other` over `state.run`, which must be there and stay.
+/// What is compared with the picture: -1 also while a part of the run is shown.
+[[nodiscard]] std::int64_t budget_line_of(const ViewState& state);
+
+/// Adds `other`, a whole run, over `state.run`, which must be there and stay.
 void lay_over(ViewState& state, RunPtr other);
 /// The same in the place of `old`, when that lies over it. Null for `other`: takes `old` away.
 void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other);

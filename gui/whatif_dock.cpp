@@ -14,6 +14,7 @@
 #include <QUndoStack>
 #include <algorithm>
 
+#include "gui/filter.h"
 #include "gui/pareto_widget.h"
 #include "gui/plan_list_model.h"
 #include "gui/whatif_controls.h"
@@ -129,7 +130,7 @@ void WhatIfDock::hideEvent(QHideEvent* event) {
 
 void WhatIfDock::follow_timeline() {
   const ViewState& view = timeline_.state();
-  if (view.run != base_) {
+  if (whole_of(view.run) != base_) {
     overlay_ = measured_overlay_ = nullptr;  // gone with the run that they lay over
     if (isVisible()) open_run();
     return;
@@ -143,7 +144,7 @@ void WhatIfDock::follow_timeline() {
 }
 
 void WhatIfDock::open_run() {
-  base_ = timeline_.state().run;
+  base_ = whole_of(timeline_.state().run);
   ready_ = false;
   evaluated_.clear();
   front_.clear();
@@ -288,7 +289,7 @@ void WhatIfDock::show_card(const QString& html) {
 
 void WhatIfDock::show_overlay() {
   RunPtr wanted = isVisible() && answer_ ? answer_->planned : nullptr;
-  if (wanted == overlay_ || timeline_.state().run != base_) return;
+  if (wanted == overlay_ || whole_of(timeline_.state().run) != base_) return;
   timeline_.replace_other(overlay_, wanted);
   overlay_ = std::move(wanted);
   if (!overlay_ || answer_->refined) emit overlays_settled();
@@ -452,7 +453,7 @@ void WhatIfDock::measured(const QString& path) {
   try {
     const RunPtr run = load_run(path.toStdString());
     measured_[running_plan_] = run;
-    if (timeline_.state().run == base_) {
+    if (whole_of(timeline_.state().run) == base_) {
       timeline_.replace_other(measured_overlay_, run);
       measured_overlay_ = run;
       emit overlays_settled();

@@ -18,6 +18,7 @@ Session session_of(const std::string& file) {
           .axis = Axis::change,
           .one_step = true,
           .group_by = StackBy::module,
+          .filter = {{StackBy::layer, "h.0"}, {StackBy::phase, "backward"}},
           .range = {10, 500},
           .budget_bytes = 1 << 20,
           .bookmarks = {{3, "a \"peak\""}, {9, "b"}},
