@@ -34,6 +34,25 @@ std::string fit_text(const Alignment& alignment, Axis axis) {
                      alignment.fit == EventFit::ops ? "op by op" : "to the step");
 }
 
+/// In the order of overlays_of().
+void add_steps(const ViewState& state, std::vector<LegendEntry>& legend) {
+  const StepSpread& spread = state.run->spread();
+  legend.push_back({.sample = Sample::stack,
+                    .text = spread.step_count < 2 ? "there are no other steps to lay over it"
+                                                  : "the last step"});
+  if (spread.step_count < 2) return;
+  const std::size_t first_line = legend.size();
+  const auto add = [&](const char* name, const std::vector<std::int64_t>& bytes) {
+    legend.push_back({.sample = Sample::outline,
+                      .overlay = legend.size() - first_line,
+                      .text = fmt::format("{} {} steps, up to {}", name, spread.step_count,
+                                          format_bytes(std::ranges::max(bytes)))});
+  };
+  add("most of", spread.most);
+  add("median of", spread.median);
+  add("least of", spread.least);
+}
+
 void add_warning(const ViewState& state, const Run& run, std::vector<LegendEntry>& legend) {
   const std::string warning = warning_line(run.trace());
   if (warning.empty()) return;
@@ -79,12 +98,14 @@ std::vector<LegendEntry> legend_of(const ViewState& state, const OverBudget& ove
     legend.push_back({.sample = Sample::part, .text = part_text(state)});
   }
   const std::int64_t peak_bytes = state.run->timeline().peak.bytes;
-  if (!state.others.empty()) {
+  if (state.every_step) {
+    add_steps(state, legend);
+  } else if (!state.others.empty()) {
     legend.push_back(
         {.sample = Sample::stack,
          .text = fmt::format("{} {}", label_of(state, *state.run), format_bytes(peak_bytes))});
   }
-  for (std::size_t i = 0; i < state.others.size(); ++i) {
+  for (std::size_t i = 0; i < state.others.size() && !state.every_step; ++i) {
     const Run& other = *state.others[i].run;
     const std::int64_t bytes = other.timeline().peak.bytes;
     legend.push_back(
@@ -95,7 +116,7 @@ std::vector<LegendEntry> legend_of(const ViewState& state, const OverBudget& ove
                          format_change(static_cast<double>(bytes), static_cast<double>(peak_bytes)),
                          fit_text(state.others[i].alignment, state.axis))});
   }
-  if (!state.others.empty()) {
+  if (!state.others.empty() && !state.every_step) {
     legend.push_back(
         {.sample = Sample::saved,
          .text = fmt::format("not needed by {}", label_of(state, *state.others.front().run))});

@@ -19,6 +19,7 @@
 #include "gui/instant_tabs.h"
 #include "gui/labels.h"
 #include "gui/options.h"
+#include "gui/report_dialog.h"
 #include "gui/run_report.h"
 #include "gui/view_export.h"
 #include "gui/welcome_page.h"
@@ -44,6 +45,8 @@ QString help_html() {
       "<tr><td><b>Ctrl+Shift+O</b></td><td>Compare with another run</td></tr>"
       "<tr><td><b>Ctrl+K</b></td><td>Find a command, a peak, a bookmark or a buffer</td></tr>"
       "<tr><td><b>Alt+Left, Alt+Right</b></td><td>The view before, the view after</td></tr>"
+      "<tr><td><b>Ctrl+I</b></td><td>What if: plan the run</td></tr>"
+      "<tr><td><b>Ctrl+R</b></td><td>Capacity report of models, devices and strategies</td></tr>"
       "<tr><td><b>Ctrl+E</b></td><td>Export as PNG, SVG, CSV, JSON or HTML</td></tr></table>"
       "<h3>Mouse</h3><p>Wheel: zoom at the cursor. Drag: move. Shift and drag: select a range and "
       "see its statistics. Click: pin the instant.</p>");
@@ -137,6 +140,14 @@ void MainWindow::show_help() {
   box->setObjectName(QStringLiteral("help"));
   box->setAttribute(Qt::WA_DeleteOnClose);
   box->open();
+}
+
+ReportDialog& MainWindow::show_reports() {
+  if (reports_ == nullptr) reports_ = new ReportDialog(this);
+  reports_->show();
+  reports_->raise();
+  reports_->activateWindow();
+  return *reports_;
 }
 
 void MainWindow::show_details() {

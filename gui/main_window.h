@@ -27,6 +27,7 @@ class InstantTabs;
 class LaneWidget;
 class LifetimeWidget;
 class MinimapWidget;
+class ReportDialog;
 class WhatIfDock;
 class RunLoader;
 class WelcomePage;
@@ -63,6 +64,9 @@ class MainWindow : public QMainWindow {
   /// run that is open. Errors are shown in a box.
   void open_files(const QStringList& paths, bool over);
   [[nodiscard]] RunLoader& loader() { return *loader_; }
+
+  /// Opens the dialog of capacity reports.
+  ReportDialog& show_reports();
 
   /// From now on the view is kept in this file, now and then and at the end.
   void use_sessions(const std::string& path);
@@ -131,12 +135,14 @@ class MainWindow : public QMainWindow {
   QComboBox* group_box_ = nullptr;
   QAction* axis_action_ = nullptr;
   QAction* step_action_ = nullptr;
+  QAction* every_step_action_ = nullptr;
   QAction* theme_action_ = nullptr;
   QAction* compare_action_ = nullptr;
   QAction* follow_action_ = nullptr;
   ElidedLabel* status_ = nullptr;
   RunLoader* loader_ = nullptr;
   WelcomePage* welcome_ = nullptr;
+  ReportDialog* reports_ = nullptr;  // once it was asked for
   QProgressBar* progress_ = nullptr;
   QPushButton* cancel_ = nullptr;
   QTimer* autosave_ = nullptr;

@@ -171,6 +171,7 @@ Session MainWindow::session() const {
   Session session{.files = {},
                   .axis = state.axis,
                   .one_step = state.one_step,
+                  .every_step = state.every_step,
                   .group_by = state.group_by,
                   .filter = state.filter,
                   .range = state.range,
@@ -191,6 +192,7 @@ void MainWindow::restore(const Session& session) {
   timeline_->set_filter(session.filter);
   timeline_->set_axis(session.axis);
   timeline_->set_one_step(session.one_step);
+  timeline_->set_every_step(session.every_step);
   timeline_->set_range(session.range);
   timeline_->set_bookmarks(session.bookmarks);
   if (session.budget_bytes >= 0) set_budget(session.budget_bytes);
@@ -221,13 +223,18 @@ void MainWindow::show_palette() {
   const RunPtr run = timeline_->state().run;
   add_filters(entries);
   if (run) add_names(*run, entries);
-  (new CommandPalette(std::move(entries), this))->open();
+  (new CommandPalette(std::move(entries), QStringLiteral("A command, or part of a buffer's name"),
+                      this))
+      ->open();
 }
 
 void MainWindow::show_filters() {
   std::vector<PaletteEntry> entries;
   add_filters(entries);
-  if (!entries.empty()) (new CommandPalette(std::move(entries), this))->open();
+  if (entries.empty()) return;
+  (new CommandPalette(std::move(entries),
+                      QStringLiteral("Part of a category, layer, module, phase or type"), this))
+      ->open();
 }
 
 /// Those that are on first: to be taken away.

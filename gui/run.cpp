@@ -100,6 +100,12 @@ const std::vector<std::int64_t>& Run::local_peaks() const {
   return *local_peaks_;
 }
 
+const StepSpread& Run::spread() const {
+  const std::lock_guard lock(lazy_);
+  if (!spread_) spread_ = std::make_unique<const StepSpread>(spread_of(*this));
+  return *spread_;
+}
+
 std::int64_t Run::in_whole(std::int64_t change) const {
   return whole_ && change >= 0 ? of_whole_[static_cast<std::size_t>(change)] : change;
 }

@@ -13,6 +13,7 @@
 #include "gui/lifetimes.h"
 #include "gui/pyramid.h"
 #include "gui/run_timeline.h"
+#include "gui/step_spread.h"
 #include "gui/view_range.h"
 
 namespace tidemark {
@@ -61,6 +62,8 @@ class Run {
   [[nodiscard]] const UseIndex& uses() const;
   /// Changes that lead to a local peak: a rise and a fall of at least 1 % of the run's peak.
   [[nodiscard]] const std::vector<std::int64_t>& local_peaks() const;
+  /// All steps over the steady one; made when it is first asked for.
+  [[nodiscard]] const StepSpread& spread() const;
 
   /// The run that this is a part of; null for a whole one.
   [[nodiscard]] const std::shared_ptr<const Run>& whole_run() const { return whole_; }
@@ -91,6 +94,7 @@ class Run {
   mutable std::array<std::unique_ptr<const GroupedStack>, k_group_by_count> stacks_;
   mutable std::unique_ptr<const UseIndex> uses_;
   mutable std::unique_ptr<const std::vector<std::int64_t>> local_peaks_;
+  mutable std::unique_ptr<const StepSpread> spread_;
 };
 
 using RunPtr = std::shared_ptr<const Run>;

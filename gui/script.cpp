@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 #include <QApplication>
+#include <QDialog>
 #include <QKeyEvent>
 #include <QKeySequence>
+#include <QPainter>
 #include <QPixmap>
 #include <sstream>
 
@@ -11,6 +13,7 @@
 #include "gui/labels.h"
 #include "gui/main_window.h"
 #include "gui/options.h"
+#include "gui/report_dialog.h"
 #include "gui/whatif_dock.h"
 #include "traces/error.h"
 #include "traces/file.h"
@@ -56,8 +59,9 @@ void pin(MainWindow& window, const std::string& at) {
   }
 }
 
-/// Opens the panel and asks for a budget; ends when the search has ended.
-void ask_what_if(MainWindow& window, const std::string& budget) {
+/// Opens the panel and asks for a budget, and perhaps a stage and a number of ranks; ends when the
+/// search has ended.
+void ask_what_if(MainWindow& window, const std::string& budget, std::istringstream& words) {
   if (!window.timeline().state().run) refuse("an open run", "none");
   WhatIfDock& dock = window.what_if();
   const auto wait = [&dock] {
@@ -70,6 +74,17 @@ void ask_what_if(MainWindow& window, const std::string& budget) {
   wait();
   WhatIf what_if = dock.state().controls;
   what_if.budget_bytes = window.parse_budget(budget);
+  if (std::string stage; words >> stage) {
+    const auto known = parse_enum<ShardStage>(stage);
+    const bool any = stage == "auto";
+    if ((!known && !any) || !(words >> what_if.ranks) || what_if.ranks < 2) {
+      refuse("a budget, a stage of sharding or auto, and a number of ranks from 2", words.str());
+    }
+    what_if.shard = {any ? Decider::planner : Decider::chosen, known.value_or(what_if.shard.value)};
+    if (what_if.shard.value != ShardStage::tensor) {
+      what_if.micro_batches.by = Decider::planner;  // ranks share them
+    }
+  }
   dock.ask(what_if, QStringLiteral("Budget"));
   wait();
 }
@@ -94,6 +109,15 @@ void open_file(MainWindow& window, const std::string& path, bool over) {
   }
 }
 
+/// Ends when the report is there.
+void run_report_of(MainWindow& window, const std::string& spec) {
+  ReportDialog& dialog = window.show_reports();
+  dialog.open_spec(QString::fromStdString(spec));
+  dialog.run();
+  while (dialog.is_running()) QApplication::processEvents(QEventLoop::WaitForMoreEvents);
+  if (!dialog.fault().isEmpty()) refuse("a spec of a report", dialog.fault().toStdString());
+}
+
 void carry_out(MainWindow& window, const std::string& line) {
   std::istringstream words(line);
   std::string verb;
@@ -106,8 +130,9 @@ void carry_out(MainWindow& window, const std::string& line) {
   if (verb == "key") return press_key(window, argument);
   if (verb == "at") return pin(window, argument);
   if (verb == "budget") return window.set_budget(window.parse_budget(argument));
-  if (verb == "what-if") return ask_what_if(window, argument);
+  if (verb == "what-if") return ask_what_if(window, argument, words);
   if (verb == "open" || verb == "compare") return open_file(window, argument, verb == "compare");
+  if (verb == "report") return run_report_of(window, argument);
   if (verb == "screenshot") return save_screenshot(window, argument);
   if (verb == "export") return window.export_to(argument);
   if (verb == "tab") return window.show_tab(argument);
@@ -119,7 +144,8 @@ void carry_out(MainWindow& window, const std::string& line) {
     return window.resize(size.width_px, size.height_px);
   }
   refuse(
-      "key, zoom, at, budget, group, only, what-if, theme, resize, open, compare, tab, export or "
+      "key, zoom, at, budget, group, only, what-if, theme, resize, open, compare, tab, report, "
+      "export or "
       "screenshot",
       line);
 }
@@ -148,7 +174,15 @@ void run_script(MainWindow& window, const std::string& path) {
 void save_screenshot(MainWindow& window, const std::string& path) {
   require_png(path, "screenshot");
   QApplication::processEvents();
-  const QPixmap picture = window.grab();
+  QPixmap picture = window.grab();
+  QPainter painter(&picture);
+  for (QDialog* dialog : window.findChildren<QDialog*>()) {  // they are windows of their own
+    if (!dialog->isVisible()) continue;
+    const QPoint middle = (window.rect().center() - dialog->rect().center());
+    painter.drawPixmap(middle, dialog->grab());
+    painter.drawRect(QRect(middle, dialog->size()));
+  }
+  painter.end();
   // Level 1 of zlib: the level that is usual takes as long as all the rest of a small picture.
   constexpr int k_quick_png_quality = 80;
   if (!picture.save(QString::fromStdString(path), "PNG", k_quick_png_quality)) {

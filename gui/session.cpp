@@ -27,6 +27,7 @@ Json to_json(const Session& s) {
   return {{"files", s.files},
           {"axis", s.axis == Axis::time ? "time" : "events"},
           {"one_step", s.one_step},
+          {"every_step", s.every_step},
           {"group_by", to_string(s.group_by)},
           {"filter", std::move(filter)},
           {"begin", s.range.begin},
@@ -43,7 +44,8 @@ Session from_json(const Json& json) {
   s.axis = json.at("axis") == "events" ? Axis::change : Axis::time;
   s.one_step = json.at("one_step").get<bool>();
   s.group_by = group_by_of(json.at("group_by").get<std::string>()).value_or(StackBy::category);
-  if (json.contains("filter")) {  // sessions of the first version have none
+  s.every_step = json.value("every_step", false);  // older sessions have neither
+  if (json.contains("filter")) {
     for (const Json& term : json.at("filter")) {
       const auto by = group_by_of(term.at("by").get<std::string>());
       if (by) s.filter.push_back({.by = *by, .name = term.at("name").get<std::string>()});

@@ -211,6 +211,9 @@ bool TimelineWidget::perform(Command command) {
     case Command::toggle_step:
       set_one_step(!state_.one_step);
       return true;
+    case Command::toggle_every_step:
+      set_every_step(!state_.every_step);
+      return true;
     case Command::clear:
       pin_change(-1);
       select(std::nullopt);

@@ -292,7 +292,7 @@ void paint_peak_tag(Tags& tags, const TimelinePicture& p, QPoint tip) {
 void paint_marks(QPainter& painter, const TimelinePicture& p) {
   Tags tags(painter, p);
   paint_budget_line(painter, p);
-  for (std::size_t i = 0; i < p.state.others.size(); ++i) {
+  for (std::size_t i = 0; i < p.state.others.size() && !p.state.every_step; ++i) {
     const auto tip = peak_tip(p, *p.state.others[i].run, peak_position(p.state, p.state.others[i]));
     const Rgb colour = p.colours.overlays[i % p.colours.overlays.size()];
     if (tip) tags.keep_clear(paint_triangle(painter, p, *tip, colour));

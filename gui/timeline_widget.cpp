@@ -118,6 +118,15 @@ void TimelineWidget::set_one_step(bool one_step) {
   change_mode(state_.axis, one_step);
 }
 
+void TimelineWidget::set_every_step(bool every_step) {
+  if (every_step) set_one_step(true);
+  if (every_step == state_.every_step) return;
+  state_.every_step = every_step;
+  state_.range = clamped(state_.range, limits_of(state_));
+  outdate();
+  emit mode_changed();
+}
+
 void TimelineWidget::change_mode(Axis axis, bool one_step) {
   if (axis == state_.axis && one_step == state_.one_step) return;
   // Another axis shows the same changes; another kind of view shows all that it has.
@@ -126,6 +135,7 @@ void TimelineWidget::change_mode(Axis axis, bool one_step) {
   if (state_.run) range = range_on(*state_.run, range, state_.axis, axis);
   state_.axis = axis;
   state_.one_step = one_step;
+  state_.every_step = state_.every_step && one_step;
   state_.selection.reset();
   state_.range = all_shown ? limits_of(state_) : clamped(range, limits_of(state_));
   settled_->start();
@@ -197,10 +207,7 @@ void TimelineWidget::refresh() {
                    .scale = byte_scale(),
                    .colours = *colours_,
                    .budget_bytes = budget_line_of(state_),
-                   .overlays = {}};
-  for (std::size_t i = 0; i < state_.others.size(); ++i) {
-    scene.overlays.push_back(overlay_of(state_, i, scale()));
-  }
+                   .overlays = overlays_of(state_, scale())};
   lines_.clear();
   for (const OverlayColumns& overlay : scene.overlays) {
     std::vector<int>& rows = lines_.emplace_back();

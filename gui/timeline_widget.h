@@ -39,6 +39,8 @@ class TimelineWidget : public QWidget {
   void go_back(bool forward);
   void set_axis(Axis axis);
   void set_one_step(bool one_step);
+  /// The steady step with all steps over it; off: only the steady step.
+  void set_every_step(bool every_step);
   void set_colours(const CanvasColours& colours);
   /// Cut to what there is.
   void set_range(ViewRange range);

@@ -108,8 +108,9 @@ std::string svg_legend(const ViewState& state, const CanvasColours& colours, con
 
 std::string svg_lines(const ViewState& state, const CanvasColours& colours, const Frame& f) {
   std::string out;
-  for (std::size_t i = 0; i < state.others.size(); ++i) {
-    const OverlayColumns overlay = overlay_of(state, i, f.columns);
+  const std::vector<OverlayColumns> overlays = overlays_of(state, f.columns);
+  for (std::size_t i = 0; i < overlays.size(); ++i) {
+    const OverlayColumns& overlay = overlays[i];
     std::string path;
     bool open = false;
     for (std::size_t x = 0; x < overlay.max_bytes.size(); ++x) {
@@ -163,14 +164,20 @@ std::string columns_csv(const ViewState& state, int width_px) {
   if (!state.run) return out + "\n";
   const std::vector<std::string>& names = stack_of(state).grouping.names;
   for (const std::string& name : names) out += "," + csv_field(name);
-  out += "\n";
   const ColumnScale scale{state.range, width_px};
+  const std::vector<OverlayColumns> steps =
+      state.every_step ? overlays_of(state, scale) : std::vector<OverlayColumns>{};
+  if (!steps.empty()) out += ",steps_most_bytes,steps_median_bytes,steps_least_bytes";
+  out += "\n";
   const std::vector<PixelColumn> columns = columns_of(state, scale);
   for (int x = 0; x < width_px; ++x) {
     const PixelColumn& column = columns[static_cast<std::size_t>(x)];
     out += fmt::format("{},{},{}", scale.column_begin(x), column.extremes.max_bytes,
                        column.extremes.min_bytes);
     for (std::size_t k = 0; k < names.size(); ++k) out += fmt::format(",{}", column.at_max[k]);
+    for (const OverlayColumns& line : steps) {
+      out += fmt::format(",{}", line.max_bytes[static_cast<std::size_t>(x)]);
+    }
     out += "\n";
   }
   return out;

@@ -35,6 +35,7 @@ ViewRange limits_of(const ViewState& state) {
   if (!state.run) return {};
   ViewRange limits =
       state.one_step ? state.run->steady_step(state.axis) : state.run->whole(state.axis);
+  if (state.every_step) return limits;
   for (const Overlay& other : state.others) {
     const std::int64_t end = other.run->steady_step(state.axis).end;
     limits.end = std::max(limits.end, other.alignment.on(state.axis).here(end));
@@ -142,10 +143,11 @@ std::int64_t highest_at(const Overlay& other, const std::vector<ViewRange>& part
   return highest;
 }
 
+constexpr std::array<int, 3> k_dash_px = {0, 5, 2};  // of the lines over the stack, in turn
+
 }  // namespace
 
 OverlayColumns overlay_of(const ViewState& state, std::size_t other, const ColumnScale& scale) {
-  constexpr std::array<int, 3> k_dash_px = {0, 5, 2};
   OverlayColumns overlay;
   overlay.dash_px = k_dash_px[other % k_dash_px.size()];
   overlay.fade_saved = other == 0;
@@ -161,6 +163,23 @@ OverlayColumns overlay_of(const ViewState& state, std::size_t other, const Colum
     shown = std::move(parts);
   }
   return overlay;
+}
+
+std::vector<OverlayColumns> overlays_of(const ViewState& state, const ColumnScale& scale) {
+  std::vector<OverlayColumns> overlays;
+  if (!state.every_step) {
+    for (std::size_t i = 0; i < state.others.size(); ++i) {
+      overlays.push_back(overlay_of(state, i, scale));
+    }
+  } else if (state.run && state.run->spread().step_count > 1) {
+    SpreadColumns steps = spread_columns(*state.run, scale, state.axis);
+    for (auto* bytes : {&steps.most, &steps.median, &steps.least}) {
+      overlays.push_back({.max_bytes = std::move(*bytes),
+                          .dash_px = k_dash_px[overlays.size()],
+                          .fade_saved = false});
+    }
+  }
+  return overlays;
 }
 
 std::optional<std::int64_t> change_at_same_point(const ViewState& state, const Overlay& other,

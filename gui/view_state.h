@@ -39,7 +39,8 @@ struct ViewState {
   Filter filter;                // see set_filter() in gui/filter.h
   StackBy group_by = StackBy::category;
   Axis axis = Axis::time;
-  bool one_step = false;  // limits are the steady step, not the whole run
+  bool one_step = false;    // limits are the steady step, not the whole run
+  bool every_step = false;  // lines over it are all steps (gui/step_spread.h); only with one_step
   ViewRange range;
   std::int64_t budget_bytes = -1;  // -1: none
   std::optional<Instant> pinned;
@@ -78,6 +79,11 @@ void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other);
 /// as the column of the run has. It stands for each step of the run; -1 outside of them.
 [[nodiscard]] OverlayColumns overlay_of(const ViewState& state, std::size_t other,
                                         const ColumnScale& scale);
+
+/// All lines over the stack: of the other runs in their order; or, while every step is shown, the
+/// most, the median and the least of the steps.
+[[nodiscard]] std::vector<OverlayColumns> overlays_of(const ViewState& state,
+                                                      const ColumnScale& scale);
 
 /// Bytes of `other` at the point of the program that `instant` of `state.run` is, of its steady
 /// step for every step of the run; none outside of the steps.

@@ -17,6 +17,7 @@
 #include "gui/filter.h"
 #include "gui/pareto_widget.h"
 #include "gui/plan_list_model.h"
+#include "gui/rank_index.h"
 #include "gui/whatif_controls.h"
 #include "gui/whatif_tables.h"
 #include "gui/whatif_text.h"
@@ -24,6 +25,7 @@
 #include "sim/units.h"
 #include "traces/error.h"
 #include "traces/file.h"
+#include "traces/rank_files.h"
 
 namespace tidemark {
 namespace {
@@ -388,7 +390,9 @@ bool WhatIfDock::save_plan(int id, const QString& path) {
   if (plan == nullptr) return false;
   try {
     require_other_file(path.toStdString(), {base_->file()});
-    write_trace(plan->result->planned->trace(), path.toStdString());
+    const std::vector<Trace> ranks = planned_traces(*plan->result);
+    ranks.size() == 1 ? write_trace(ranks.front(), path.toStdString())
+                      : write_ranks(ranks, path.toStdString());
   } catch (const InputError& error) {
     QMessageBox::warning(this, QStringLiteral("Cannot save the plan"),
                          QString::fromUtf8(error.what()));
@@ -451,7 +455,7 @@ void WhatIfDock::run_plan(int id) {
 void WhatIfDock::measured(const QString& path) {
   set_busy(false);
   try {
-    const RunPtr run = load_run(path.toStdString());
+    const RunPtr run = load_run(files_of_ranks(path.toStdString()).front());
     measured_[running_plan_] = run;
     if (whole_of(timeline_.state().run) == base_) {
       timeline_.replace_other(measured_overlay_, run);

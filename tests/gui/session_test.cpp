@@ -17,6 +17,7 @@ Session session_of(const std::string& file) {
   return {.files = {file, "/runs/planned.tmk"},
           .axis = Axis::change,
           .one_step = true,
+          .every_step = true,
           .group_by = StackBy::module,
           .filter = {{StackBy::layer, "h.0"}, {StackBy::phase, "backward"}},
           .range = {10, 500},
