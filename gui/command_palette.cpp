@@ -32,7 +32,8 @@ std::vector<std::size_t> find_entries(const std::vector<PaletteEntry>& entries,
   return begin_so;
 }
 
-CommandPalette::CommandPalette(std::vector<PaletteEntry> entries, QWidget* parent)
+CommandPalette::CommandPalette(std::vector<PaletteEntry> entries, const QString& hint,
+                               QWidget* parent)
     : QDialog(parent), entries_(std::move(entries)) {
   setObjectName(QStringLiteral("palette"));
   setWindowTitle(QStringLiteral("Commands and names"));
@@ -41,7 +42,7 @@ CommandPalette::CommandPalette(std::vector<PaletteEntry> entries, QWidget* paren
   words_ = new QLineEdit(this);
   words_->setObjectName(QStringLiteral("palette_words"));
   words_->setAccessibleName(QStringLiteral("Words to find"));
-  words_->setPlaceholderText(QStringLiteral("A command, or part of a buffer's name"));
+  words_->setPlaceholderText(hint);
   words_->installEventFilter(this);
   list_ = new QListWidget(this);
   list_->setObjectName(QStringLiteral("palette_list"));

@@ -25,7 +25,8 @@ class CommandPalette : public QDialog {
   Q_OBJECT
 
  public:
-  CommandPalette(std::vector<PaletteEntry> entries, QWidget* parent);
+  /// `hint`: what may be typed.
+  CommandPalette(std::vector<PaletteEntry> entries, const QString& hint, QWidget* parent);
 
  protected:
   bool eventFilter(QObject* watched, QEvent* event) override;

@@ -7,7 +7,7 @@
 namespace tidemark {
 namespace {
 
-constexpr std::array<Binding, 29> k_bindings = {{
+constexpr std::array<Binding, 31> k_bindings = {{
     {Command::zoom_in, "W, +, Up", "Zoom in"},
     {Command::zoom_out, "S, -, Down", "Zoom out"},
     {Command::pan_left, "A, Left", "Move left"},
@@ -26,6 +26,8 @@ constexpr std::array<Binding, 29> k_bindings = {{
     {Command::next_grouping, "G", "Divide by category, layer, module, phase, type or tensor"},
     {Command::toggle_axis, "T", "Axis: time or events"},
     {Command::toggle_step, "O", "Whole run or one steady step"},
+    {Command::toggle_every_step, "E", "Every step over the steady one"},
+    {Command::filter, "/", "Show only some categories, layers, phases, …"},
     {Command::toggle_theme, "L", "Light, dark or high contrast"},
     {Command::budget, "B", "Set the budget"},
     {Command::details, "Enter", "What is alive at the instant"},
@@ -39,7 +41,7 @@ constexpr std::array<Binding, 29> k_bindings = {{
     {Command::help, "F1, ?", "This help"},
 }};
 
-constexpr std::array<std::pair<int, Command>, 38> k_keys = {{
+constexpr std::array<std::pair<int, Command>, 40> k_keys = {{
     {Qt::Key_W, Command::zoom_in},
     {Qt::Key_Plus, Command::zoom_in},
     {Qt::Key_Equal, Command::zoom_in},
@@ -66,6 +68,8 @@ constexpr std::array<std::pair<int, Command>, 38> k_keys = {{
     {Qt::Key_G, Command::next_grouping},
     {Qt::Key_T, Command::toggle_axis},
     {Qt::Key_O, Command::toggle_step},
+    {Qt::Key_E, Command::toggle_every_step},
+    {Qt::Key_Slash, Command::filter},
     {Qt::Key_L, Command::toggle_theme},
     {Qt::Key_B, Command::budget},
     {Qt::Key_Return, Command::details},

@@ -28,6 +28,8 @@ enum class Command : std::uint8_t {
   next_grouping,
   toggle_axis,
   toggle_step,
+  toggle_every_step,
+  filter,
   toggle_theme,
   budget,
   details,

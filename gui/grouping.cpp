@@ -12,12 +12,6 @@ namespace {
 constexpr std::array<std::string_view, k_group_by_count> k_names = {"category", "layer", "module",
                                                                     "phase",    "type",  "tensor"};
 
-/// A key per buffer, dense, and the name of each key.
-struct Keys {
-  std::vector<std::size_t> of_buffer;
-  std::vector<std::string> names;
-};
-
 /// The first `depth` parts of a path.
 std::string head_of(const std::string& path, int depth) {
   std::size_t end = 0;
@@ -27,10 +21,10 @@ std::string head_of(const std::string& path, int depth) {
   return path.substr(0, end);
 }
 
-/// Keys in the order of their first buffer, for what a buffer's name of the group is.
+/// BufferKeys in the order of their first buffer, for what a buffer's name of the group is.
 template <class NameOf>
-Keys keys_by_name(const Trace& trace, NameOf name_of) {
-  Keys keys;
+BufferKeys keys_by_name(const Trace& trace, NameOf name_of) {
+  BufferKeys keys;
   std::unordered_map<std::string, std::size_t> known;
   for (std::size_t row = 0; row < trace.buffers.size(); ++row) {
     std::string name = name_of(row);
@@ -41,7 +35,7 @@ Keys keys_by_name(const Trace& trace, NameOf name_of) {
   return keys;
 }
 
-Keys keys_by_layer(const Trace& trace, int depth) {
+BufferKeys keys_by_layer(const Trace& trace, int depth) {
   return keys_by_name(trace, [&trace, depth](std::size_t row) {
     const LayerId layer = trace.buffers[row].layer;
     if (!layer.valid()) return std::string("no layer");
@@ -50,17 +44,17 @@ Keys keys_by_layer(const Trace& trace, int depth) {
 }
 
 /// As deep as it takes to tell layers apart.
-Keys keys_by_module(const Trace& trace) {
+BufferKeys keys_by_module(const Trace& trace) {
   constexpr int k_deepest = 6;
   for (int depth = 1; depth < k_deepest; ++depth) {
-    Keys keys = keys_by_layer(trace, depth);
+    BufferKeys keys = keys_by_layer(trace, depth);
     const auto none = std::ranges::count(keys.names, "no layer");
     if (static_cast<std::ptrdiff_t>(keys.names.size()) - none > 1) return keys;
   }
   return keys_by_layer(trace, 0);
 }
 
-Keys keys_by_phase(const Trace& trace, const ChangeColumns& changes) {
+BufferKeys keys_by_phase(const Trace& trace, const ChangeColumns& changes) {
   std::vector<std::uint8_t> phase(trace.buffers.size(), static_cast<std::uint8_t>(Phase::other));
   std::vector<bool> seen(trace.buffers.size(), false);
   for (std::size_t i = 0; i < changes.size(); ++i) {
@@ -70,37 +64,24 @@ Keys keys_by_phase(const Trace& trace, const ChangeColumns& changes) {
     const OpId op = changes.op(i);
     if (op.valid()) phase[row] = static_cast<std::uint8_t>(trace[op].phase);
   }
-  Keys keys;
+  BufferKeys keys;
   for (const std::string_view name : EnumNames<Phase>::k_names) keys.names.emplace_back(name);
   keys.of_buffer.assign(phase.begin(), phase.end());
   return keys;
 }
 
-Keys keys_of(const Trace& trace, const RunTimeline& timeline, StackBy by) {
-  switch (by) {
-    case StackBy::layer:
-      return keys_by_layer(trace, 0);
-    case StackBy::module:
-      return keys_by_module(trace);
-    case StackBy::phase:
-      return keys_by_phase(trace, timeline.changes);
-    case StackBy::dtype:
-      return keys_by_name(trace, [&trace](std::size_t row) {
-        return std::string(to_string(trace.buffers[row].dtype));
-      });
-    default: {
-      Keys keys;
-      keys.of_buffer.resize(trace.buffers.size());
-      std::iota(keys.of_buffer.begin(), keys.of_buffer.end(), std::size_t{0});
-      for (const Buffer& buffer : trace.buffers) keys.names.push_back(buffer.name);
-      return keys;
-    }
+BufferKeys keys_by_category(const Trace& trace) {
+  BufferKeys keys;
+  for (const std::string_view name : EnumNames<Category>::k_names) keys.names.emplace_back(name);
+  for (const Buffer& buffer : trace.buffers) {
+    keys.of_buffer.push_back(static_cast<std::size_t>(buffer.category));
   }
+  return keys;
 }
 
 /// Bytes x time of all lives, by key.
 std::vector<double> weights_of(const RunTimeline& timeline, const AliveIndex& alive,
-                               const Keys& keys) {
+                               const BufferKeys& keys) {
   std::vector<double> weights(keys.names.size(), 0);
   const std::int64_t end_ns = timeline.changes.empty() ? 0 : timeline.changes.back().time_ns;
   const std::int64_t count = alive.count();
@@ -141,10 +122,34 @@ std::optional<StackBy> group_by_of(std::string_view name) {
   return static_cast<StackBy>(found - k_names.begin());
 }
 
+BufferKeys buffer_keys(const Trace& trace, const RunTimeline& timeline, StackBy by) {
+  switch (by) {
+    case StackBy::category:
+      return keys_by_category(trace);
+    case StackBy::layer:
+      return keys_by_layer(trace, 0);
+    case StackBy::module:
+      return keys_by_module(trace);
+    case StackBy::phase:
+      return keys_by_phase(trace, timeline.changes);
+    case StackBy::dtype:
+      return keys_by_name(trace, [&trace](std::size_t row) {
+        return std::string(to_string(trace.buffers[row].dtype));
+      });
+    default: {
+      BufferKeys keys;
+      keys.of_buffer.resize(trace.buffers.size());
+      std::iota(keys.of_buffer.begin(), keys.of_buffer.end(), std::size_t{0});
+      for (const Buffer& buffer : trace.buffers) keys.names.push_back(buffer.name);
+      return keys;
+    }
+  }
+}
+
 Grouping group_buffers(const Trace& trace, const RunTimeline& timeline, const AliveIndex& alive,
                        StackBy by) {
   if (by == StackBy::category) return group_by_category(trace);
-  const Keys keys = keys_of(trace, timeline, by);
+  const BufferKeys keys = buffer_keys(trace, timeline, by);
   const std::vector<double> weights = weights_of(timeline, alive, keys);
   std::vector<std::size_t> used;  // keys, in their order
   for (std::size_t key = 0; key < weights.size(); ++key) {

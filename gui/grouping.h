@@ -29,6 +29,13 @@ struct Grouping {
   bool operator==(const Grouping&) const = default;
 };
 
+/// What each buffer belongs to, by one kind of group.
+struct BufferKeys {
+  std::vector<std::size_t> of_buffer;  // row of `names`, by row of trace.buffers
+  std::vector<std::string> names;      // in the order of group_buffers(); some may have no buffer
+};
+[[nodiscard]] BufferKeys buffer_keys(const Trace& trace, const RunTimeline& timeline, StackBy by);
+
 /// By category: the bands, in their order. Else in the order of the trace (layers: that of the
 /// model); of more groups than places those with the most bytes x time of all their lives stay, and
 /// the others are one group on top. A buffer belongs to the phase that allocates it first; a module

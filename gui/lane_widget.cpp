@@ -65,54 +65,83 @@ LaneWidget::LaneWidget(TimelineWidget& timeline, QWidget* parent)
   setMouseTracking(true);
   setAttribute(Qt::WA_OpaquePaintEvent);
   setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
-  connect(&timeline, &TimelineWidget::range_changed, this, qOverload<>(&QWidget::update));
-  connect(&timeline, &TimelineWidget::mode_changed, this, [this] {
+  const auto follow = [this] {
     refresh();
-    updateGeometry();
     update();
-  });
+  };
+  connect(&timeline, &TimelineWidget::range_changed, this, follow);
+  connect(&timeline, &TimelineWidget::mode_changed, this, follow);
 }
 
 int LaneWidget::canvas_width() const {
   return std::max(width() - k_left_margin_px - k_right_margin_px, 1);
 }
 
-/// Which lanes there are follows from the run alone.
+void LaneWidget::add(Lane lane, int height_px) {
+  lane.top_px =
+      lanes_.empty() ? k_gap_px : lanes_.back().top_px + lanes_.back().height_px + k_gap_px;
+  lane.height_px = height_px;
+  lanes_.push_back(std::move(lane));
+}
+
+/// Which lanes there are follows from the runs alone.
 void LaneWidget::refresh() {
-  lanes_.clear();
   const ViewState& state = timeline_.state();
+  std::vector<RunPtr> shown = {state.run};
+  for (const Overlay& other : state.others) shown.push_back(other.run);
+  if (shown == shown_) return;
+  shown_ = std::move(shown);
+  lanes_.clear();
+  updateGeometry();
   if (!state.run) return;
   const Run& run = *state.run;
-  int top_px = k_gap_px;
-  const auto add = [&](Lane lane, int height_px) {
-    lane.top_px = top_px;
-    lane.height_px = height_px;
-    top_px += height_px + k_gap_px;
-    lanes_.push_back(std::move(lane));
-  };
   streams_ = spans_by_stream(run.trace(), run.timeline().spans);
   for (const StreamSpans& spans : streams_) {
     const auto row = static_cast<std::size_t>(spans.stream());
-    const bool named = row < run.trace().streams.size() && !run.trace().streams[row].name.empty();
     Lane lane;
-    lane.name = named ? text_of(run.trace().streams[row].name) : QStringLiteral("ops");
+    lane.name = row < run.trace().streams.size() ? text_of(lane_name(run.trace().streams[row]))
+                                                 : QStringLiteral("ops");
     lane.spans = &spans;
     add(std::move(lane), k_op_lane_px);
   }
-  const auto add_level = [&](const char* name, const std::vector<LevelPoint>& points) {
+  const auto add_level = [&](const char* name, const char* about,
+                             const std::vector<LevelPoint>& points) {
     if (points.empty()) return;
     Lane lane;
     lane.kind = Lane::Kind::level;
     lane.name = QString::fromLatin1(name);
+    lane.about = QString::fromLatin1(about);
     lane.points = &points;
     for (const LevelPoint& point : points) lane.most_bytes = std::max(lane.most_bytes, point.bytes);
     add(std::move(lane), k_level_lane_px);
   };
-  add_level("reserved", run.timeline().reserved);
-  add_level("host", run.timeline().host);
+  add_level("reserved", "reserved", run.timeline().reserved);
+  add_level("host", "host memory", run.timeline().host);
   transfers_ = transfers_of(run.trace(), run.timeline().spans);
-  add_level("to host", transfers_.to_host);
-  add_level("to device", transfers_.to_device);
+  add_level("bytes", "on the way to the host", transfers_.to_host);
+  add_level("bytes", "on the way to the device", transfers_.to_device);
+  refresh_ranks();
+}
+
+/// Their heights compare.
+void LaneWidget::refresh_ranks() {
+  const ViewState& state = timeline_.state();
+  const std::vector<std::ptrdiff_t> ranks = ranks_of(state);
+  std::int64_t most_bytes = 0;
+  for (const std::ptrdiff_t rank : ranks) {
+    const Run& run = rank < 0 ? *state.run : *state.others[static_cast<std::size_t>(rank)].run;
+    most_bytes = std::max(most_bytes, run.timeline().peak.bytes);
+  }
+  for (const std::ptrdiff_t rank : ranks) {
+    const Run& run = rank < 0 ? *state.run : *state.others[static_cast<std::size_t>(rank)].run;
+    Lane lane;
+    lane.kind = Lane::Kind::rank;
+    lane.name = QStringLiteral("rank %1").arg(run.trace().meta.rank);
+    lane.about = QStringLiteral("peak %1").arg(text_of(format_bytes(run.timeline().peak.bytes)));
+    lane.rank = rank;
+    lane.most_bytes = most_bytes;
+    add(std::move(lane), k_level_lane_px);
+  }
 }
 
 QSize LaneWidget::sizeHint() const {
@@ -151,9 +180,12 @@ void LaneWidget::paint_level(QPainter& painter, const Lane& lane) const {
                      lane.height_px - row, fill);
   }
   painter.setPen(to_colour(timeline_.colours().text));
-  painter.drawText(QRect(k_left_margin_px + 4, lane.top_px, canvas_width(), lane.height_px),
-                   Qt::AlignLeft | Qt::AlignTop,
-                   QStringLiteral("up to %1").arg(text_of(format_bytes(lane.most_bytes))));
+  painter.drawText(
+      QRect(k_left_margin_px + 4, lane.top_px, canvas_width(), lane.height_px),
+      Qt::AlignLeft | Qt::AlignTop,
+      lane.kind == Lane::Kind::rank
+          ? lane.about
+          : QStringLiteral("%1, up to %2").arg(lane.about, text_of(format_bytes(lane.most_bytes))));
 }
 
 void LaneWidget::paintEvent(QPaintEvent*) {
@@ -171,6 +203,9 @@ void LaneWidget::paintEvent(QPaintEvent*) {
     if (lane.kind == Lane::Kind::ops) {
       lane.boxes = op_boxes(*state.run, *lane.spans, scale, state.axis);
       paint_ops(painter, lane);
+    } else if (lane.kind == Lane::Kind::rank) {
+      lane.levels = rank_columns(state, lane.rank, scale);
+      paint_level(painter, lane);
     } else {
       lane.levels = level_columns(*state.run, *lane.points, scale, state.axis);
       paint_level(painter, lane);
@@ -184,10 +219,12 @@ QString LaneWidget::text_at(QPoint position) const {
   if (x < 0 || x >= canvas_width() || !timeline_.state().run) return {};
   for (const Lane& lane : lanes_) {
     if (position.y() < lane.top_px || position.y() >= lane.top_px + lane.height_px) continue;
-    if (lane.kind == Lane::Kind::level) {
+    if (lane.kind != Lane::Kind::ops) {
       if (static_cast<std::size_t>(x) >= lane.levels.size()) return {};
-      return QStringLiteral("%1 %2").arg(
-          lane.name, text_of(format_bytes(lane.levels[static_cast<std::size_t>(x)])));
+      const std::int64_t bytes = lane.levels[static_cast<std::size_t>(x)];
+      if (bytes < 0) return {};
+      return QStringLiteral("%1 %2").arg(lane.kind == Lane::Kind::rank ? lane.name : lane.about,
+                                         text_of(format_bytes(bytes)));
     }
     for (const OpBox& box : lane.boxes) {
       if (x < box.begin_px || x >= box.end_px) continue;

@@ -34,8 +34,10 @@ class LaneWidget : public QWidget {
 
  private:
   struct Lane {
-    enum class Kind { ops, level } kind = Kind::ops;
+    enum class Kind { ops, level, rank } kind = Kind::ops;
     QString name;
+    QString about;            // of a level: what it is of
+    std::ptrdiff_t rank = 0;  // as of ranks_of()
     const StreamSpans* spans = nullptr;
     const std::vector<LevelPoint>* points = nullptr;
     std::vector<OpBox> boxes;
@@ -45,6 +47,8 @@ class LaneWidget : public QWidget {
     int height_px = 0;
   };
   void refresh();
+  void refresh_ranks();
+  void add(Lane lane, int height_px);
   void paint_ops(QPainter& painter, const Lane& lane) const;
   void paint_level(QPainter& painter, const Lane& lane) const;
   [[nodiscard]] int canvas_width() const;
@@ -53,6 +57,7 @@ class LaneWidget : public QWidget {
   std::vector<StreamSpans> streams_;
   Transfers transfers_;
   std::vector<Lane> lanes_;
+  std::vector<RunPtr> shown_;  // that the lanes are of
   std::optional<QPoint> cursor_;
 };
 

@@ -123,6 +123,36 @@ std::vector<OpBox> op_boxes(const Run& run, const StreamSpans& spans, const Colu
   return boxes;
 }
 
+std::vector<std::ptrdiff_t> ranks_of(const ViewState& state) {
+  std::vector<std::ptrdiff_t> ranks;
+  const auto run_of = [&state](std::ptrdiff_t row) -> const Run& {
+    return row < 0 ? *state.run : *state.others[static_cast<std::size_t>(row)].run;
+  };
+  if (!state.run) return ranks;
+  for (std::ptrdiff_t row = -1; row < std::ssize(state.others); ++row) {
+    if (run_of(row).trace().meta.rank_count > 1) ranks.push_back(row);
+  }
+  std::ranges::stable_sort(ranks, {},
+                           [&](std::ptrdiff_t row) { return run_of(row).trace().meta.rank; });
+  return ranks.size() > 1 ? ranks : std::vector<std::ptrdiff_t>{};
+}
+
+std::vector<std::int64_t> rank_columns(const ViewState& state, std::ptrdiff_t rank,
+                                       const ColumnScale& scale) {
+  if (rank >= 0) return overlay_of(state, static_cast<std::size_t>(rank), scale).max_bytes;
+  std::vector<std::int64_t> bytes;
+  for (const PixelColumn& column : columns_of(state, scale)) {
+    bytes.push_back(column.extremes.max_bytes);
+  }
+  return bytes;
+}
+
+std::string lane_name(const Stream& stream) {
+  if (stream.kind == StreamKind::device_to_host) return "to host";
+  if (stream.kind == StreamKind::host_to_device) return "to device";
+  return stream.name.empty() ? "ops" : stream.name;
+}
+
 std::vector<std::int64_t> level_columns(const Run& run, std::span<const LevelPoint> points,
                                         const ColumnScale& scale, Axis axis) {
   std::vector<std::int64_t> columns(static_cast<std::size_t>(scale.width_px), 0);

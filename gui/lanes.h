@@ -10,6 +10,7 @@
 #include "gui/run.h"
 #include "gui/stream_spans.h"
 #include "gui/view_range.h"
+#include "gui/view_state.h"
 
 namespace tidemark {
 
@@ -33,6 +34,18 @@ struct OpBox {
 [[nodiscard]] std::vector<std::int64_t> level_columns(const Run& run,
                                                       std::span<const LevelPoint> points,
                                                       const ColumnScale& scale, Axis axis);
+
+/// The runs of a view that are ranks of one run, in the order of their ranks: -1 = the run itself,
+/// else the run over it. Empty unless there are several.
+[[nodiscard]] std::vector<std::ptrdiff_t> ranks_of(const ViewState& state);
+
+/// The bytes of such a rank per column: of its steady step at the same points of the program; -1
+/// where it has nothing to show.
+[[nodiscard]] std::vector<std::int64_t> rank_columns(const ViewState& state, std::ptrdiff_t rank,
+                                                     const ColumnScale& scale);
+
+/// How the lane of a stream is called: "to host" where its name would say the same in more room.
+[[nodiscard]] std::string lane_name(const Stream& stream);
 
 /// One buffer's life in the view: alive over [begin_px, end_px).
 struct LifeBar {

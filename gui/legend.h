@@ -10,7 +10,7 @@
 namespace tidemark {
 
 struct LegendEntry {
-  enum class Sample : std::uint8_t { warning, stack, outline, saved, budget, over_budget };
+  enum class Sample : std::uint8_t { warning, part, stack, outline, saved, budget, over_budget };
   Sample sample = Sample::stack;
   std::size_t overlay = 0;  // outline, saved: which of the other runs
   std::string text;
@@ -20,8 +20,12 @@ struct LegendEntry {
 /// Warnings of all runs first. Empty when one whole run is shown without a budget.
 [[nodiscard]] std::vector<LegendEntry> legend_of(const ViewState& state, const OverBudget& over);
 
-/// How texts call a run: "planned"; the name of its file when several runs have that kind.
+/// How texts call a run: "planned"; the name of its file when several runs have that kind; with its
+/// rank when several are of that file.
 [[nodiscard]] std::string label_of(const ViewState& state, const Run& run);
+
+/// What the filter lets through, and how much of the run that is. Empty without a filter.
+[[nodiscard]] std::string part_text(const ViewState& state);
 
 /// Sizes of one entry, and where it lies after layout_legend().
 struct LegendBox {

@@ -44,6 +44,18 @@ void paint_sample(QPainter& painter, QRect box, const LegendEntry& entry, const 
                                     QPoint(box.center().x() - box.height() / 2, box.bottom())}));
       painter.setBrush(Qt::NoBrush);
       return;
+    case Sample::part: {  // a funnel
+      const int middle = box.center().x();
+      const int half = box.height() / 2;
+      painter.setPen(Qt::NoPen);
+      painter.setBrush(to_colour(c.text));
+      painter.drawPolygon(
+          QPolygon({QPoint(middle - half - 2, box.top()), QPoint(middle + half + 2, box.top()),
+                    QPoint(middle + 2, box.center().y()), QPoint(middle + 2, box.bottom()),
+                    QPoint(middle - 2, box.bottom()), QPoint(middle - 2, box.center().y())}));
+      painter.setBrush(Qt::NoBrush);
+      return;
+    }
     case Sample::stack: {
       const int third = box.height() / 3;
       const QRect lowest(box.left(), box.bottom() - third + 1, box.width(), third);

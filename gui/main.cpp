@@ -71,15 +71,15 @@ void open_in_background(MainWindow& window, const ViewOptions& options) {
                       .found = QFileInfo::exists(files.back()) ? "it cannot be read" : "none"});
   }
   if (files.isEmpty()) return;
-  QObject::connect(&window.loader(), &RunLoader::opened, &window,
-                   [&window, options, left = files.size()](int, const RunPtr&) mutable {
-                     if (--left != 0) return;
-                     try {
-                       set_view(window, options);
-                     } catch (const InputError& error) {
-                       std::fprintf(stderr, "tidemark-view: %s\n", error.what());
-                     }
-                   });
+  const auto first = [&window, options] {
+    try {
+      set_view(window, options);
+    } catch (const InputError& error) {
+      std::fprintf(stderr, "tidemark-view: %s\n", error.what());
+    }
+  };
+  QObject::connect(&window.loader(), &RunLoader::all_opened, &window, first,
+                   Qt::SingleShotConnection);
   window.open_files(files, false);
 }
 
@@ -97,7 +97,7 @@ int run_application(int argc, char** argv, const ViewOptions& options) {
   if (headless) {
     window.show();
     for (const std::string& file : files_of_all_ranks(options.files)) {
-      window.compare_with(load_run(file));
+      for (const RunPtr& run : load_runs(file)) window.compare_with(run);
     }
     set_view(window, options);
     if (!options.script.empty()) run_script(window, options.script);

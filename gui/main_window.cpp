@@ -15,9 +15,11 @@
 #include <array>
 
 #include "gui/elided_label.h"
+#include "gui/filter.h"
 #include "gui/instant_tabs.h"
 #include "gui/labels.h"
 #include "gui/options.h"
+#include "gui/report_dialog.h"
 #include "gui/run_report.h"
 #include "gui/view_export.h"
 #include "gui/welcome_page.h"
@@ -43,6 +45,8 @@ QString help_html() {
       "<tr><td><b>Ctrl+Shift+O</b></td><td>Compare with another run</td></tr>"
       "<tr><td><b>Ctrl+K</b></td><td>Find a command, a peak, a bookmark or a buffer</td></tr>"
       "<tr><td><b>Alt+Left, Alt+Right</b></td><td>The view before, the view after</td></tr>"
+      "<tr><td><b>Ctrl+I</b></td><td>What if: plan the run</td></tr>"
+      "<tr><td><b>Ctrl+R</b></td><td>Capacity report of models, devices and strategies</td></tr>"
       "<tr><td><b>Ctrl+E</b></td><td>Export as PNG, SVG, CSV, JSON or HTML</td></tr></table>"
       "<h3>Mouse</h3><p>Wheel: zoom at the cursor. Drag: move. Shift and drag: select a range and "
       "see its statistics. Click: pin the instant.</p>");
@@ -82,7 +86,7 @@ void MainWindow::set_budget(std::int64_t budget_bytes) {
 }
 
 std::int64_t MainWindow::parse_budget(const std::string& text) const {
-  const RunPtr& run = timeline_->state().run;
+  const RunPtr run = whole_of(timeline_->state().run);
   return tidemark::parse_budget(text, run ? run->timeline().peak.bytes : -1);
 }
 
@@ -138,6 +142,14 @@ void MainWindow::show_help() {
   box->open();
 }
 
+ReportDialog& MainWindow::show_reports() {
+  if (reports_ == nullptr) reports_ = new ReportDialog(this);
+  reports_->show();
+  reports_->raise();
+  reports_->activateWindow();
+  return *reports_;
+}
+
 void MainWindow::show_details() {
   if (!timeline_->state().run) return;
   if (!timeline_->state().pinned) {
@@ -185,6 +197,9 @@ void MainWindow::perform(Command command) {
       alive_dock_->show();
       alive_dock_->raise();
       tabs_->show_tab(static_cast<int>(command) - static_cast<int>(Command::show_table));
+      break;
+    case Command::filter:
+      show_filters();
       break;
     case Command::help:
       show_help();

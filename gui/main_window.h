@@ -27,6 +27,7 @@ class InstantTabs;
 class LaneWidget;
 class LifetimeWidget;
 class MinimapWidget;
+class ReportDialog;
 class WhatIfDock;
 class RunLoader;
 class WelcomePage;
@@ -65,6 +66,9 @@ class MainWindow : public QMainWindow {
   void open_files(const QStringList& paths, bool over);
   [[nodiscard]] RunLoader& loader() { return *loader_; }
 
+  /// Opens the dialog of capacity reports.
+  ReportDialog& show_reports();
+
   /// From now on the view is kept in this file, now and then and at the end.
   void use_sessions(const std::string& path);
   [[nodiscard]] Session session() const;
@@ -99,7 +103,9 @@ class MainWindow : public QMainWindow {
   void take_opened(int row, const RunPtr& run);
   void save_now();
   void show_palette();
+  void show_filters();
   void add_names(const Run& run, std::vector<PaletteEntry>& entries);
+  void add_filters(std::vector<PaletteEntry>& entries);
   [[nodiscard]] static std::string file_of(const Run& run);
   void ask_and_open(bool over);
   void ask_and_export();
@@ -130,19 +136,20 @@ class MainWindow : public QMainWindow {
   QComboBox* group_box_ = nullptr;
   QAction* axis_action_ = nullptr;
   QAction* step_action_ = nullptr;
+  QAction* every_step_action_ = nullptr;
   QAction* theme_action_ = nullptr;
   QAction* compare_action_ = nullptr;
   QAction* follow_action_ = nullptr;
   ElidedLabel* status_ = nullptr;
   RunLoader* loader_ = nullptr;
   WelcomePage* welcome_ = nullptr;
+  ReportDialog* reports_ = nullptr;  // once it was asked for
   QProgressBar* progress_ = nullptr;
   QPushButton* cancel_ = nullptr;
   QTimer* autosave_ = nullptr;
   std::string sessions_path_;       // empty: nothing is kept
   std::optional<Session> pending_;  // to be restored when its files are open
   bool open_over_ = false;
-  int open_count_ = 0;
   bool compact_ = false;          // the window is small
   bool tiny_ = false;             // too low for the docks
   bool budget_from_plan_ = true;  // until somebody sets one

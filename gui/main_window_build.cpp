@@ -15,6 +15,7 @@
 #include <algorithm>
 
 #include "gui/elided_label.h"
+#include "gui/filter_bar.h"
 #include "gui/instant_card.h"
 #include "gui/instant_tabs.h"
 #include "gui/lane_widget.h"
@@ -64,6 +65,9 @@ void MainWindow::build_centre() {
   card_ = new InstantCard(*timeline_, centre);
   auto* left = new QVBoxLayout;
   left->setSpacing(0);
+  auto* filters = new FilterBar(*timeline_, centre);
+  connect(filters, &FilterBar::more_asked, this, &MainWindow::show_filters);
+  left->addWidget(filters);
   left->addWidget(minimap_);
   lanes_ = new LaneWidget(*timeline_, centre);
   auto* split = new QSplitter(Qt::Vertical, centre);
@@ -181,8 +185,6 @@ void MainWindow::build_run_dock() {
 void MainWindow::resizeEvent(QResizeEvent* event) {
   QMainWindow::resizeEvent(event);
   fit_to_size();
-  centralWidget()->layout()->activate();
-  welcome_->setGeometry(timeline_->rect());
 }
 
 void MainWindow::fit_to_size() {
@@ -289,6 +291,9 @@ void MainWindow::build_toolbar_view(QToolBar& toolbar) {
   axis_action_->setToolTip(QStringLiteral("Each allocation and free equally wide (T)"));
   step_action_ = add(QStringLiteral("One step"), Command::toggle_step);
   step_action_->setToolTip(QStringLiteral("Only the steady step (O)"));
+  every_step_action_ = add(QStringLiteral("Every step"), Command::toggle_every_step);
+  every_step_action_->setToolTip(
+      QStringLiteral("All steps over the steady one: most, median, least (E)"));
   theme_action_ = add(QStringLiteral("Theme"), Command::toggle_theme);
   theme_action_->setToolTip(QStringLiteral("Light, dark or high contrast (L)"));
   QAction* help = toolbar.addAction(QStringLiteral("Keys"));
@@ -326,6 +331,9 @@ void MainWindow::build_what_if(QToolBar& toolbar) {
   connect(what_if_, &WhatIfDock::overlays_settled, this, &MainWindow::refresh_report);
   QMenu& menu = *menuBar()->addMenu(QStringLiteral("&Plan"));
   for (QAction* action : what_if_->menu_actions()) menu.addAction(action);
+  menu.addSeparator();
+  menu.addAction(QStringLiteral("Capacity &report…"), QKeySequence(Qt::CTRL | Qt::Key_R), this,
+                 [this] { show_reports(); });
   toolbar.addSeparator();
   toolbar.addAction(what_if_->menu_actions().front());
 }
@@ -344,6 +352,7 @@ void MainWindow::refresh_modes() {
   group_box_->setCurrentIndex(static_cast<int>(timeline_->state().group_by));
   axis_action_->setChecked(timeline_->state().axis == Axis::change);
   step_action_->setChecked(timeline_->state().one_step);
+  every_step_action_->setChecked(timeline_->state().every_step);
   theme_action_->setChecked(theme_ != Theme::light);
 }
 

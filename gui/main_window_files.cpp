@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "gui/command_palette.h"
+#include "gui/filter.h"
 #include "gui/labels.h"
 #include "gui/main_window.h"
 #include "gui/options.h"
@@ -26,6 +27,10 @@ namespace tidemark {
 namespace {
 
 constexpr int k_autosave_ms = 10'000;
+
+QString text_of(const FilterTerm& term) {
+  return QString::fromStdString(to_text(term));
+}
 
 QStringList local_files(const QMimeData& data) {
   QStringList files;
@@ -58,6 +63,10 @@ void MainWindow::build_files() {
     progress_->setValue(std::max(percent, 0));
   });
   connect(loader_, &RunLoader::opened, this, &MainWindow::take_opened);
+  connect(loader_, &RunLoader::all_opened, this, [this] {
+    const auto session = std::exchange(pending_, std::nullopt);
+    if (session && timeline_->state().run) restore(*session);
+  });
   connect(loader_, &RunLoader::failed, this, [this](const QString&, const QString& why) {
     auto* box = new QMessageBox(QMessageBox::Warning, QStringLiteral("Cannot open the trace"), why,
                                 QMessageBox::Close, this);
@@ -114,7 +123,6 @@ void MainWindow::open_files(const QStringList& paths, bool over) {
       files.push_back(QString::fromStdString(file));
     }
   }
-  open_count_ = static_cast<int>(files.size());
   loader_->open(files);
 }
 
@@ -129,13 +137,13 @@ void MainWindow::take_opened(int row, const RunPtr& run) {
   } else {
     compare_with(run);
   }
-  if (row + 1 == open_count_ && pending_) restore(*std::exchange(pending_, std::nullopt));
 }
 
 void MainWindow::ask_and_open(bool over) {
   const QStringList paths = QFileDialog::getOpenFileNames(
       this, over ? QStringLiteral("Compare with") : QStringLiteral("Open traces"), {},
-      QStringLiteral("Traces (*.tmk *.tmk.part *.tmk.gz *.tmk.xz *.tmk.zst *.json *.pickle);;"
+      QStringLiteral("Traces and recordings of PyTorch and Nsight Systems (*.tmk *.tmk.* *.json "
+                     "*.json.* *.pickle *.pickle.* *.pkl *.pkl.* *.sqlite *.sqlite.*);;"
                      "All files (*)"));
   if (!paths.isEmpty()) open_files(paths, over);
 }
@@ -163,7 +171,9 @@ Session MainWindow::session() const {
   Session session{.files = {},
                   .axis = state.axis,
                   .one_step = state.one_step,
+                  .every_step = state.every_step,
                   .group_by = state.group_by,
+                  .filter = state.filter,
                   .range = state.range,
                   .budget_bytes = state.budget_bytes,
                   .bookmarks = state.bookmarks,
@@ -171,14 +181,18 @@ Session MainWindow::session() const {
                   .layout = saveState().toBase64().toStdString()};
   if (state.run) session.files.push_back(file_of(*state.run));
   for (const Overlay& other : state.others) session.files.push_back(file_of(*other.run));
+  const auto again = std::ranges::unique(session.files);  // devices of one recording
+  session.files.erase(again.begin(), again.end());
   return session;
 }
 
 void MainWindow::restore(const Session& session) {
   if (!session.theme.empty()) set_theme(parse_theme(session.theme, "theme"));
   timeline_->set_group_by(session.group_by);
+  timeline_->set_filter(session.filter);
   timeline_->set_axis(session.axis);
   timeline_->set_one_step(session.one_step);
+  timeline_->set_every_step(session.every_step);
   timeline_->set_range(session.range);
   timeline_->set_bookmarks(session.bookmarks);
   if (session.budget_bytes >= 0) set_budget(session.budget_bytes);
@@ -207,8 +221,37 @@ void MainWindow::show_palette() {
                        [action] { action->trigger(); }});
   }
   const RunPtr run = timeline_->state().run;
+  add_filters(entries);
   if (run) add_names(*run, entries);
-  (new CommandPalette(std::move(entries), this))->open();
+  (new CommandPalette(std::move(entries), QStringLiteral("A command, or part of a buffer's name"),
+                      this))
+      ->open();
+}
+
+void MainWindow::show_filters() {
+  std::vector<PaletteEntry> entries;
+  add_filters(entries);
+  if (entries.empty()) return;
+  (new CommandPalette(std::move(entries),
+                      QStringLiteral("Part of a category, layer, module, phase or type"), this))
+      ->open();
+}
+
+/// Those that are on first: to be taken away.
+void MainWindow::add_filters(std::vector<PaletteEntry>& entries) {
+  const RunPtr whole = whole_of(timeline_->state().run);
+  if (!whole) return;
+  const Filter& filter = timeline_->state().filter;
+  const auto toggle = [this](const FilterTerm& term) {
+    return [this, term] { timeline_->set_filter(toggled(timeline_->state().filter, term)); };
+  };
+  for (const FilterTerm& term : filter) {
+    entries.push_back({QStringLiteral("No longer only %1").arg(text_of(term)), {}, toggle(term)});
+  }
+  for (const FilterTerm& term : terms_of(*whole)) {
+    if (std::ranges::find(filter, term) != filter.end()) continue;
+    entries.push_back({QStringLiteral("Only %1").arg(text_of(term)), {}, toggle(term)});
+  }
 }
 
 /// Bookmarks and peaks, then buffers by their first life in the view.
@@ -219,7 +262,7 @@ void MainWindow::add_names(const Run& run, std::vector<PaletteEntry>& entries) {
   for (const Bookmark& mark : timeline_->state().bookmarks) {
     entries.push_back({QStringLiteral("Bookmark: %1").arg(QString::fromStdString(mark.name)),
                        {},
-                       go_to(mark.change)});
+                       go_to(run.of_whole(mark.change))});
   }
   const auto add_peak = [&](const char* name, const Peak& peak) {
     if (peak.change < 0) return;

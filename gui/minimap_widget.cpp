@@ -35,7 +35,7 @@ void MinimapWidget::refresh() {
               .limits = limits_of(state),
               .size = strip().size(),
               .top_bytes = top_bytes_of(state),
-              .budget_bytes = state.budget_bytes,
+              .budget_bytes = budget_line_of(state),
               .colours = &timeline_.colours()};
   if (shown == shown_) return;
   shown_ = std::move(shown);

@@ -27,7 +27,8 @@ struct Texts {
 };
 
 void add_options(CLI::App& app, ViewOptions& options, Texts& texts) {
-  app.add_option("files", options.files, "a run, then runs to lay over it (planned, measured)");
+  app.add_option("files", options.files,
+                 "a run (or what tidemark import reads), then runs to lay over it");
   app.add_option("--budget", options.budget, "budget line: 512MiB, or a share of the peak: 60%");
   app.add_option("--screenshot", options.screenshot, "write OUT.png and end; needs no display");
   app.add_option("--size", texts.size, "of the window in pixels, from 600x400 (1600x900)");

@@ -10,11 +10,11 @@ namespace tidemark {
 
 std::vector<std::string> files_of_ranks(const std::string& path) {
   namespace fs = std::filesystem;
-  // An index is text and small; a large trace is not read for nothing.
+  // An index is small; a large trace is not read for nothing.
   constexpr std::uintmax_t k_most_index_bytes = 1 << 20;
   std::error_code none;
   const std::uintmax_t size_bytes = fs::file_size(path, none);
-  if (none || size_bytes > k_most_index_bytes || !path.ends_with(".json")) return {path};
+  if (none || size_bytes > k_most_index_bytes) return {path};
   std::vector<RankFile> ranks;
   try {
     ranks = read_trace(path).ranks;

@@ -2,14 +2,14 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 
+#include "gui/recordings.h"
 #include "gui/view_index.h"
 #include "sim/check.h"
 #include "sim/run_state.h"
 #include "traces/error.h"
 #include "traces/event_stream.h"
-#include "traces/file.h"
-#include "traces/import_snapshot.h"
 #include "traces/mapped.h"
 
 namespace tidemark {
@@ -49,6 +49,15 @@ Run::Run(std::string file, Trace trace, RunTimeline timeline, std::uint64_t fing
       alive_(std::make_unique<AliveIndex>(timeline_.changes, trace_.buffers.size())),
       stack_(stack_of(trace_, timeline_, *alive_)) {}
 
+Run::Run(std::shared_ptr<const Run> whole, RunTimeline timeline,
+         std::vector<std::uint32_t> of_whole)
+    : whole_(std::move(whole)),
+      of_whole_(std::move(of_whole)),
+      file_(whole_->file()),
+      timeline_(std::move(timeline)),
+      alive_(std::make_unique<AliveIndex>(timeline_.changes, trace().buffers.size())),
+      stack_(stack_of(trace(), timeline_, *alive_)) {}
+
 Run::Run(std::string file, Trace trace, std::shared_ptr<const ViewIndex> index)
     : file_(std::move(file)),
       trace_(std::move(trace)),
@@ -71,14 +80,14 @@ const GroupedStack& Run::stack_by(StackBy by) const {
   auto& stack = stacks_[static_cast<std::size_t>(by)];
   if (!stack) {
     stack = std::make_unique<const GroupedStack>(stack_->pyramid,
-                                                 group_buffers(trace_, timeline_, *alive_, by));
+                                                 group_buffers(trace(), timeline_, *alive_, by));
   }
   return *stack;
 }
 
 const UseIndex& Run::uses() const {
   const std::lock_guard lock(lazy_);
-  if (!uses_) uses_ = std::make_unique<const UseIndex>(trace_, timeline_.spans);
+  if (!uses_) uses_ = std::make_unique<const UseIndex>(trace(), timeline_.spans);
   return *uses_;
 }
 
@@ -89,6 +98,22 @@ const std::vector<std::int64_t>& Run::local_peaks() const {
         timeline_.changes, std::max<std::int64_t>(timeline_.run_peak.bytes / 100, 1)));
   }
   return *local_peaks_;
+}
+
+const StepSpread& Run::spread() const {
+  const std::lock_guard lock(lazy_);
+  if (!spread_) spread_ = std::make_unique<const StepSpread>(spread_of(*this));
+  return *spread_;
+}
+
+std::int64_t Run::in_whole(std::int64_t change) const {
+  return whole_ && change >= 0 ? of_whole_[static_cast<std::size_t>(change)] : change;
+}
+
+std::int64_t Run::of_whole(std::int64_t change) const {
+  if (!whole_ || change < 0) return change;
+  return std::ranges::upper_bound(of_whole_, static_cast<std::uint32_t>(change)) -
+         of_whole_.begin() - 1;
 }
 
 ViewRange Run::whole(Axis axis) const {
@@ -161,29 +186,8 @@ RunPtr load_streamed(const std::string& path, LoadControl& control) {
   return std::make_shared<const Run>(path, std::move(trace), std::move(timeline), fingerprint);
 }
 
-/// A trace, or a memory snapshot of PyTorch: of its devices that with the most bytes.
-Trace read_shown(const std::string& path) {
-  std::string bytes = read_file(path);
-  if (!bytes.starts_with('\x80')) return from_bytes(bytes, path);  // no pickle
-  try {
-    std::vector<ImportedDevice> devices =
-        import_snapshot(std::move(bytes), std::filesystem::path(path).filename().string());
-    const auto most = std::ranges::max_element(devices, {}, &ImportedDevice::all_bytes);
-    if (most == devices.end()) throw InputError("a snapshot in which nothing is allocated");
-    return std::move(most->trace);
-  } catch (const InputError& error) {
-    throw error.in_file(path);
-  }
-}
-
-}  // namespace
-
-RunPtr load_run(const std::string& path, LoadControl* control) {
-  LoadControl own;
-  LoadControl& used = control == nullptr ? own : *control;
-  if (RunPtr run = load_streamed(path, used)) return run;
-  if (used.stop) return nullptr;
-  Trace trace = read_shown(path);
+/// One that has something to show, and can be walked.
+void require_shown(const Trace& trace, const std::string& path) {
   if (!trace.ranks.empty()) {
     throw InputError({.file = path,
                       .place = "",
@@ -200,7 +204,29 @@ RunPtr load_run(const std::string& path, LoadControl* control) {
   }
   // A program is replayed, and replay trusts its input.
   if (trace.events.empty()) require_legal(trace, path);
-  return std::make_shared<const Run>(path, std::move(trace));
+}
+
+}  // namespace
+
+std::vector<RunPtr> load_runs(const std::string& path, LoadControl* control) {
+  LoadControl own;
+  LoadControl& used = control == nullptr ? own : *control;
+  if (RunPtr run = load_streamed(path, used)) return {run};
+  std::vector<RunPtr> runs;
+  if (used.stop) return runs;
+  for (Trace& trace : read_recordings(path)) {
+    if (used.stop) return {};
+    require_shown(trace, path);
+    runs.push_back(std::make_shared<const Run>(path, std::move(trace)));
+  }
+  std::ranges::stable_sort(runs, std::ranges::greater(),
+                           [](const RunPtr& run) { return run->timeline().run_peak.bytes; });
+  return runs;
+}
+
+RunPtr load_run(const std::string& path, LoadControl* control) {
+  const std::vector<RunPtr> runs = load_runs(path, control);
+  return runs.empty() ? nullptr : runs.front();
 }
 
 std::vector<std::int64_t> find_local_peaks(const ChangeColumns& changes, std::int64_t least_bytes) {

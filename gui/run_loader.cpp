@@ -57,11 +57,13 @@ void RunLoader::start(const QString& path, std::function<void(const Outcome&)> d
   worker_ = std::thread([this, path, done = std::move(done), control = control_] {
     Outcome outcome;
     try {
-      outcome.run = load_run(path.toStdString(), control.get());
+      outcome.runs = load_runs(path.toStdString(), control.get());
     } catch (const InputError& error) {
       outcome.fault = QString::fromStdString(error.what());
     } catch (const std::bad_alloc&) {
       outcome.fault = QStringLiteral("%1: there is not enough memory for it").arg(path);
+    } catch (const std::exception& error) {  // a thread has nobody above it who could say so
+      outcome.fault = QStringLiteral("%1: own bug: %2").arg(path, QString::fromUtf8(error.what()));
     }
     QMetaObject::invokeMethod(
         this,
@@ -83,15 +85,14 @@ void RunLoader::open(const QStringList& paths) {
 }
 
 void RunLoader::open_next() {
-  if (waiting_.isEmpty()) return;
+  if (waiting_.isEmpty()) return emit all_opened();
   const QString path = waiting_.takeFirst();
-  start(path, [this, path, row = row_++](const Outcome& outcome) {
-    if (outcome.run) {
-      emit opened(row, outcome.run);
-      QThreadPool::globalInstance()->start([run = outcome.run] { store_index(*run); });
-    } else {
-      emit failed(path, outcome.fault);
+  start(path, [this, path](const Outcome& outcome) {
+    for (const RunPtr& run : outcome.runs) {
+      emit opened(row_++, run);
+      QThreadPool::globalInstance()->start([run] { store_index(*run); });
     }
+    if (outcome.runs.empty()) emit failed(path, outcome.fault);
     open_next();
   });
 }
@@ -120,8 +121,8 @@ void RunLoader::look() {
   seen_bytes_ = info.size();
   start(info.filePath(), [this, finished](const Outcome& outcome) {
     // A file that is just being written may be unreadable for a moment: there is a next look.
-    if (outcome.run) emit renewed(outcome.run);
-    const bool closed = outcome.run && outcome.run->trace().health.complete;
+    if (!outcome.runs.empty()) emit renewed(outcome.runs.front());
+    const bool closed = !outcome.runs.empty() && outcome.runs.front()->trace().health.complete;
     if (!finished && !closed) return;
     follow({});
     emit following_ended();

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "gui/run.h"
 
@@ -33,8 +34,9 @@ class RunLoader : public QObject {
   void look();
 
  signals:
-  /// `row` of the paths that were asked for. Runs come in that order.
+  /// The runs of the files that were asked for, in their order; `row` counts from 0.
   void opened(int row, std::shared_ptr<const tidemark::Run> run);
+  void all_opened();                                       // but for those that failed
   void renewed(std::shared_ptr<const tidemark::Run> run);  // of the file that is followed
   void failed(const QString& path, const QString& why);
   void progressed(int percent);  // -1: not known; 100: nothing is left to do
@@ -42,7 +44,7 @@ class RunLoader : public QObject {
 
  private:
   struct Outcome {
-    RunPtr run;
+    std::vector<RunPtr> runs;
     QString fault;
   };
   void start(const QString& path, std::function<void(const Outcome&)> done);

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "gui/filter.h"
 #include "gui/labels.h"
 #include "gui/legend.h"
 #include "sim/compare.h"
@@ -173,7 +174,7 @@ std::string warning_of(const ViewState& state, const Run& run) {
 
 std::string budget_line(const ViewState& state) {
   if (state.budget_bytes < 0) return {};
-  const std::int64_t free_bytes = state.budget_bytes - state.run->timeline().peak.bytes;
+  const std::int64_t free_bytes = state.budget_bytes - whole_of(state.run)->timeline().peak.bytes;
   return fmt::format("<p>Budget {}: {} {}.</p>", format_bytes(state.budget_bytes),
                      free_bytes < 0 ? "over by" : "fits, free",
                      format_bytes(free_bytes < 0 ? -free_bytes : free_bytes));
@@ -183,8 +184,8 @@ std::string budget_line(const ViewState& state) {
 
 std::string run_report_html(const ViewState& state) {
   if (!state.run) return "<p>No run is open.</p>";
-  Runs runs = {state.run.get()};
-  for (const Overlay& other : state.others) runs.push_back(other.run.get());
+  Runs runs = {whole_of(state.run).get()};  // a filter is about the picture
+  for (const Overlay& other : state.others) runs.push_back(whole_of(other.run).get());
   std::string html = fmt::format("<h3>{}</h3>", title_of(*state.run));
   for (const Run* run : runs) html += warning_of(state, *run);
   html += budget_line(state);

@@ -8,14 +8,6 @@
 
 namespace tidemark {
 
-// Of millions of changes sim/tide.h looks at a part, and all of one takes a search for its step.
-static BufferId buffer_of(const ChangeColumns& changes, std::size_t row) {
-  return changes.buffer(row);
-}
-static bool is_alloc(const ChangeColumns& changes, std::size_t row) {
-  return !changes.is_free(row);
-}
-
 namespace {
 
 bool is_segment(EventKind kind) {

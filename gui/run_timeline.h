@@ -56,7 +56,17 @@ class ChangeColumns {
 
   void reserve(std::size_t count);
   void push_back(const MemoryChange& change);
-  friend void set_op(ChangeColumns& changes, std::size_t row, OpId op);
+  friend  // For sim/tide.h: of millions of changes it looks at a part, and all of one takes a
+          // search for its
+      // step.
+      void
+      set_op(ChangeColumns& changes, std::size_t row, OpId op);
+  [[nodiscard]] inline BufferId buffer_of(const ChangeColumns& changes, std::size_t row) {
+    return changes.buffer(row);
+  }
+  [[nodiscard]] inline bool is_alloc(const ChangeColumns& changes, std::size_t row) {
+    return !changes.is_free(row);
+  }
 
   [[nodiscard]] const Arrays& arrays() const { return arrays_; }
 
@@ -65,7 +75,15 @@ class ChangeColumns {
   std::vector<std::int64_t> bytes_;  // counted, by buffer
 };
 
+// For sim/tide.h: of millions of changes it looks at a part, and all of one takes a search for its
+// step.
 void set_op(ChangeColumns& changes, std::size_t row, OpId op);
+[[nodiscard]] inline BufferId buffer_of(const ChangeColumns& changes, std::size_t row) {
+  return changes.buffer(row);
+}
+[[nodiscard]] inline bool is_alloc(const ChangeColumns& changes, std::size_t row) {
+  return !changes.is_free(row);
+}
 
 /// Bytes from a time on, of a small series beside the stack.
 struct LevelPoint {

@@ -20,10 +20,16 @@ Json to_json(const Session& s) {
   for (const Bookmark& mark : s.bookmarks) {
     bookmarks.push_back({{"change", mark.change}, {"name", mark.name}});
   }
+  Json filter = Json::array();
+  for (const FilterTerm& term : s.filter) {
+    filter.push_back({{"by", to_string(term.by)}, {"name", term.name}});
+  }
   return {{"files", s.files},
           {"axis", s.axis == Axis::time ? "time" : "events"},
           {"one_step", s.one_step},
+          {"every_step", s.every_step},
           {"group_by", to_string(s.group_by)},
+          {"filter", std::move(filter)},
           {"begin", s.range.begin},
           {"end", s.range.end},
           {"budget_bytes", s.budget_bytes},
@@ -38,6 +44,13 @@ Session from_json(const Json& json) {
   s.axis = json.at("axis") == "events" ? Axis::change : Axis::time;
   s.one_step = json.at("one_step").get<bool>();
   s.group_by = group_by_of(json.at("group_by").get<std::string>()).value_or(StackBy::category);
+  s.every_step = json.value("every_step", false);  // older sessions have neither
+  if (json.contains("filter")) {
+    for (const Json& term : json.at("filter")) {
+      const auto by = group_by_of(term.at("by").get<std::string>());
+      if (by) s.filter.push_back({.by = *by, .name = term.at("name").get<std::string>()});
+    }
+  }
   s.range = {json.at("begin").get<std::int64_t>(), json.at("end").get<std::int64_t>()};
   s.budget_bytes = json.at("budget_bytes").get<std::int64_t>();
   for (const Json& mark : json.at("bookmarks")) {

@@ -13,7 +13,9 @@ struct Session {
   std::vector<std::string> files;  // the run, then what lies over it; full paths
   Axis axis = Axis::time;
   bool one_step = false;
+  bool every_step = false;
   StackBy group_by = StackBy::category;
+  Filter filter;
   ViewRange range;
   std::int64_t budget_bytes = -1;
   std::vector<Bookmark> bookmarks;

@@ -130,14 +130,15 @@ void TimelineWidget::jump_to_step(bool forward) {
 
 /// At the pin, else in the middle of the view.
 void TimelineWidget::toggle_bookmark() {
-  const std::int64_t change = current_change();
-  if (change < 0) return;
+  const std::int64_t shown = current_change();
+  if (shown < 0) return;
+  const std::int64_t change = state_.run->in_whole(shown);
   std::vector<Bookmark> bookmarks = state_.bookmarks;
   const auto at = std::ranges::lower_bound(bookmarks, change, {}, &Bookmark::change);
   if (at != bookmarks.end() && at->change == change) {
     bookmarks.erase(at);
   } else {
-    const Instant instant = instant_of_change(*state_.run, change);
+    const Instant instant = instant_of_change(*state_.run, shown);
     bookmarks.insert(
         at, {change, format_bytes(instant.total_bytes) + " at " + format_time_ns(instant.time_ns)});
   }
@@ -145,12 +146,12 @@ void TimelineWidget::toggle_bookmark() {
 }
 
 void TimelineWidget::jump_to_bookmark(bool forward) {
-  const std::int64_t from = current_change();
+  const std::int64_t from = state_.run->in_whole(current_change());
   const auto& marks = state_.bookmarks;
   const auto after = std::ranges::upper_bound(marks, from, {}, &Bookmark::change);
   const auto first_from = std::ranges::lower_bound(marks, from, {}, &Bookmark::change);
-  if (forward && after != marks.end()) pin_change(after->change);
-  if (!forward && first_from != marks.begin()) pin_change(std::prev(first_from)->change);
+  if (forward && after != marks.end()) pin_whole_change(after->change);
+  if (!forward && first_from != marks.begin()) pin_whole_change(std::prev(first_from)->change);
 }
 
 void TimelineWidget::step_change(int by) {
@@ -210,10 +211,14 @@ bool TimelineWidget::perform(Command command) {
     case Command::toggle_step:
       set_one_step(!state_.one_step);
       return true;
+    case Command::toggle_every_step:
+      set_every_step(!state_.every_step);
+      return true;
     case Command::clear:
       pin_change(-1);
       select(std::nullopt);
       return true;
+    case Command::filter:
     case Command::toggle_theme:
     case Command::budget:
     case Command::details:

@@ -251,7 +251,8 @@ class Tags {
 };
 
 void paint_budget_line(QPainter& painter, const TimelinePicture& p) {
-  const int row = p.state.budget_bytes < 0 ? -1 : p.bytes.row_of(p.state.budget_bytes);
+  const std::int64_t budget_bytes = budget_line_of(p.state);
+  const int row = budget_bytes < 0 ? -1 : p.bytes.row_of(budget_bytes);
   if (row < 0) return;
   painter.setPen(QPen(to_colour(p.colours.over), 2, Qt::DashLine));
   painter.drawLine(p.canvas.left(), p.canvas.top() + row, p.canvas.right(), p.canvas.top() + row);
@@ -291,7 +292,7 @@ void paint_peak_tag(Tags& tags, const TimelinePicture& p, QPoint tip) {
 void paint_marks(QPainter& painter, const TimelinePicture& p) {
   Tags tags(painter, p);
   paint_budget_line(painter, p);
-  for (std::size_t i = 0; i < p.state.others.size(); ++i) {
+  for (std::size_t i = 0; i < p.state.others.size() && !p.state.every_step; ++i) {
     const auto tip = peak_tip(p, *p.state.others[i].run, peak_position(p.state, p.state.others[i]));
     const Rgb colour = p.colours.overlays[i % p.colours.overlays.size()];
     if (tip) tags.keep_clear(paint_triangle(painter, p, *tip, colour));
@@ -320,9 +321,9 @@ void paint_selection(QPainter& painter, const TimelinePicture& p) {
 /// Small flags at the upper edge.
 void paint_bookmarks(QPainter& painter, const TimelinePicture& p) {
   for (const Bookmark& bookmark : p.state.bookmarks) {
-    if (bookmark.change >= p.state.run->pyramid().change_count()) continue;
-    const int x =
-        p.scale().column_of(p.state.run->pyramid().position_of(bookmark.change, p.state.axis));
+    const std::int64_t change = p.state.run->of_whole(bookmark.change);
+    if (change < 0 || change >= p.state.run->pyramid().change_count()) continue;
+    const int x = p.scale().column_of(p.state.run->pyramid().position_of(change, p.state.axis));
     if (x < 0 || x >= p.canvas.width()) continue;
     const QPoint top = p.canvas.topLeft() + QPoint(x, 0);
     painter.setPen(QPen(to_colour(p.colours.text), 1));

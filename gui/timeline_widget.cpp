@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "gui/filter.h"
+
 namespace tidemark {
 
 TimelineWidget::TimelineWidget(QWidget* parent) : QWidget(parent), colours_(&light_colours()) {
@@ -41,8 +43,8 @@ void TimelineWidget::go_back(bool forward) {
 void TimelineWidget::renew_run(RunPtr run) {
   const bool all_shown = !state_.run || state_.range == limits_of(state_);
   const std::vector<Overlay> others = std::exchange(state_.others, {});
-  state_.run = std::move(run);
-  for (const Overlay& other : others) lay_over(state_, other.run);
+  state_.run = part_of(run, state_.filter);
+  for (const Overlay& other : others) lay_over(state_, whole_of(other.run));
   const std::int64_t count = state_.run->pyramid().change_count();
   if (state_.pinned && state_.pinned->change >= count) state_.pinned.reset();
   state_.range = all_shown ? limits_of(state_) : clamped(state_.range, limits_of(state_));
@@ -89,7 +91,7 @@ void TimelineWidget::replace_other(const RunPtr& old, RunPtr other) {
 
 void TimelineWidget::set_budget(std::int64_t budget_bytes) {
   state_.budget_bytes = budget_bytes;
-  over_ = state_.run ? over_budget(*state_.run, budget_bytes) : OverBudget{};
+  over_ = state_.run ? over_budget(*whole_of(state_.run), budget_bytes) : OverBudget{};
   outdate();
 }
 
@@ -100,11 +102,29 @@ void TimelineWidget::set_group_by(StackBy by) {
   emit mode_changed();
 }
 
+void TimelineWidget::set_filter(Filter filter) {
+  if (filter == state_.filter) return;
+  tidemark::set_filter(state_, std::move(filter));
+  outdate();
+  emit mode_changed();
+  emit pin_changed();
+  emit selection_changed();
+}
+
 void TimelineWidget::set_axis(Axis axis) {
   change_mode(axis, state_.one_step);
 }
 void TimelineWidget::set_one_step(bool one_step) {
   change_mode(state_.axis, one_step);
+}
+
+void TimelineWidget::set_every_step(bool every_step) {
+  if (every_step) set_one_step(true);
+  if (every_step == state_.every_step) return;
+  state_.every_step = every_step;
+  state_.range = clamped(state_.range, limits_of(state_));
+  outdate();
+  emit mode_changed();
 }
 
 void TimelineWidget::change_mode(Axis axis, bool one_step) {
@@ -115,6 +135,7 @@ void TimelineWidget::change_mode(Axis axis, bool one_step) {
   if (state_.run) range = range_on(*state_.run, range, state_.axis, axis);
   state_.axis = axis;
   state_.one_step = one_step;
+  state_.every_step = state_.every_step && one_step;
   state_.selection.reset();
   state_.range = all_shown ? limits_of(state_) : clamped(range, limits_of(state_));
   settled_->start();
@@ -185,11 +206,8 @@ void TimelineWidget::refresh() {
   StackScene scene{.columns = columns_,
                    .scale = byte_scale(),
                    .colours = *colours_,
-                   .budget_bytes = state_.budget_bytes,
-                   .overlays = {}};
-  for (std::size_t i = 0; i < state_.others.size(); ++i) {
-    scene.overlays.push_back(overlay_of(state_, i, scale()));
-  }
+                   .budget_bytes = budget_line_of(state_),
+                   .overlays = overlays_of(state_, scale())};
   lines_.clear();
   for (const OverlayColumns& overlay : scene.overlays) {
     std::vector<int>& rows = lines_.emplace_back();
@@ -197,8 +215,8 @@ void TimelineWidget::refresh() {
       rows.push_back(bytes < 0 ? -1 : scene.scale.row_of(bytes));
     }
   }
-  if (state_.budget_bytes >= 0) {
-    lines_.emplace_back(columns_.size(), scene.scale.row_of(state_.budget_bytes));
+  if (scene.budget_bytes >= 0) {
+    lines_.emplace_back(columns_.size(), scene.scale.row_of(scene.budget_bytes));
   }
   pixels_ = paint_stack(scene);
 }

@@ -33,17 +33,22 @@ class TimelineWidget : public QWidget {
   void replace_other(const RunPtr& old, RunPtr other);
   void set_budget(std::int64_t budget_bytes);  // -1: none
   void set_group_by(StackBy by);
+  void set_filter(Filter filter);
   void set_bookmarks(std::vector<Bookmark> bookmarks);
   /// Goes to the view before, or after, the present one in the history.
   void go_back(bool forward);
   void set_axis(Axis axis);
   void set_one_step(bool one_step);
+  /// The steady step with all steps over it; off: only the steady step.
+  void set_every_step(bool every_step);
   void set_colours(const CanvasColours& colours);
   /// Cut to what there is.
   void set_range(ViewRange range);
   void select(std::optional<ViewRange> selection);
   /// Pins the instant right after `change` and brings it into view; -1 removes the pin.
   void pin_change(std::int64_t change);
+  /// The same for a change of the whole run, while a part of it may be shown.
+  void pin_whole_change(std::int64_t change) { pin_change(state_.run->of_whole(change)); }
   /// True when the command was one for the timeline.
   bool perform(Command command);
 

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "gui/filter.h"
 #include "gui/labels.h"
 #include "gui/legend.h"
 #include "gui/view_page.h"
@@ -107,8 +108,9 @@ std::string svg_legend(const ViewState& state, const CanvasColours& colours, con
 
 std::string svg_lines(const ViewState& state, const CanvasColours& colours, const Frame& f) {
   std::string out;
-  for (std::size_t i = 0; i < state.others.size(); ++i) {
-    const OverlayColumns overlay = overlay_of(state, i, f.columns);
+  const std::vector<OverlayColumns> overlays = overlays_of(state, f.columns);
+  for (std::size_t i = 0; i < overlays.size(); ++i) {
+    const OverlayColumns& overlay = overlays[i];
     std::string path;
     bool open = false;
     for (std::size_t x = 0; x < overlay.max_bytes.size(); ++x) {
@@ -127,15 +129,18 @@ std::string svg_lines(const ViewState& state, const CanvasColours& colours, cons
         css_colour(colours.overlays[i % colours.overlays.size()]),
         overlay.dash_px > 0 ? fmt::format(" stroke-dasharray='{}'", 2 * overlay.dash_px) : "");
   }
-  const int budget_row = state.budget_bytes < 0 ? -1 : f.bytes.row_of(state.budget_bytes);
+  const int x = f.columns.column_of(peak_position(*state.run, state.axis));
+  const std::int64_t budget_bytes = budget_line_of(state);
+  const int budget_row = budget_bytes < 0 ? -1 : f.bytes.row_of(budget_bytes);
   if (budget_row >= 0) {
+    const bool at_left = x > f.width / 2 && x < f.width;  // the side without the peak's text
     out += fmt::format(
         "<path d='M{0} {1}H{2}' stroke='{3}' stroke-width='2' stroke-dasharray='8 4'/>"
-        "<text x='{2}' y='{4}' text-anchor='end' fill='{3}'>budget {5}</text>\n",
+        "<text x='{4}' y='{5}' text-anchor='{6}' fill='{3}'>budget {7}</text>\n",
         f.left, f.top + budget_row, f.left + f.width, css_colour(colours.over),
-        f.top + budget_row - 4, format_bytes(state.budget_bytes));
+        at_left ? f.left + 4 : f.left + f.width, f.top + budget_row - 4, at_left ? "start" : "end",
+        format_bytes(budget_bytes));
   }
-  const int x = f.columns.column_of(peak_position(*state.run, state.axis));
   if (x >= 0 && x < f.width) {
     const int row = f.top + f.bytes.row_of(state.run->timeline().peak.bytes);
     const bool at_left = x > f.width / 2;  // of its marker: there is room
@@ -159,14 +164,20 @@ std::string columns_csv(const ViewState& state, int width_px) {
   if (!state.run) return out + "\n";
   const std::vector<std::string>& names = stack_of(state).grouping.names;
   for (const std::string& name : names) out += "," + csv_field(name);
-  out += "\n";
   const ColumnScale scale{state.range, width_px};
+  const std::vector<OverlayColumns> steps =
+      state.every_step ? overlays_of(state, scale) : std::vector<OverlayColumns>{};
+  if (!steps.empty()) out += ",steps_most_bytes,steps_median_bytes,steps_least_bytes";
+  out += "\n";
   const std::vector<PixelColumn> columns = columns_of(state, scale);
   for (int x = 0; x < width_px; ++x) {
     const PixelColumn& column = columns[static_cast<std::size_t>(x)];
     out += fmt::format("{},{},{}", scale.column_begin(x), column.extremes.max_bytes,
                        column.extremes.min_bytes);
     for (std::size_t k = 0; k < names.size(); ++k) out += fmt::format(",{}", column.at_max[k]);
+    for (const OverlayColumns& line : steps) {
+      out += fmt::format(",{}", line.max_bytes[static_cast<std::size_t>(x)]);
+    }
     out += "\n";
   }
   return out;
@@ -185,6 +196,7 @@ std::string view_json(const ViewState& state, int width_px) {
   json["peak_ns"] = run.timeline().peak.time_ns;
   if (state.budget_bytes >= 0) json["budget_bytes"] = state.budget_bytes;
   json["group_by"] = to_string(state.group_by);
+  for (const FilterTerm& term : state.filter) json["only"].push_back(to_text(term));
   json["groups"] = names;
   Json rows = Json::array();
   const ColumnScale scale{state.range, width_px};
@@ -225,10 +237,10 @@ std::string view_svg(const ViewState& state, const CanvasColours& colours, int w
   f.columns = {state.range, f.width};
   f.bytes = {.top_bytes = top_bytes_of(state), .height_px = f.height};
   const std::vector<PixelColumn> columns = columns_of(state, f.columns);
-  out +=
-      fmt::format("<text x='{}' y='18' fill='{}'>{}</text>\n", f.left, css_colour(colours.text),
-                  escaped(state.run->trace().meta.title.empty() ? state.run->file()
-                                                                : state.run->trace().meta.title));
+  const std::string& title = state.run->trace().meta.title;
+  out += fmt::format("<text x='{}' y='18' fill='{}'>{}{}</text>\n", f.left,
+                     css_colour(colours.text), escaped(title.empty() ? state.run->file() : title),
+                     escaped(state.filter.empty() ? std::string() : ": " + part_text(state)));
   for (std::size_t k = 0; k < stack_of(state).grouping.names.size(); ++k) {
     const std::string path = band_path(columns, f, k);
     if (path.empty()) continue;

@@ -2,15 +2,19 @@
 
 #include <algorithm>
 
+#include "gui/filter.h"
+
 namespace tidemark {
 
 void lay_over(ViewState& state, RunPtr other) {
-  Alignment alignment = align(*state.run, *other);
-  state.others.push_back({.run = std::move(other), .alignment = std::move(alignment)});
+  RunPtr part = part_of(other, state.filter);
+  Alignment alignment = align(*state.run, *part);
+  state.others.push_back({.run = std::move(part), .alignment = std::move(alignment)});
 }
 
 void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other) {
-  const auto place = std::ranges::find(state.others, old, &Overlay::run);
+  const auto place =
+      std::ranges::find(state.others, old, [](const Overlay& over) { return whole_of(over.run); });
   if (!old || place == state.others.end()) {
     if (other) lay_over(state, std::move(other));
     return;
@@ -19,8 +23,8 @@ void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other) {
     state.others.erase(place);
     return;
   }
-  place->alignment = align(*state.run, *other);
-  place->run = std::move(other);
+  place->run = part_of(other, state.filter);
+  place->alignment = align(*state.run, *place->run);
 }
 
 const GroupedStack& stack_of(const ViewState& state) {
@@ -31,11 +35,16 @@ ViewRange limits_of(const ViewState& state) {
   if (!state.run) return {};
   ViewRange limits =
       state.one_step ? state.run->steady_step(state.axis) : state.run->whole(state.axis);
+  if (state.every_step) return limits;
   for (const Overlay& other : state.others) {
     const std::int64_t end = other.run->steady_step(state.axis).end;
     limits.end = std::max(limits.end, other.alignment.on(state.axis).here(end));
   }
   return limits;
+}
+
+std::int64_t budget_line_of(const ViewState& state) {
+  return state.filter.empty() ? state.budget_bytes : -1;
 }
 
 ViewRange range_on(const Run& run, ViewRange range, Axis from, Axis to) {
@@ -62,8 +71,9 @@ std::int64_t top_bytes_of(const ViewState& state) {
   for (const Overlay& other : state.others) {
     most_bytes = std::max(most_bytes, other.run->timeline().peak.bytes);
   }
-  if (state.budget_bytes <= most_bytes + most_bytes / 2) {
-    most_bytes = std::max(most_bytes, state.budget_bytes);
+  const std::int64_t budget_bytes = budget_line_of(state);
+  if (budget_bytes <= most_bytes + most_bytes / 2) {
+    most_bytes = std::max(most_bytes, budget_bytes);
   }
   return std::max(most_bytes + most_bytes / 7, k_granule_bytes);
 }
@@ -83,6 +93,7 @@ namespace {
 /// The row of the last step that begins at or before `position`; 0 when none does.
 std::size_t step_at(const Run& run, std::int64_t position, Axis axis) {
   const auto& begins_ns = run.timeline().step_begin_ns;
+  if (run.pyramid().change_count() == 0) return 0;
   const std::int64_t time_ns =
       axis == Axis::time
           ? position
@@ -132,10 +143,11 @@ std::int64_t highest_at(const Overlay& other, const std::vector<ViewRange>& part
   return highest;
 }
 
+constexpr std::array<int, 3> k_dash_px = {0, 5, 2};  // of the lines over the stack, in turn
+
 }  // namespace
 
 OverlayColumns overlay_of(const ViewState& state, std::size_t other, const ColumnScale& scale) {
-  constexpr std::array<int, 3> k_dash_px = {0, 5, 2};
   OverlayColumns overlay;
   overlay.dash_px = k_dash_px[other % k_dash_px.size()];
   overlay.fade_saved = other == 0;
@@ -151,6 +163,23 @@ OverlayColumns overlay_of(const ViewState& state, std::size_t other, const Colum
     shown = std::move(parts);
   }
   return overlay;
+}
+
+std::vector<OverlayColumns> overlays_of(const ViewState& state, const ColumnScale& scale) {
+  std::vector<OverlayColumns> overlays;
+  if (!state.every_step) {
+    for (std::size_t i = 0; i < state.others.size(); ++i) {
+      overlays.push_back(overlay_of(state, i, scale));
+    }
+  } else if (state.run && state.run->spread().step_count > 1) {
+    SpreadColumns steps = spread_columns(*state.run, scale, state.axis);
+    for (auto* bytes : {&steps.most, &steps.median, &steps.least}) {
+      overlays.push_back({.max_bytes = std::move(*bytes),
+                          .dash_px = k_dash_px[overlays.size()],
+                          .fade_saved = false});
+    }
+  }
+  return overlays;
 }
 
 std::optional<std::int64_t> change_at_same_point(const ViewState& state, const Overlay& other,

@@ -20,17 +20,27 @@ struct Overlay {
 
 /// An instant that somebody marked.
 struct Bookmark {
-  std::int64_t change = 0;
+  std::int64_t change = 0;  // of the whole run
   std::string name;
   bool operator==(const Bookmark&) const = default;
 };
 
+/// Only buffers of one group, named as buffer_keys() names it.
+struct FilterTerm {
+  StackBy by = StackBy::category;
+  std::string name;
+  bool operator==(const FilterTerm&) const = default;
+};
+using Filter = std::vector<FilterTerm>;  // in the order of asking
+
 struct ViewState {
-  RunPtr run;                   // filled; null when nothing is open
+  RunPtr run;                   // filled; null when nothing is open; with a filter a part of it
   std::vector<Overlay> others;  // outlines over it: planned, measured; see lay_over()
+  Filter filter;                // see set_filter() in gui/filter.h
   StackBy group_by = StackBy::category;
   Axis axis = Axis::time;
-  bool one_step = false;  // limits are the steady step, not the whole run
+  bool one_step = false;    // limits are the steady step, not the whole run
+  bool every_step = false;  // lines over it are all steps (gui/step_spread.h); only with one_step
   ViewRange range;
   std::int64_t budget_bytes = -1;  // -1: none
   std::optional<Instant> pinned;
@@ -38,7 +48,10 @@ struct ViewState {
   std::vector<Bookmark> bookmarks;  // by change
 };
 
-/// Adds `other` over `state.run`, which must be there and stay.
+/// What is compared with the picture: -1 also while a part of the run is shown.
+[[nodiscard]] std::int64_t budget_line_of(const ViewState& state);
+
+/// Adds `other`, a whole run, over `state.run`, which must be there and stay.
 void lay_over(ViewState& state, RunPtr other);
 /// The same in the place of `old`, when that lies over it. Null for `other`: takes `old` away.
 void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other);
@@ -66,6 +79,11 @@ void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other);
 /// as the column of the run has. It stands for each step of the run; -1 outside of them.
 [[nodiscard]] OverlayColumns overlay_of(const ViewState& state, std::size_t other,
                                         const ColumnScale& scale);
+
+/// All lines over the stack: of the other runs in their order; or, while every step is shown, the
+/// most, the median and the least of the steps.
+[[nodiscard]] std::vector<OverlayColumns> overlays_of(const ViewState& state,
+                                                      const ColumnScale& scale);
 
 /// Bytes of `other` at the point of the program that `instant` of `state.run` is, of its steady
 /// step for every step of the run; none outside of the steps.

@@ -3,6 +3,7 @@
 #include <QCommandLinkButton>
 #include <QCoreApplication>
 #include <QDir>
+#include <QEvent>
 #include <QFileInfo>
 #include <QLabel>
 #include <QVBoxLayout>
@@ -38,6 +39,7 @@ WelcomePage::WelcomePage(const std::vector<Session>& sessions, QWidget* parent) 
   setObjectName(QStringLiteral("welcome"));
   setAccessibleName(QStringLiteral("Ways to begin"));
   setAutoFillBackground(true);
+  parent->installEventFilter(this);
   auto* column = new QVBoxLayout;
   auto* title = new QLabel(QStringLiteral("<h2>Where does the memory of a training run go?</h2>"));
   column->addWidget(title);
@@ -80,6 +82,13 @@ WelcomePage::WelcomePage(const std::vector<Session>& sessions, QWidget* parent) 
   row->addStretch(1);
   layout->addLayout(row);
   layout->addStretch(2);
+}
+
+bool WelcomePage::eventFilter(QObject* watched, QEvent* event) {
+  if (watched == parent() && event->type() == QEvent::Resize) {
+    setGeometry(parentWidget()->rect());
+  }
+  return QWidget::eventFilter(watched, event);
 }
 
 }  // namespace tidemark

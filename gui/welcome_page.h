@@ -18,6 +18,10 @@ class WelcomePage : public QWidget {
   /// are not there.
   [[nodiscard]] static QString samples_folder();
 
+ protected:
+  /// Covers what it lies on.
+  bool eventFilter(QObject* watched, QEvent* event) override;
+
  signals:
   void open_asked();
   void files_chosen(const QStringList& paths);

@@ -65,6 +65,18 @@ std::vector<RunConfig> products(const WhatIf& what_if, const RunConfig& recorded
   return configs;
 }
 
+/// How the step may be spread; nothing: not at all.
+std::vector<std::optional<Spread>> spreads_of(const WhatIf& what_if) {
+  if (what_if.shard.by == Decider::recorded) return {std::nullopt};
+  if (what_if.shard.by == Decider::chosen) return {Spread{what_if.shard.value, what_if.ranks}};
+  std::vector<std::optional<Spread>> spreads;
+  for (const ShardStage stage :
+       {ShardStage::data, ShardStage::zero1, ShardStage::zero2, ShardStage::zero3}) {
+    spreads.emplace_back(Spread{stage, what_if.ranks});
+  }
+  return spreads;
+}
+
 /// Local values of the forward pass that a backward op needs.
 bool is_held(const Value& value, Position backward_begin) {
   return value.movable && value.bytes > 0 && value.producer >= 0 &&
@@ -86,16 +98,27 @@ WhatIf unchanged(const RunConfig& recorded) {
 std::vector<Variant> variants_of(const WhatIf& what_if, const RunConfig& recorded) {
   std::vector<Variant> variants;
   std::string first_reason;
+  const auto refuse = [&first_reason](const std::string& reason) {
+    if (first_reason.empty()) first_reason = reason;
+  };
   for (const RunConfig& config : products(what_if, recorded)) {
     try {
       validate(config);
     } catch (const InputError& error) {
-      if (first_reason.empty()) first_reason = error.what();
+      refuse(error.what());
       continue;
     }
     const int otherwise = (config.precision != recorded.precision ? 1 : 0) +
                           (config.optimizer.kind != recorded.optimizer.kind ? 1 : 0);
-    variants.push_back({.config = config, .learns_otherwise = otherwise});
+    for (const std::optional<Spread>& spread : spreads_of(what_if)) {
+      const std::string objection =
+          spread ? objection_to(*spread, config.accumulation) : std::string();
+      if (objection.empty()) {
+        variants.push_back({.config = config, .learns_otherwise = otherwise, .spread = spread});
+      } else {
+        refuse(objection);
+      }
+    }
   }
   if (variants.empty()) throw InputError(first_reason);
   std::stable_sort(variants.begin(), variants.end(), [&](const Variant& a, const Variant& b) {
@@ -180,7 +203,8 @@ std::vector<LayerRow> layer_rows(const Trace& source, const Dataflow& flow, cons
   return rows;
 }
 
-std::vector<std::string> changes_of(const RunConfig& recorded, const RunConfig& config) {
+std::vector<std::string> changes_of(const RunConfig& recorded, const Variant& variant) {
+  const RunConfig& config = variant.config;
   std::vector<std::string> changes;
   const auto note = [&changes](const char* what, const auto& before, const auto& after) {
     if (before != after) changes.push_back(fmt::format("{} {} instead of {}", what, after, before));
@@ -190,6 +214,7 @@ std::vector<std::string> changes_of(const RunConfig& recorded, const RunConfig& 
   note("precision", to_string(recorded.precision), to_string(config.precision));
   note("optimizer", to_string(recorded.optimizer.kind), to_string(config.optimizer.kind));
   note("attention", to_string(recorded.attention), to_string(config.attention));
+  if (variant.spread) changes.push_back(to_text(*variant.spread));
   return changes;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "gui/whatif_ranks.h"
 #include "sim/allocator_model.h"
 #include "sim/config.h"
 #include "sim/eviction.h"
@@ -41,6 +42,10 @@ struct WhatIf {
   Control<std::int64_t> micro_batches{};
   Control<Optimizer> optimizer{};
   Control<AttentionLowering> attention{};
+  /// recorded: one rank does it all. planner: the fastest of data, zero1, zero2 and zero3 that
+  /// fits; `tensor`, which is equal only but for rounding, has to be chosen.
+  Control<ShardStage> shard{.value = ShardStage::zero1};
+  std::int32_t ranks = 2;  // counts when it is spread; the budget is that of each
   bool operator==(const WhatIf&) const = default;
 };
 
@@ -51,6 +56,7 @@ struct WhatIf {
 struct Variant {
   RunConfig config;
   int learns_otherwise = 0;  // controls (optimizer, precision) that change what is learnt
+  std::optional<Spread> spread{};
   bool operator==(const Variant&) const = default;
 };
 
@@ -85,9 +91,10 @@ struct LayerRow {
 [[nodiscard]] std::vector<LayerRow> layer_rows(const Trace& source, const Dataflow& flow,
                                                const Trace& planned, const WhatIf& what_if);
 
-/// "batch 8 instead of 4": what differs, for the card and the list of plans. Empty when nothing.
+/// "batch 8 instead of 4", "zero2 over 4 ranks": what differs, for the card and the list of plans.
+/// Empty when nothing.
 [[nodiscard]] std::vector<std::string> changes_of(const RunConfig& recorded,
-                                                  const RunConfig& config);
+                                                  const Variant& variant);
 
 /// Names of the controls, of who decides and of fates, as people read them.
 [[nodiscard]] const char* to_text(Decider decider);

@@ -2,6 +2,7 @@
 
 #include <QComboBox>
 #include <QGridLayout>
+#include <QHBoxLayout>
 #include <QLabel>
 #include <QLineEdit>
 #include <QSignalBlocker>
@@ -46,6 +47,28 @@ WhatIfControls::WhatIfControls(QWidget* parent) : QWidget(parent) {
   add_names("Precision", &WhatIf::precision);
   add_names("Optimizer", &WhatIf::optimizer);
   add_names("Attention", &WhatIf::attention);
+  add_names("Shard", &WhatIf::shard);
+  rows_.back().decider->setItemText(static_cast<int>(Decider::recorded),
+                                    QStringLiteral("one rank"));
+  build_ranks();
+}
+
+/// Beside the stage that they are for.
+void WhatIfControls::build_ranks() {
+  ranks_ = new QSpinBox(this);
+  ranks_->setObjectName(QStringLiteral("value_ranks"));
+  ranks_->setAccessibleName(QStringLiteral("Ranks that share the step"));
+  ranks_->setRange(2, 64);
+  ranks_->setSuffix(QStringLiteral(" ranks"));
+  ranks_->setKeyboardTracking(false);
+  QWidget* stage = rows_.back().value;
+  grid_->removeWidget(stage);
+  auto* both = new QHBoxLayout;
+  both->addWidget(stage, 1);
+  both->addWidget(ranks_);
+  grid_->addLayout(both, grid_->rowCount() - 1, 2);
+  connect(ranks_, &QSpinBox::valueChanged, this,
+          [this](int value) { change("Ranks", [&](WhatIf& w) { w.ranks = value; }); });
 }
 
 template <class Set>
@@ -235,6 +258,8 @@ void WhatIfControls::show(const WhatIf& what_if) {
   showing_ = true;
   device_->setCurrentIndex(std::max(device_->findData(text_of(what_if.device)), 0));
   for (const Row& row : rows_) row.show();
+  ranks_->setValue(shown_.ranks);
+  ranks_->setEnabled(shown_.shard.by != Decider::recorded);
   show_budget();
   showing_ = false;
 }

@@ -56,6 +56,7 @@ class WhatIfControls : public QWidget {
   void add_value(const char* name, QWidget* value, std::function<void()> show);
   void build_device();
   void build_budget();
+  void build_ranks();
   void show_budget();
   void read_budget();
   [[nodiscard]] std::int64_t budget_at(int slider) const;
@@ -64,6 +65,7 @@ class WhatIfControls : public QWidget {
   QSlider* slider_ = nullptr;
   QLineEdit* budget_ = nullptr;
   QComboBox* device_ = nullptr;
+  QSpinBox* ranks_ = nullptr;
   std::vector<Row> rows_;
   WhatIf shown_;
   WhatIfFacts facts_;

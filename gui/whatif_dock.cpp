@@ -14,8 +14,10 @@
 #include <QUndoStack>
 #include <algorithm>
 
+#include "gui/filter.h"
 #include "gui/pareto_widget.h"
 #include "gui/plan_list_model.h"
+#include "gui/rank_index.h"
 #include "gui/whatif_controls.h"
 #include "gui/whatif_tables.h"
 #include "gui/whatif_text.h"
@@ -23,6 +25,7 @@
 #include "sim/units.h"
 #include "traces/error.h"
 #include "traces/file.h"
+#include "traces/rank_files.h"
 
 namespace tidemark {
 namespace {
@@ -129,7 +132,7 @@ void WhatIfDock::hideEvent(QHideEvent* event) {
 
 void WhatIfDock::follow_timeline() {
   const ViewState& view = timeline_.state();
-  if (view.run != base_) {
+  if (whole_of(view.run) != base_) {
     overlay_ = measured_overlay_ = nullptr;  // gone with the run that they lay over
     if (isVisible()) open_run();
     return;
@@ -143,7 +146,7 @@ void WhatIfDock::follow_timeline() {
 }
 
 void WhatIfDock::open_run() {
-  base_ = timeline_.state().run;
+  base_ = whole_of(timeline_.state().run);
   ready_ = false;
   evaluated_.clear();
   front_.clear();
@@ -288,7 +291,7 @@ void WhatIfDock::show_card(const QString& html) {
 
 void WhatIfDock::show_overlay() {
   RunPtr wanted = isVisible() && answer_ ? answer_->planned : nullptr;
-  if (wanted == overlay_ || timeline_.state().run != base_) return;
+  if (wanted == overlay_ || whole_of(timeline_.state().run) != base_) return;
   timeline_.replace_other(overlay_, wanted);
   overlay_ = std::move(wanted);
   if (!overlay_ || answer_->refined) emit overlays_settled();
@@ -387,7 +390,9 @@ bool WhatIfDock::save_plan(int id, const QString& path) {
   if (plan == nullptr) return false;
   try {
     require_other_file(path.toStdString(), {base_->file()});
-    write_trace(plan->result->planned->trace(), path.toStdString());
+    const std::vector<Trace> ranks = planned_traces(*plan->result);
+    ranks.size() == 1 ? write_trace(ranks.front(), path.toStdString())
+                      : write_ranks(ranks, path.toStdString());
   } catch (const InputError& error) {
     QMessageBox::warning(this, QStringLiteral("Cannot save the plan"),
                          QString::fromUtf8(error.what()));
@@ -450,9 +455,9 @@ void WhatIfDock::run_plan(int id) {
 void WhatIfDock::measured(const QString& path) {
   set_busy(false);
   try {
-    const RunPtr run = load_run(path.toStdString());
+    const RunPtr run = load_run(files_of_ranks(path.toStdString()).front());
     measured_[running_plan_] = run;
-    if (timeline_.state().run == base_) {
+    if (whole_of(timeline_.state().run) == base_) {
       timeline_.replace_other(measured_overlay_, run);
       measured_overlay_ = run;
       emit overlays_settled();

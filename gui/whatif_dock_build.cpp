@@ -7,11 +7,13 @@
 #include <QPushButton>
 #include <QScrollArea>
 #include <QSpinBox>
+#include <QStyle>
 #include <QTabWidget>
 #include <QTableView>
 #include <QTextBrowser>
 #include <QUndoStack>
 #include <QVBoxLayout>
+#include <algorithm>
 
 #include "gui/elided_label.h"
 #include "gui/pareto_widget.h"
@@ -82,7 +84,9 @@ void WhatIfDock::build() {
   build_tabs(*column);
   scroll->setWidget(content);
   setWidget(scroll);
-  setMinimumWidth(400);
+  // Nothing may be cut off at the right when the panel is too low for all of it.
+  const int bar_px = style()->pixelMetric(QStyle::PM_ScrollBarExtent);
+  setMinimumWidth(std::max(400, content->minimumSizeHint().width() + bar_px + 2));
 }
 
 QAction* WhatIfDock::add_action(const QString& text, const QKeySequence& keys,

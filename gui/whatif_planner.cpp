@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <tuple>
 
@@ -61,8 +62,10 @@ std::string timing_of(const Trace& planned) {
   }
   if (modelled_ns == 0) return "replayed from measured times of ops";
   if (modelled_ns == all_ns) return "modelled";
-  return fmt::format("{:.0f} % of the time modelled, the rest replayed from measured ops",
-                     100.0 * static_cast<double>(modelled_ns) / static_cast<double>(all_ns));
+  // Rounded down: "100 %" and a rest would contradict each other.
+  const double percent =
+      std::floor(100.0 * static_cast<double>(modelled_ns) / static_cast<double>(all_ns));
+  return fmt::format("{:.0f} % of the time modelled, the rest replayed from measured ops", percent);
 }
 
 /// What the host holds, and what goes over the link.
@@ -96,6 +99,11 @@ double WhatIfResult::samples_per_s() const {
   return step_ns <= 0 ? 0 : 1e9 * static_cast<double>(config.batch) / static_cast<double>(step_ns);
 }
 
+std::vector<Trace> planned_traces(const WhatIfResult& result) {
+  const Trace& planned = result.planned->trace();
+  return result.ranks ? planned_ranks(*result.ranks, planned) : std::vector<Trace>{planned};
+}
+
 AllocatorChoice allocator_of(const WhatIf& what_if, const Trace& source) {
   AllocatorChoice choice;
   if (what_if.allocator.by == Decider::chosen) choice.kind = what_if.allocator.value;
@@ -122,24 +130,26 @@ WhatIfPlanner::WhatIfPlanner(RunPtr base) : base_(std::move(base)) {
   can_change_ = can_rebuild(trace);
   if (can_change_) recorded_ = run_config_from_json(trace.meta.config_json);
   source_ = source_of(trace, can_change_, recorded_);
-  best_ = recorded_;
-  recorded_step_ns_ = median_or_replayed_ns(*base_, prepared({}, recorded_).planner);
+  best_.config = recorded_;
+  recorded_step_ns_ = median_or_replayed_ns(*base_, prepared({}, best_).planner);
 }
 
 std::pair<std::int64_t, std::int64_t> WhatIfPlanner::budget_range() {
-  Prepared& at = prepared({}, recorded_);
+  Prepared& at = prepared({}, {.config = recorded_});
   const Infeasible bound =
       budget_bound(at.planner.source(), at.planner.flow(), request_of({}, at, {}));
   return {bound.bound_bytes, at.planner.keep_all_height_bytes()};
 }
 
-WhatIfPlanner::Prepared& WhatIfPlanner::prepared(const WhatIf& what_if, const RunConfig& config) {
-  const std::string key = what_if.device + "\n" + (can_change_ ? to_json(config) : "");
+WhatIfPlanner::Prepared& WhatIfPlanner::prepared(const WhatIf& what_if, const Variant& variant) {
+  const RunConfig& config = variant.config;
+  const std::string key = what_if.device + "\n" + (can_change_ ? to_json(config) : "") +
+                          (variant.spread ? to_text(*variant.spread) : "");
   std::unique_ptr<Prepared>& slot = prepared_[key];
   if (slot) return *slot;
   if (prepared_.size() > k_most_prepared) {
     prepared_.clear();
-    return prepared(what_if, config);
+    return prepared(what_if, variant);
   }
   const Device* device = what_if.device.empty() ? nullptr : &find_device(what_if.device);
   const bool as_recorded = device == nullptr && config == recorded_;
@@ -148,18 +158,22 @@ WhatIfPlanner::Prepared& WhatIfPlanner::prepared(const WhatIf& what_if, const Ru
            "one without");
   }
   Trace source = as_recorded ? source_ : rebuild(source_, config, device);
+  RankTraces ranks;
+  if (variant.spread) {
+    ranks = ranks_of(source, *variant.spread, device);
+    source = ranks->front();
+  }
   source.meta.source = base_->file();
   const HostLink link = host_link_of(source);
-  slot = std::make_unique<Prepared>(config, std::move(source),
+  slot = std::make_unique<Prepared>(variant, std::move(ranks), std::move(source),
                                     CopyLink{link.bytes_per_s, link.latency_ns});
   return *slot;
 }
 
 WhatIfPlanner::Prepared& WhatIfPlanner::current(const WhatIf& what_if) {
-  if (!can_change_) return prepared(what_if, recorded_);
+  if (!can_change_) return prepared(what_if, {.config = recorded_});
   const std::vector<Variant> variants = variants_of(what_if, recorded_);
-  const auto same = [this](const Variant& variant) { return variant.config == best_; };
-  if (std::ranges::none_of(variants, same)) best_ = variants.front().config;
+  if (std::ranges::find(variants, best_) == variants.end()) best_ = variants.front();
   return prepared(what_if, best_);
 }
 
@@ -193,7 +207,9 @@ WhatIfResultPtr WhatIfPlanner::result(const WhatIf& what_if, Prepared& at, Answe
   auto result = std::make_shared<WhatIfResult>();
   const std::int64_t budget_bytes = budget_of(what_if, at);
   result->asked = what_if;
-  result->config = at.config;
+  result->config = at.variant.config;
+  result->spread = at.variant.spread;
+  result->ranks = at.ranks;
   result->reserved_bytes = answer.reserved_bytes;
   result->refined = answer.refined;
   result->reproducible = answer.reproducible;
@@ -206,7 +222,7 @@ WhatIfResultPtr WhatIfPlanner::result(const WhatIf& what_if, Prepared& at, Answe
   result->bound = bound->second;
   answer.planned.plan.bound_budget_bytes = result->bound.bound_bytes;
   answer.planned.plan.budget_bytes = what_if.budget_bytes;
-  if (can_change_) result->changes = changes_of(recorded_, at.config);
+  if (can_change_) result->changes = changes_of(recorded_, at.variant);
   result->timing = timing_of(answer.planned);
   result->layers = layer_rows(at.planner.source(), at.planner.flow(), answer.planned, what_if);
   if (answer.timeline.changes.empty()) answer.timeline = replay(answer.planned);
@@ -252,11 +268,13 @@ WhatIfResultPtr WhatIfPlanner::choose(const WhatIf& what_if, const KeepGoing& go
     if (best && best->fits && variant.learns_otherwise > otherwise) break;
     otherwise = variant.learns_otherwise;
     if (!going(progress)) return nullptr;
-    WhatIfResultPtr result = walk(what_if, prepared(what_if, variant.config));
-    if (!best || is_better(*result, *best, recorded_)) best = std::move(result);
+    WhatIfResultPtr result = walk(what_if, prepared(what_if, variant));
+    if (!best || is_better(*result, *best, recorded_)) {
+      best = std::move(result);
+      best_ = variant;
+    }
     ++progress.done;
   }
-  best_ = best->config;
   return best;
 }
 

@@ -19,8 +19,10 @@ namespace tidemark {
 /// One evaluated plan. Figures of time and bytes are those of its planned trace.
 struct WhatIfResult {
   WhatIf asked;
-  RunConfig config;      // that was planned
-  RunPtr planned;        // to lay over the recording; never null
+  RunConfig config;  // that was planned
+  std::optional<Spread> spread{};
+  RankTraces ranks;      // all of them, without the plan; null unless it is spread
+  RunPtr planned;        // to lay over the recording: of the first rank; never null
   bool fits = false;     // in the budget: its placement, or what the allocator reserves
   bool refined = false;  // found by the search of `tidemark plan`; else by one walk
   bool reproducible = true;
@@ -80,10 +82,11 @@ class WhatIfPlanner {
 
  private:
   struct Prepared {
-    Prepared(RunConfig run, Trace source, const CopyLink& link)
-        : config(std::move(run)), planner(std::move(source), link) {}
-    RunConfig config;
-    QuickPlanner planner;
+    Prepared(Variant of, RankTraces all_ranks, Trace source, const CopyLink& link)
+        : variant(std::move(of)), ranks(std::move(all_ranks)), planner(std::move(source), link) {}
+    Variant variant;
+    RankTraces ranks;                                    // null unless it is spread
+    QuickPlanner planner;                                // of the first rank
     std::map<std::pair<bool, bool>, Infeasible> bounds;  // by what is allowed
   };
   struct Answer {
@@ -96,7 +99,7 @@ class WhatIfPlanner {
     std::int64_t reserved_bytes = -1;
   };
 
-  Prepared& prepared(const WhatIf& what_if, const RunConfig& config);
+  Prepared& prepared(const WhatIf& what_if, const Variant& variant);
   Prepared& current(const WhatIf& what_if);
   [[nodiscard]] WhatIfResultPtr walk(const WhatIf& what_if, Prepared& at);
   [[nodiscard]] WhatIfResultPtr result(const WhatIf& what_if, Prepared& at, Answer answer) const;
@@ -114,8 +117,11 @@ class WhatIfPlanner {
   bool can_change_ = false;
   std::int64_t recorded_step_ns_ = 0;
   std::map<std::string, std::unique_ptr<Prepared>> prepared_;
-  RunConfig best_;  // of the last choose()
+  Variant best_;  // of the last choose()
 };
+
+/// What each rank executes: `result.planned` alone, or the same plan on all that it is spread over.
+[[nodiscard]] std::vector<Trace> planned_traces(const WhatIfResult& result);
 
 /// Whether `a` is to be preferred over `b`, both for the same controls.
 [[nodiscard]] bool is_better(const WhatIfResult& a, const WhatIfResult& b,

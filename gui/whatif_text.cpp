@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
+#include "gui/labels.h"
 #include "sim/html_text.h"
 #include "sim/units.h"
 
@@ -73,6 +75,23 @@ std::string how_text(const WhatIfResult& r) {
                      r.reproducible ? "" : ", cut short: not reproducible");
 }
 
+/// "861.5 KiB weight, 64.0 KiB gradient, …": what a rank has at its peak, the most first.
+std::string at_peak_text(const WhatIfResult& r) {
+  const CategoryBytes& bytes = r.planned->timeline().peak.by_category;
+  std::vector<Category> used;
+  for (std::size_t c = 0; c < bytes.size(); ++c) {
+    if (bytes[c] > 0) used.push_back(static_cast<Category>(c));
+  }
+  const auto of = [&bytes](Category c) { return bytes[static_cast<std::size_t>(c)]; };
+  std::ranges::stable_sort(used, std::ranges::greater(), of);
+  std::string text;
+  for (const Category c : used) {
+    text += fmt::format("{}{}&nbsp;{}", text.empty() ? "" : ", ", spoken(to_string(c)),
+                        format_bytes(of(c)));
+  }
+  return text;
+}
+
 std::int64_t count_of(const WhatIfResult& r, DecisionKind kind) {
   return std::ranges::count(r.planned->trace().decisions, kind, &Decision::kind);
 }
@@ -99,7 +118,8 @@ std::string card_html(const WhatIfResult& r) {
             fmt::format("<b>{}</b> ({} against keeping everything)", format_ns(plan.step_ns),
                         change(plan.step_ns, plan.keep_all_step_ns)));
   lines.add("bound", gap_text(r));
-  lines.add("samples", rate_text(r) + " per second");
+  lines.add("samples", rate_text(r) + (r.spread ? " per second, by all ranks" : " per second"));
+  if (r.spread) lines.add("each rank", at_peak_text(r));
   if (r.reserved_bytes >= 0) lines.add("reserved", format_bytes(r.reserved_bytes));
   if (r.host_peak_bytes > 0) lines.add("host", format_bytes(r.host_peak_bytes));
   if (r.copied_bytes > 0) lines.add("link", format_bytes(r.copied_bytes) + " per step");

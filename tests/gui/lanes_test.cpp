@@ -206,3 +206,29 @@ TEST_CASE("a bar shows uses and the longest idle time, and names and addresses s
   REQUIRE(placed.size() == 1);
   CHECK(placed[0].offset_bytes == 4096);
 }
+
+TEST_CASE("ranks of one run are in their order, a run alone has none") {
+  const auto rank = [](std::int32_t number) {
+    Trace trace = test::training_trace({.layer_count = 2});
+    trace.meta.rank = number;
+    trace.meta.rank_count = 3;
+    for (Buffer& buffer : trace.buffers) buffer.space.rank = number;
+    return run_of(std::move(trace));
+  };
+  ViewState state = test::state_of(rank(2));
+  CHECK(ranks_of(state).empty());
+  lay_over(state, rank(0));
+  lay_over(state, run_of(test::training_trace({})));  // no rank
+  lay_over(state, rank(1));
+  CHECK(ranks_of(state) == std::vector<std::ptrdiff_t>{0, 2, -1});
+  const ColumnScale scale{state.run->steady_step(Axis::time), 40};
+  // The same program on all of them: the same bytes at the same points.
+  CHECK(rank_columns(state, -1, scale) == rank_columns(state, 0, scale));
+}
+
+TEST_CASE("lanes of copies have short names that are never cut") {
+  CHECK(lane_name({.name = "device to host", .kind = StreamKind::device_to_host}) == "to host");
+  CHECK(lane_name({.name = "h2d", .kind = StreamKind::host_to_device}) == "to device");
+  CHECK(lane_name({.name = "compute"}) == "compute");
+  CHECK(lane_name({}) == "ops");
+}

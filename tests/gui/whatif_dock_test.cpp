@@ -4,6 +4,7 @@
 #include <QAction>
 #include <QApplication>
 #include <QComboBox>
+#include <QFileInfo>
 #include <QLabel>
 #include <QLineEdit>
 #include <QSlider>
@@ -220,6 +221,38 @@ class WhatIfDockTest : public QObject {
     dock().undo_stack().undo();  // of keeping it
     dock().undo_stack().redo();
     QVERIFY(dock().state().list.plans[0].measured != nullptr);
+  }
+
+  void a_step_is_spread_over_ranks_saved_with_an_index_and_run() {
+    WhatIf what_if = dock().state().controls;
+    what_if.shard = {Decider::chosen, ShardStage::zero2};
+    dock().ask(what_if, QStringLiteral("Shard"));
+    QVERIFY(settled());
+    QVERIFY2(dock().refusal().contains(QStringLiteral("micro-batches")),
+             qPrintable(dock().refusal()));
+    what_if.micro_batches = {Decider::chosen, 2};
+    dock().ask(what_if, QStringLiteral("Micro-batches"));
+    QVERIFY(settled());
+    QVERIFY2(dock().refusal().isEmpty(), qPrintable(dock().refusal()));
+    const QString card = child<QTextBrowser>("what_if_card").toPlainText();
+    QVERIFY2(card.contains(QStringLiteral("zero2 over 2 ranks")), qPrintable(card));
+    dock().keep_plan();
+    QTemporaryDir folder;
+    const int id = dock().state().list.plans[0].id;
+    QVERIFY(dock().save_plan(id, folder.filePath(QStringLiteral("ranks.tmk"))));
+    for (const char* name : {"ranks.tmk", "ranks.rank0.tmk", "ranks.rank1.tmk"}) {
+      QVERIFY2(QFileInfo::exists(folder.filePath(QString::fromLatin1(name))), name);
+    }
+    dock().set_trainer_program(QStringLiteral(TIDEMARK_BIN_DIR "/tidemark-profile"));
+    dock().run_plan(id);
+    QVERIFY(settled());
+    const ListedPlan& plan = dock().state().list.plans[0];
+    QVERIFY2(plan.measured != nullptr, qPrintable(child<QLabel>("what_if_progress").text()));
+    QCOMPARE(plan.measured->timeline().peak.bytes, plan.result->plan().peak_bytes);
+    dock().undo_stack().undo();  // of keeping it
+    dock().undo_stack().undo();  // of the micro-batches
+    dock().undo_stack().undo();
+    QVERIFY(dock().state().controls.shard.by == Decider::recorded);
   }
 
   void a_trainer_that_is_not_there_is_said() {

@@ -7,6 +7,8 @@
 #include "sim/allocator_replay.h"
 #include "sim/check.h"
 #include "sim/plan.h"
+#include "sim/rank_search.h"
+#include "sim/rebuild.h"
 #include "tests/catch.h"
 #include "tests/gui/synthetic.h"
 #include "tests/gui/whatif_sample.h"
@@ -202,4 +204,70 @@ TEST_CASE("what-if text: says whether it fits, why not, and what it costs") {
   has(card_html(*low), "must be on the device");
   has(fit_html(what_if, what_if, *low), "short by");
   has(progress_text({.done = 3, .total = 9, .search = {}}), "3 of 9 tried");
+}
+
+TEST_CASE("what-if planner: a step on ranks is what the transform of the command line makes") {
+  RunConfig config = tiny_config();
+  config.accumulation = 2;
+  const RunPtr base = planned_from(config);
+  WhatIfPlanner planner(base);
+  for (const ShardStage stage : {ShardStage::data, ShardStage::zero1, ShardStage::zero2,
+                                 ShardStage::zero3, ShardStage::tensor}) {
+    CAPTURE(to_string(stage));
+    WhatIf what_if = unchanged(config);
+    what_if.shard = {Decider::chosen, stage};
+    const WhatIfResultPtr result = planner.quick(what_if);
+    const std::vector<Trace> expected = shard_placed(program_of(base->trace()), stage, 2);
+    const std::vector<Trace> ranks = planned_traces(*result);
+    REQUIRE(ranks.size() == 2);
+    CHECK(result->spread == Spread{stage, 2});
+    for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+      CHECK(ranks[rank].meta.rank == static_cast<std::int32_t>(rank));
+      CHECK(check(ranks[rank]).empty());
+      const Space device{SpaceKind::device, ranks[rank].meta.rank};
+      CHECK(replay(ranks[rank], device).peak.bytes == replay(expected[rank], device).peak.bytes);
+      CHECK(ranks[rank].plan.height_bytes == result->plan().height_bytes);
+    }
+    CHECK(card_html(*result).find("each rank") != std::string::npos);
+  }
+}
+
+TEST_CASE("what-if planner: a plan of ranks holds on each of them, and fits what one has") {
+  RunConfig config = tiny_config();
+  config.accumulation = 2;
+  WhatIfPlanner planner(planned_from(config));
+  WhatIf what_if = unchanged(config);
+  what_if.shard = {Decider::chosen, ShardStage::zero1};
+  const std::int64_t all_bytes = planner.quick(what_if)->plan().height_bytes;
+  what_if.budget_bytes = all_bytes * 75 / 100;
+  const WhatIfResultPtr result = planner.refine(what_if, always);
+  REQUIRE(result->fits);
+  REQUIRE_FALSE(result->planned->trace().decisions.empty());
+  const std::vector<Trace> ranks = planned_traces(*result);
+  REQUIRE(ranks.size() == 2);
+  for (const Trace& rank : ranks) {
+    CHECK(check(rank).empty());
+    CHECK(rank.decisions == result->planned->trace().decisions);
+    const Space device{SpaceKind::device, rank.meta.rank};
+    CHECK(replay(rank, device).peak.bytes <= what_if.budget_bytes);
+  }
+}
+
+TEST_CASE("what-if planner: left to itself it takes a stage that fits") {
+  RunConfig config = tiny_config();
+  config.accumulation = 2;
+  WhatIfPlanner planner(planned_from(config));
+  WhatIf what_if = unchanged(config);
+  what_if.recompute = what_if.offload = Decider::recorded;
+  what_if.shard.by = Decider::planner;
+  what_if.budget_bytes = planner.budget_range().second;
+  const WhatIfResultPtr roomy = planner.choose(what_if, always);
+  REQUIRE(roomy->fits);
+  what_if.shard = {Decider::chosen, ShardStage::zero3};
+  what_if.budget_bytes = planner.quick(what_if)->plan().height_bytes;
+  what_if.shard.by = Decider::planner;
+  const WhatIfResultPtr tight = planner.choose(what_if, always);
+  REQUIRE(tight->fits);
+  CHECK(tight->plan().height_bytes <= what_if.budget_bytes);
+  CHECK(tight->plan().step_ns >= roomy->plan().step_ns);
 }

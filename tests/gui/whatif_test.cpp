@@ -31,7 +31,7 @@ TEST_CASE("what-if: a chosen value is the only one") {
   CHECK(variants[0].config.batch == 16);
   CHECK(variants[0].config.optimizer.kind == Optimizer::sgd);
   CHECK(variants[0].learns_otherwise == 1);
-  CHECK(changes_of(recorded, variants[0].config) ==
+  CHECK(changes_of(recorded, variants[0]) ==
         std::vector<std::string>{"batch 16 instead of 4", "optimizer sgd instead of adamw"});
 }
 
@@ -107,4 +107,27 @@ TEST_CASE("what-if: making it fit frees one control after the other, once each")
   CHECK(steps[1].optimizer.by == Decider::recorded);
   CHECK(steps[4].optimizer.by == Decider::planner);
   CHECK(freed(what_if, {.recorded = recorded, .can_change = false}).size() == 2);
+}
+
+TEST_CASE("what-if: ranks share micro-batches, which the planner may choose") {
+  const RunConfig recorded = tiny_config();
+  WhatIf what_if = unchanged(recorded);
+  what_if.shard = {Decider::chosen, ShardStage::zero2};
+  what_if.ranks = 2;
+  CHECK_THROWS_WITH(variants_of(what_if, recorded),
+                    Catch::Contains("expected a multiple of 2, found 1"));
+  what_if.micro_batches.by = Decider::planner;
+  const std::vector<Variant> variants = variants_of(what_if, recorded);
+  REQUIRE(variants.size() == 2);  // 2 and 4 of the batch of 4
+  for (const Variant& variant : variants) {
+    CHECK(variant.spread == Spread{ShardStage::zero2, 2});
+    CHECK(variant.config.accumulation % 2 == 0);
+  }
+  CHECK(changes_of(recorded, variants[0]) ==
+        std::vector<std::string>{"micro-batches 2 instead of 1", "zero2 over 2 ranks"});
+  what_if.shard.by = Decider::planner;
+  CHECK(variants_of(what_if, recorded).size() == 4 * 2);
+  what_if.shard = {Decider::chosen, ShardStage::tensor};
+  what_if.micro_batches.by = Decider::recorded;
+  CHECK(variants_of(what_if, recorded).size() == 1);  // spreads something else
 }
