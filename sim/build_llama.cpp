@@ -3,14 +3,15 @@
 #include <cmath>
 
 #include "sim/decoder_parts.h"
+#include "sim/feed_forward.h"
 #include "sim/model_parts.h"
 
-// B batch, T tokens, C channels, H heads, G heads of keys and values, D = C / H, F hidden.
+// B batch, T tokens, C channels, H heads, G heads of keys and values, D = C / H.
 
 namespace tidemark {
 namespace {
 
-/// What it makes is read by linear layers only.
+/// What it makes is read by linear layers only, or taken to experts as it is.
 struct RmsNorm {
   LayerId layer;
   std::string name;
@@ -79,30 +80,6 @@ struct Rotary {
   }
 };
 
-/// Linear layers are the only readers of y and dx.
-struct Swiglu {
-  LayerId layer;
-  std::string name;
-  BufferId x{};
-
-  BufferId forward(ProgramBuilder& p, BufferId input) {
-    x = input;
-    p.at(layer, Phase::forward);
-    Shape shape = p.shape_of(x);
-    shape.back() /= 2;
-    const BufferId y = p.value(name + ".y", Category::activation, shape, p.factor_type());
-    p.run(OpKind::swiglu_forward, name + ".forward", {{"x", x}, {"y", y}});
-    return y;
-  }
-
-  BufferId backward(ProgramBuilder& p, BufferId dy) const {
-    p.at(layer, Phase::backward);
-    const BufferId dx = p.value(name + ".dx", Category::temporary, p.shape_of(x), p.factor_type());
-    p.run(OpKind::swiglu_backward, name + ".backward", {{"dy", dy}, {"x", x}, {"dx", dx}});
-    return dx;
-  }
-};
-
 struct Block {
   RmsNorm norm1;
   Linear qkv;
@@ -112,9 +89,7 @@ struct Block {
   Dropout dropout1;
   LayerId add1;
   RmsNorm norm2;
-  Linear gate_up;
-  Swiglu swiglu;
-  Linear down;
+  FeedForward feed_forward;
   Dropout dropout2;
   LayerId add2;
 
@@ -122,14 +97,13 @@ struct Block {
     BufferId h = rotary.forward(p, qkv.forward(p, norm1.forward(p, x)));
     h = dropout1.forward(p, projection.forward(p, attention.forward(p, h)));
     x = add_residual(p, add1, x, h);
-    h = down.forward(p, swiglu.forward(p, gate_up.forward(p, norm2.forward(p, x))));
+    h = feed_forward.forward(p, norm2.forward(p, x));
     return add_residual(p, add2, x, dropout2.forward(p, h));
   }
 
   /// dy is the gradient of the block's output; returns that of its input.
   BufferId backward(ProgramBuilder& p, BufferId dy) const {
-    BufferId d = down.backward(p, dropout2.backward(p, dy));
-    d = gate_up.backward(p, swiglu.backward(p, d));
+    BufferId d = feed_forward.backward(p, dropout2.backward(p, dy));
     dy = norm2.backward(p, d, dy);
     d = attention.backward(p, projection.backward(p, dropout1.backward(p, dy)));
     return norm1.backward(p, qkv.backward(p, rotary.backward(p, d)), dy);
@@ -163,9 +137,11 @@ Block make_block(ProgramBuilder& p, const std::string& name, const RunConfig& co
           .dropout1 = make_dropout(p, name + ".dropout1", config.dropout),
           .add1 = p.layer(name + ".add1", "add"),
           .norm2 = make_rms_norm(p, name + ".norm2", m),
-          .gate_up = make_linear(p, name + ".gate_up", c, 2 * m.hidden, k_deviation, k_no_bias),
-          .swiglu = {.layer = p.layer(name + ".swiglu", "swiglu"), .name = name + ".swiglu"},
-          .down = make_linear(p, name + ".down", m.hidden, c, residual, k_no_bias),
+          .feed_forward =
+              make_feed_forward(p, name, m,
+                                {.tokens = config.batch / config.accumulation * config.sequence,
+                                 .deviation = k_deviation,
+                                 .down_deviation = residual}),
           .dropout2 = make_dropout(p, name + ".dropout2", config.dropout),
           .add2 = p.layer(name + ".add2", "add")};
   p.end_group();

@@ -173,12 +173,12 @@ ModelConfig model_from_huggingface(const Json& j) {
   std::string type;
   get(j, "model_type", type);
   ModelConfig m;
-  if (type == "llama") {
+  if (type == "llama" || type == "mixtral") {
     m.family = ModelFamily::llama;
-    m.llama = llama_from_huggingface(j);
+    m.llama = llama_from_huggingface(j, type == "mixtral");
     return m;
   }
-  if (type != "gpt2") bad("model_type", "gpt2 or llama", "'" + type + "'");
+  if (type != "gpt2") bad("model_type", "gpt2, llama or mixtral", "'" + type + "'");
   m.family = ModelFamily::gpt2;
   m.gpt2 = {.layers = 12, .heads = 12, .channels = 768, .vocabulary = 50257, .positions = 1024};
   get(j, "n_layer", m.gpt2.layers);

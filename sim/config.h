@@ -85,6 +85,12 @@ struct LlamaConfig {
   std::int64_t positions = 0;  // longest sequence
   double rotary_base = 10'000;
   double epsilon = 1e-5;  // of the normalisations
+  /// Gated units per block, of which a router gives each token some (Jiang et al. 2024, "Mixtral of
+  /// experts"); 0 = one unit for all tokens.
+  std::int64_t experts = 0;
+  std::int64_t experts_per_token = 2;
+  /// Room of an expert, in tokens that it would get if all got as many (llama_config.h).
+  double capacity_factor = 1.25;
   bool operator==(const LlamaConfig&) const = default;
 };
 
@@ -159,8 +165,8 @@ struct BuiltinModel {
 [[nodiscard]] const std::vector<BuiltinModel>& builtin_models();
 
 /// `name_or_file`: a built-in name, a JSON file of our own ({"family": "mlp", "widths": [...],
-/// ...}; docs/models.md), or config.json of a HuggingFace model of type gpt2 or llama. Throws
-/// InputError that lists the names.
+/// ...}; docs/models.md), or config.json of a HuggingFace model of type gpt2, llama or mixtral.
+/// Throws InputError that lists the names.
 [[nodiscard]] RunConfig default_run(const std::string& name_or_file);
 
 /// What inference with these many tokens is; sets the sequence, too.

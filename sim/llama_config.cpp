@@ -1,10 +1,41 @@
 #include "sim/llama_config.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "sim/config_checks.h"
 
 namespace tidemark {
 
 using namespace config_checks;
+
+namespace {
+
+constexpr std::int64_t k_most_experts = 4096;
+
+void validate_experts(const LlamaConfig& m, std::int64_t batch, std::int64_t sequence) {
+  want_between("model experts", m.experts, 0, k_most_experts);
+  if (m.experts == 0) return;
+  want_between("model experts_per_token", m.experts_per_token, 1, m.experts);
+  want_real("model capacity_factor", m.capacity_factor, 0.01, static_cast<double>(k_most_experts));
+  const std::int64_t capacity = expert_capacity(m, batch * sequence);
+  want_between("slots of all experts", m.experts * capacity, 1,
+               std::numeric_limits<std::int32_t>::max());
+  want_product("experts x capacity x channels", {m.experts, capacity, m.channels});
+  want_product("experts x capacity x 2 hidden", {m.experts, capacity, 2, m.hidden});
+  want_product("experts x 2 hidden x channels", {m.experts, 2, m.hidden, m.channels});
+}
+
+}  // namespace
+
+std::int64_t expert_capacity(const LlamaConfig& m, std::int64_t tokens) {
+  const double each = static_cast<double>(tokens) * static_cast<double>(m.experts_per_token) /
+                      static_cast<double>(m.experts);
+  // No expert is chosen twice by a token.
+  return std::clamp(static_cast<std::int64_t>(std::ceil(m.capacity_factor * each)), std::int64_t{1},
+                    tokens);
+}
 
 void validate_llama(const LlamaConfig& m, std::int64_t batch, std::int64_t sequence) {
   want_between("model layers", m.layers, 1, k_most_layers);
@@ -32,11 +63,13 @@ void validate_llama(const LlamaConfig& m, std::int64_t batch, std::int64_t seque
   want_product("vocabulary x channels", {m.vocabulary, m.channels});
   want_product("3 channels x channels", {3, m.channels, m.channels});
   want_product("2 hidden x channels", {2, m.hidden, m.channels});
+  validate_experts(m, batch, sequence);
 }
 
 std::set<std::string> llama_keys() {
-  return {"layers",     "heads",     "kv_heads",    "channels", "hidden",
-          "vocabulary", "positions", "rotary_base", "epsilon"};
+  return {"layers",  "heads",      "kv_heads",          "channels",
+          "hidden",  "vocabulary", "positions",         "rotary_base",
+          "epsilon", "experts",    "experts_per_token", "capacity_factor"};
 }
 
 LlamaConfig llama_from(const Json& j) {
@@ -51,6 +84,9 @@ LlamaConfig llama_from(const Json& j) {
   get(j, "positions", m.positions);
   get(j, "rotary_base", m.rotary_base);
   get(j, "epsilon", m.epsilon);
+  get(j, "experts", m.experts);
+  get(j, "experts_per_token", m.experts_per_token);
+  get(j, "capacity_factor", m.capacity_factor);
   return m;
 }
 
@@ -64,6 +100,10 @@ void add_llama(const LlamaConfig& m, Json& j) {
   j["positions"] = m.positions;
   j["rotary_base"] = m.rotary_base;
   j["epsilon"] = m.epsilon;
+  if (m.experts == 0) return;  // an older reader refuses keys that it does not know
+  j["experts"] = m.experts;
+  j["experts_per_token"] = m.experts_per_token;
+  j["capacity_factor"] = m.capacity_factor;
 }
 
 namespace {
@@ -81,8 +121,10 @@ void take_rope_parameters(const Json& j, LlamaConfig& m) {
 
 }  // namespace
 
-LlamaConfig llama_from_huggingface(const Json& j) {
-  // The defaults of transformers' LlamaConfig: those of the 7B model.
+namespace {
+
+/// The defaults of transformers' LlamaConfig, those of the 7B model, and of its MixtralConfig.
+LlamaConfig huggingface_defaults(bool is_mixtral) {
   LlamaConfig m{.layers = 32,
                 .heads = 32,
                 .channels = 4096,
@@ -90,9 +132,23 @@ LlamaConfig llama_from_huggingface(const Json& j) {
                 .vocabulary = 32000,
                 .positions = 2048,
                 .epsilon = 1e-6};
+  if (!is_mixtral) return m;
+  m.kv_heads = 8;
+  m.hidden = 14336;
+  m.positions = 131072;
+  m.rotary_base = 1e6;
+  m.epsilon = 1e-5;
+  m.experts = 8;
+  return m;
+}
+
+}  // namespace
+
+LlamaConfig llama_from_huggingface(const Json& j, bool is_mixtral) {
+  LlamaConfig m = huggingface_defaults(is_mixtral);
   get(j, "num_hidden_layers", m.layers);
   get(j, "num_attention_heads", m.heads);
-  m.kv_heads = m.heads;
+  if (!is_mixtral) m.kv_heads = m.heads;
   if (j.contains("num_key_value_heads") && !j["num_key_value_heads"].is_null()) {
     get(j, "num_key_value_heads", m.kv_heads);
   }
@@ -112,6 +168,14 @@ LlamaConfig llama_from_huggingface(const Json& j) {
   only("attention_bias", false);
   only("mlp_bias", false);
   only("rope_scaling", nullptr);
+  if (is_mixtral) {
+    get(j, "num_local_experts", m.experts);
+    get(j, "num_experts_per_tok", m.experts_per_token);
+    want_between("num_local_experts", m.experts, 1, k_most_experts);
+    only("sliding_window", nullptr);
+    only("router_jitter_noise", 0.0);
+    only("output_router_logits", false);  // with it, a loss of the router is added
+  }
   if (m.heads > 0 && m.channels % m.heads == 0) only("head_dim", m.channels / m.heads);
   return m;
 }

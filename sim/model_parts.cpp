@@ -32,6 +32,18 @@ Linear make_linear(ProgramBuilder& p, const std::string& name, std::int64_t inpu
   return l;
 }
 
+Linear make_expert_linear(ProgramBuilder& p, const std::string& name, const Shape& shape,
+                          double deviation) {
+  Linear l{.layer = p.layer(name, "expert_linear"),
+           .name = name,
+           .w = {},
+           .b = {},
+           .outputs = shape[1],
+           .x = {}};
+  l.w = p.parameter(l.layer, name + ".w", shape, deviation, 0);
+  return l;
+}
+
 ActivationOps ops_of(Activation activation) {
   switch (activation) {
     case Activation::sigmoid:

@@ -27,7 +27,8 @@ struct Loss {
 /// place the gradient takes.
 BufferId add_loss(ProgramBuilder& p, const Loss& l);
 
-/// y = x w^T + b with w [outputs, inputs]; its two backward ops share the names and shapes.
+/// y = x w^T + b with w [outputs, inputs], or of experts each with its own of w [experts, outputs,
+/// inputs]; its two backward ops share the names and shapes.
 struct Linear {
   LayerId layer;
   std::string name;
@@ -74,6 +75,10 @@ struct Linear {
 
 Linear make_linear(ProgramBuilder& p, const std::string& name, std::int64_t inputs,
                    std::int64_t outputs, double deviation, bool has_bias = true);
+
+/// `shape`: experts, outputs, inputs.
+Linear make_expert_linear(ProgramBuilder& p, const std::string& name, const Shape& shape,
+                          double deviation);
 
 struct ActivationOps {
   OpKind forward;

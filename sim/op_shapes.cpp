@@ -80,8 +80,7 @@ bool is_floating(DType dtype) {
 
 /// Operands that hold row numbers, not values.
 bool is_index(const Op& op, const Operand& operand) {
-  return operand.role == "target" || operand.role == "tokens" ||
-         (op.kind == OpKind::load_batch && operand.role == "x");
+  return holds_indices(operand.role) || (op.kind == OpKind::load_batch && operand.role == "x");
 }
 
 }  // namespace
@@ -146,26 +145,47 @@ Trouble adamw(const Trace& trace, const Op& op) {
   return same_elements(trace, op, std::array{"w", "dw", "m", "v"});
 }
 
+namespace {
+
+/// Rows, of x or dy, that each group of a linear op has, and no bias where there are several.
+Trouble want_groups(const Trace& trace, const Op& op, std::string_view role,
+                    std::string_view weight, std::string_view bias) {
+  const std::int64_t groups = linear_groups(buffer_of(trace, op, weight));
+  if (groups < 1) return trouble(trace, op, weight, "at least one group");
+  if (row_count(buffer_of(trace, op, role)) % groups != 0) {
+    return trouble(trace, op, role, fmt::format("rows in {} equal groups", groups));
+  }
+  const bool grouped = buffer_of(trace, op, weight).shape.size() == 3;
+  return grouped && has(op, bias) ? fmt::format("{} has no place beside groups", bias) : "";
+}
+
+}  // namespace
+
 Trouble linear_forward(const Trace& trace, const Op& op) {
+  if (Trouble t = want_groups(trace, op, "x", "w", "b"); !t.empty()) return t;
   const Buffer& x = buffer_of(trace, op, "x");
   const Buffer& w = buffer_of(trace, op, "w");
+  const std::int64_t outputs = row_count(w) / linear_groups(w);
   return first_of({want_matrix(trace, op, "w", row_count(w), column_count(x)),
-                   want_matrix(trace, op, "y", row_count(x), row_count(w)),
-                   want_elements(trace, op, "b", row_count(w)),
-                   rounded_factors(trace, op, "x", "w")});
+                   want_matrix(trace, op, "y", row_count(x), outputs),
+                   want_elements(trace, op, "b", outputs), rounded_factors(trace, op, "x", "w")});
 }
 Trouble linear_backward_data(const Trace& trace, const Op& op) {
+  if (Trouble t = want_groups(trace, op, "dy", "w", "b"); !t.empty()) return t;
   const Buffer& dy = buffer_of(trace, op, "dy");
   const Buffer& w = buffer_of(trace, op, "w");
-  return first_of({want_matrix(trace, op, "w", column_count(dy), column_count(w)),
-                   want_matrix(trace, op, "dx", row_count(dy), column_count(w)),
-                   rounded_factors(trace, op, "dy", "w")});
+  return first_of(
+      {want_matrix(trace, op, "w", column_count(dy) * linear_groups(w), column_count(w)),
+       want_matrix(trace, op, "dx", row_count(dy), column_count(w)),
+       rounded_factors(trace, op, "dy", "w")});
 }
 Trouble linear_backward_weight(const Trace& trace, const Op& op) {
+  if (Trouble t = want_groups(trace, op, "dy", "dw", "db"); !t.empty()) return t;
   const Buffer& dy = buffer_of(trace, op, "dy");
   const Buffer& x = buffer_of(trace, op, "x");
+  const std::int64_t groups = linear_groups(buffer_of(trace, op, "dw"));
   return first_of({want_matrix(trace, op, "x", row_count(dy), column_count(x)),
-                   want_matrix(trace, op, "dw", column_count(dy), column_count(x)),
+                   want_matrix(trace, op, "dw", column_count(dy) * groups, column_count(x)),
                    want_elements(trace, op, "db", column_count(dy)),
                    rounded_factors(trace, op, "dy", "x")});
 }

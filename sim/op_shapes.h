@@ -9,7 +9,7 @@
 namespace tidemark::op_shapes {
 
 /// For every kind: each operand holds its shape (elements x element size within size_bytes),
-/// indices (roles target and tokens) are i32, all other operands share one floating-point type;
+/// indices (holds_indices()) are i32, all other operands share one floating-point type;
 /// where that is f32, factors of a product may be bf16 (OperandRule::may_be_bf16).
 std::string content(const Trace& trace, const Op& op);
 
@@ -47,6 +47,9 @@ std::string rms_norm(const Trace& trace, const Op& op);
 std::string rotary(const Trace& trace, const Op& op);
 std::string swiglu(const Trace& trace, const Op& op);
 std::string token_embedding(const Trace& trace, const Op& op);
+std::string route(const Trace& trace, const Op& op);
+std::string dispatch(const Trace& trace, const Op& op);
+std::string combine(const Trace& trace, const Op& op);
 std::string slice_columns(const Trace& trace, const Op& op);
 std::string add_bias(const Trace& trace, const Op& op);
 std::string copy(const Trace& trace, const Op& op);

@@ -1,5 +1,7 @@
-// The ops of decoders: embeddings, normalisations over channels, attention, gated units.
+// The ops of decoders: embeddings, normalisations over channels, attention, gated units, routing.
 #include <fmt/format.h>
+
+#include <limits>
 
 #include "sim/op_shape_checks.h"
 #include "sim/op_shapes.h"
@@ -174,6 +176,51 @@ Trouble token_embedding(const Trace& trace, const Op& op) {
   const Buffer& w = buffer_of(trace, op, has(op, "w") ? "w" : "dw");
   return want_matrix(trace, op, has(op, "y") ? "y" : "dy",
                      element_count(buffer_of(trace, op, "tokens")), column_count(w));
+}
+
+/// logits or dlogits [M, E], gates, dgates and slots [M, K] with K <= E; E x capacity fits i32.
+Trouble route(const Trace& trace, const Op& op) {
+  const char* role = has(op, "logits") ? "logits" : "dlogits";
+  const Buffer& logits = buffer_of(trace, op, role);
+  const std::int64_t experts = column_count(logits);
+  const std::int64_t choices = column_count(buffer_of(trace, op, "slots"));
+  const std::int64_t capacity = integer_at(op, "capacity", 0);
+  if (choices > experts || experts < 1) {
+    return trouble(trace, op, "slots", fmt::format("at most {} choices", experts));
+  }
+  if (capacity < 1 || capacity > std::numeric_limits<std::int32_t>::max() / experts) {
+    return "attribute capacity must be at least 1, and slots of all experts fit 32 bits";
+  }
+  for (const char* one : {"slots", "gates", "dgates"}) {
+    if (!has(op, one)) continue;
+    Trouble t = want_matrix(trace, op, one, row_count(logits), choices);
+    if (!t.empty()) return t;
+  }
+  return {};
+}
+/// x or dx, and residual [M, C], slots [M, K], y or dy [S, C]; x and y are of one type.
+Trouble dispatch(const Trace& trace, const Op& op) {
+  const char* in = has(op, "x") ? "x" : "dx";
+  const char* out = has(op, "y") ? "y" : "dy";
+  const Buffer& x = buffer_of(trace, op, in);
+  const Buffer& slots = buffer_of(trace, op, "slots");
+  if (x.dtype != buffer_of(trace, op, out).dtype) {
+    return trouble(trace, op, out, fmt::format("{}, as {} is", to_string(x.dtype), in));
+  }
+  return first_of(
+      {want_matrix(trace, op, "slots", row_count(x), column_count(slots)),
+       want_matrix(trace, op, out, row_count(buffer_of(trace, op, out)), column_count(x)),
+       want_elements(trace, op, "residual", element_count(x))});
+}
+/// x and dx [S, C], slots, gates and dgates [M, K], y or dy [M, C].
+Trouble combine(const Trace& trace, const Op& op) {
+  const Buffer& x = buffer_of(trace, op, "x");
+  const Buffer& slots = buffer_of(trace, op, "slots");
+  return first_of(
+      {want_matrix(trace, op, has(op, "y") ? "y" : "dy", row_count(slots), column_count(x)),
+       want_matrix(trace, op, "gates", row_count(slots), column_count(slots)),
+       want_elements(trace, op, "dgates", element_count(slots)),
+       want_elements(trace, op, "dx", element_count(x))});
 }
 
 }  // namespace tidemark::op_shapes

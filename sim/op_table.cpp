@@ -37,17 +37,18 @@ std::int64_t per_output(const Trace& trace, const Op& op) {
   }
   return 0;
 }
+/// Each group of rows with its part of the weight.
+std::int64_t linear_flops(const Buffer& rows, const Buffer& weight) {
+  return product({2, row_count(rows), element_count(weight) / linear_groups(weight)});
+}
 std::int64_t linear_forward_flops(const Trace& trace, const Op& op) {
-  return product(
-      {2, row_count(buffer_of(trace, op, "x")), element_count(buffer_of(trace, op, "w"))});
+  return linear_flops(buffer_of(trace, op, "x"), buffer_of(trace, op, "w"));
 }
 std::int64_t linear_backward_data_flops(const Trace& trace, const Op& op) {
-  return product(
-      {2, row_count(buffer_of(trace, op, "dy")), element_count(buffer_of(trace, op, "w"))});
+  return linear_flops(buffer_of(trace, op, "dy"), buffer_of(trace, op, "w"));
 }
 std::int64_t linear_backward_weight_flops(const Trace& trace, const Op& op) {
-  return product(
-      {2, row_count(buffer_of(trace, op, "dy")), element_count(buffer_of(trace, op, "dw"))});
+  return linear_flops(buffer_of(trace, op, "dy"), buffer_of(trace, op, "dw"));
 }
 /// Two products of T x T x (C / H) per head, and the softmax: 4 B T^2 C + 5 B H T^2.
 std::int64_t attention_forward_flops(const Trace& trace, const Op& op) {
@@ -116,6 +117,26 @@ std::int64_t embedding_backward_flops(const Trace& trace, const Op& op) {
 }
 std::int64_t token_embedding_backward_flops(const Trace& trace, const Op& op) {
   return element_count(buffer_of(trace, op, "dy"));
+}
+/// Every choice looks at all experts.
+std::int64_t route_flops(const Trace& trace, const Op& op) {
+  return product(
+      {element_count(buffer_of(trace, op, "logits")), column_count(buffer_of(trace, op, "slots"))});
+}
+/// `per` operations per element of a token's row, for each of its choices.
+template <int per>
+std::int64_t per_choice(const Trace& trace, const Op& op, std::string_view row) {
+  return product(
+      {per, element_count(buffer_of(trace, op, row)), column_count(buffer_of(trace, op, "slots"))});
+}
+std::int64_t dispatch_backward_flops(const Trace& trace, const Op& op) {
+  return per_choice<1>(trace, op, "dx");
+}
+std::int64_t combine_forward_flops(const Trace& trace, const Op& op) {
+  return per_choice<2>(trace, op, "y");
+}
+std::int64_t combine_backward_flops(const Trace& trace, const Op& op) {
+  return per_choice<3>(trace, op, "dy");
 }
 std::int64_t reduce_scatter_flops(const Trace& trace, const Op& op) {
   return element_count(buffer_of(trace, op, "x"));
@@ -286,6 +307,20 @@ std::vector<OpRule> make_rules() {
        token_embedding_backward_flops, s::token_embedding},
       {K::slice_columns, {{"x"}, {"y", write}}, {{"first"}}, pure, no_flops, s::slice_columns},
       {K::add_bias, {{"y", update}, {"b"}}, none, once, per_output<1>, s::add_bias},
+      {K::route_forward, {{"logits"}, {"gates", write}, {"slots", write}}, {{"capacity"}}, pure,
+       route_flops, s::route},
+      {K::route_backward, {{"dgates"}, {"gates"}, {"slots"}, {"dlogits", write}}, {{"capacity"}},
+       pure, per_output<4>, s::route},
+      {K::dispatch_forward,
+       {{"x", read, false, factor}, {"slots"}, {"y", write, false, factor}}, none, pure, no_flops,
+       s::dispatch},
+      {K::dispatch_backward, {{"dy"}, {"slots"}, {"residual", read, true}, {"dx", write}}, none,
+       pure, dispatch_backward_flops, s::dispatch},
+      {K::combine_forward, {{"x"}, {"slots"}, {"gates"}, {"y", write}}, none, pure,
+       combine_forward_flops, s::combine},
+      {K::combine_backward,
+       {{"dy"}, {"x"}, {"slots"}, {"gates"}, {"dx", write}, {"dgates", write}}, none, pure,
+       combine_backward_flops, s::combine},
   };
 }
 // clang-format on
@@ -334,6 +369,14 @@ std::int64_t touched_bytes(const Trace& trace, const Op& op, const Operand& oper
 const OpRule& op_rule(OpKind kind) {
   static const std::vector<OpRule> rules = make_rules();
   return rules[static_cast<std::size_t>(kind)];
+}
+
+bool holds_indices(std::string_view role) {
+  return role == "tokens" || role == "target" || role == "slots";
+}
+
+std::int64_t linear_groups(const Buffer& weight) {
+  return weight.shape.size() == 3 ? weight.shape[0] : 1;
 }
 
 bool is_rounded(const Trace& trace, const Op& op, const Operand& operand) {

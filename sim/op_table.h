@@ -3,7 +3,7 @@
 // model, transforms, checker and tests share.
 //
 // Letters: M rows (product of all dimensions but the last), K inputs, N outputs, B batch,
-// T sequence (tokens), C channels, H heads, V vocabulary.
+// T sequence (tokens), C channels, H heads, V vocabulary, E experts, S slots of all of them.
 #pragma once
 
 #include <cstdint>
@@ -74,6 +74,13 @@ struct OpRule {
 };
 
 [[nodiscard]] const OpRule& op_rule(OpKind kind);
+
+/// True for operands that hold numbers of rows, i32: tokens, classes, slots of experts.
+[[nodiscard]] bool holds_indices(std::string_view role);
+
+/// Groups of rows that a linear op multiplies each by its own part of a weight: E of [E, N, K],
+/// else 1.
+[[nodiscard]] std::int64_t linear_groups(const Buffer& weight);
 
 /// True when this operand of an f32 op is bf16, as its rule allows.
 [[nodiscard]] bool is_rounded(const Trace& trace, const Op& op, const Operand& operand);

@@ -120,7 +120,7 @@ BufferId RankProgram::rows(BufferId matrix, std::int64_t first, std::int64_t cou
   const std::int64_t row_bytes = columns * size_bytes(buffer.dtype);
   buffer.name += suffix;
   buffer.category = Category::communication;  // it is there for a moment, to be copied
-  buffer.shape.front() = count;
+  buffer.shape = buffer.shape.size() > 1 ? std::vector{count, columns} : std::vector{count};
   buffer.size_bytes = count * row_bytes;
   buffer.shard = {};
   buffer.storage = matrix;

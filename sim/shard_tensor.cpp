@@ -12,7 +12,7 @@
 namespace tidemark {
 namespace {
 
-/// How a weight [N, K], or a bias [N], is split.
+/// How a weight [N, K], of each expert where it has several, or a bias [N], is split.
 struct WeightSplit {
   bool by_outputs = false;               // rows, of each segment its part; else columns
   std::vector<std::int64_t> segments{};  // rows of queries, keys, values; of gate and unit; or all
@@ -142,7 +142,9 @@ class TensorWriter {
       refuse("--ranks", fmt::format("a divisor of the {} units of '{}'", count, op.name),
              std::to_string(p_.ranks()));
     }
-    split_weight(find_operand(op, "w")->buffer, {by_outputs, segments}, by_outputs ? 0 : 1);
+    const BufferId w = find_operand(op, "w")->buffer;
+    const int inputs = static_cast<int>(source_[w].shape.size()) - 1;  // experts come before
+    split_weight(w, {by_outputs, segments}, by_outputs ? inputs - 1 : inputs);
     const Operand* bias = find_operand(op, "b");
     if (by_outputs && bias != nullptr) split_weight(bias->buffer, {by_outputs, segments}, 0);
   }
@@ -208,7 +210,7 @@ class TensorWriter {
     const BufferId whole = p_.like(made, ".init");
     p_.run(id, {whole}, Pass::Section::init);
     if (split->second.by_outputs) return keep_rows(id, made, whole, split->second.segments);
-    const std::int64_t count = source_[made].shape[1] / p_.ranks();
+    const std::int64_t count = source_[made].shape.back() / p_.ranks();
     p_.add(OpKind::slice_columns, source_[made].name + ".keep", {{"x", whole}, {"y", row_of(made)}},
            id, Pass::Section::init, {integer("first", count * p_.rank())});
   }
@@ -216,14 +218,16 @@ class TensorWriter {
   void keep_rows(OpId id, BufferId made, BufferId whole,
                  const std::vector<std::int64_t>& segments) {
     std::int64_t from = 0, to = 0;
-    for (std::size_t i = 0; i < segments.size(); ++i) {
-      const std::int64_t rows = segments[i] / p_.ranks();
+    const auto groups = static_cast<std::size_t>(linear_groups(source_[made]));
+    for (std::size_t i = 0; i < groups * segments.size(); ++i) {
+      const std::int64_t segment = segments[i % segments.size()];
+      const std::int64_t rows = segment / p_.ranks();
       const std::string suffix = fmt::format(".rows{}", i);
       const BufferId src = p_.rows(whole, from + rows * p_.rank(), rows, suffix);
       const BufferId dst = p_.rows(row_of(made), to, rows, suffix);
       p_.add(OpKind::copy, source_[made].name + suffix + ".keep", {{"src", src}, {"dst", dst}}, id,
              Pass::Section::init);
-      from += segments[i];
+      from += segment;
       to += rows;
     }
   }

@@ -13,11 +13,11 @@ namespace tidemark {
 /// units by their outputs (whole heads, whole groups of keys and values, hidden units) with their
 /// biases, those behind them by their inputs. The partial results of the latter are summed over the
 /// ranks in forward, in ascending order, before their bias is added; those of the gradients of the
-/// former's inputs in backward. Embeddings, normalisations and head are on every rank. Initial
-/// weights are parts of the same numbers; sums are made in another order than on one rank, so
-/// results agree but for rounding. Throws InputError when there is no attention, when heads, groups
-/// or hidden units do not divide by `ranks`, or with dropout of attention, whose mask would be
-/// another.
+/// former's inputs in backward. Of experts the hidden units are split, too. Embeddings,
+/// normalisations, routers and head are on every rank. Initial weights are parts of the same
+/// numbers; sums are made in another order than on one rank, so results agree but for rounding.
+/// Throws InputError when there is no attention, when heads, groups or hidden units do not divide
+/// by `ranks`, or with dropout of attention, whose mask would be another.
 [[nodiscard]] Trace shard_tensor(const Trace& source, const ShardSource& from, std::int32_t rank,
                                  std::int32_t ranks);
 

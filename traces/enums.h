@@ -105,6 +105,12 @@ enum class OpKind : std::uint8_t {
   token_embedding_backward,
   slice_columns,
   add_bias,
+  route_forward,
+  route_backward,
+  dispatch_forward,
+  dispatch_backward,
+  combine_forward,
+  combine_backward,
 };
 
 enum class TimeSource : std::uint8_t { none, measured, modelled };
@@ -218,7 +224,13 @@ TIDEMARK_ENUM_NAMES(OpKind, {"load_batch",
                              "token_embedding_forward",
                              "token_embedding_backward",
                              "slice_columns",
-                             "add_bias"});
+                             "add_bias",
+                             "route_forward",
+                             "route_backward",
+                             "dispatch_forward",
+                             "dispatch_backward",
+                             "combine_forward",
+                             "combine_backward"});
 TIDEMARK_ENUM_NAMES(TimeSource, {"none", "measured", "modelled"});
 TIDEMARK_ENUM_NAMES(InstructionKind, {"alloc", "free", "run"});
 TIDEMARK_ENUM_NAMES(EventKind, {"alloc", "free", "op_begin", "op_end", "step_begin", "step_end",

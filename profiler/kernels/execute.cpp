@@ -135,13 +135,21 @@ Kernel kernel_of(OpKind kind) {
       return kernels::slice_columns<T>;
     case add_bias:
       return kernels::add_bias<T>;
+    case route_forward:
+      return kernels::route_forward<T>;
+    case route_backward:
+      return kernels::route_backward<T>;
+    case dispatch_forward:
+      return kernels::dispatch_forward<T>;
+    case dispatch_backward:
+      return kernels::dispatch_backward<T>;
+    case combine_forward:
+      return kernels::combine_forward<T>;
+    case combine_backward:
+      return kernels::combine_backward<T>;
     default:
       return nullptr;
   }
-}
-
-bool holds_indices(std::string_view role) {
-  return role == "tokens" || role == "target";
 }
 
 /// The dtype that selects the kernel: of the first operand that is no index and not rounded.

@@ -7,7 +7,7 @@
 
 namespace tidemark::kernels {
 
-// linear.cpp: y[M,N] = x[M,K] w[N,K]^T + b[N]
+// linear.cpp: y[M,N] = x[M,K] w[N,K]^T + b[N], or of E groups of rows each with its w[E,N,K]
 template <class T>
 void linear_forward(const KernelCall& call);
 template <class T>
@@ -147,6 +147,20 @@ template <class T>
 void swiglu_forward(const KernelCall& call);
 template <class T>
 void swiglu_backward(const KernelCall& call);
+
+// routing.cpp: tokens to experts, by slots, and back, by gates
+template <class T>
+void route_forward(const KernelCall& call);
+template <class T>
+void route_backward(const KernelCall& call);
+template <class T>
+void dispatch_forward(const KernelCall& call);
+template <class T>
+void dispatch_backward(const KernelCall& call);
+template <class T>
+void combine_forward(const KernelCall& call);
+template <class T>
+void combine_backward(const KernelCall& call);
 
 // token_embedding.cpp: y[b,t] = w[token]
 template <class T>

@@ -76,10 +76,23 @@ TIDEMARK_CLONES void round_all(const float* x, BFloat16* y, std::int64_t count) 
   for (std::int64_t i = 0; i < count; ++i) y[i] = to_bfloat16(x[i]);
 }
 
-/// The two factors of a linear op by role.
-struct Factors {
-  std::string_view a, b;
+/// The two factors of a linear op by role, the product, and how many groups of rows there are, each
+/// a product of its own.
+struct Roles {
+  std::string_view a, b, c;
+  std::int64_t groups = 1;
 };
+
+/// `p` is the product of the first group; those of the others lie behind it.
+template <class T, class Factor>
+void multiply_groups(const KernelCall& call, const Roles& roles, MatrixProduct<T, Factor> p) {
+  for (std::int64_t group = 0; group < roles.groups; ++group) {
+    multiply_in_parts(call, p);
+    p.a += call.elements(roles.a) / roles.groups;
+    p.b += call.elements(roles.b) / roles.groups;
+    p.c += call.elements(roles.c) / roles.groups;
+  }
+}
 
 /// A factor in bf16: as it came, or rounded to where the op has room for it. `free` is the room in
 /// bf16_factors that is not used yet.
@@ -97,30 +110,31 @@ const BFloat16* rounded(const KernelCall& call, std::string_view role, BFloat16*
 }
 
 /// The product of two operands, or of the rounded ones when the op (f32 then) has any. `p` lacks
-/// the two.
+/// the three, and is that of one group.
 template <class T>
-void multiply_factors(const KernelCall& call, const Factors& factors, MatrixProduct<T> p) {
+void multiply_factors(const KernelCall& call, const Roles& roles, MatrixProduct<T> p) {
   const bool is_rounded = call.has("bf16_factors") || call.has("bf16_dy") ||
-                          call.is_bf16(factors.a) || call.is_bf16(factors.b);
+                          call.is_bf16(roles.a) || call.is_bf16(roles.b);
+  p.c = call.pointer<T>(roles.c);
   if (!is_rounded) {
-    p.a = call.pointer<const T>(factors.a);
-    p.b = call.pointer<const T>(factors.b);
-    return multiply_in_parts(call, p);
+    p.a = call.pointer<const T>(roles.a);
+    p.b = call.pointer<const T>(roles.b);
+    return multiply_groups(call, roles, p);
   }
   if constexpr (std::is_same_v<T, float>) {
     BFloat16* free = call.pointer<BFloat16>("bf16_factors");
     MatrixProduct<float, BFloat16> narrow{.m = p.m, .n = p.n, .k = p.k};
-    narrow.a = rounded(call, factors.a, free);
+    narrow.a = rounded(call, roles.a, free);
     narrow.a_stride = p.a_stride;
     narrow.a_transposed = p.a_transposed;
-    narrow.b = rounded(call, factors.b, free);
+    narrow.b = rounded(call, roles.b, free);
     narrow.b_stride = p.b_stride;
     narrow.b_transposed = p.b_transposed;
     narrow.c = p.c;
     narrow.c_stride = p.c_stride;
     narrow.beta = p.beta;
     narrow.bias = p.bias;
-    multiply_in_parts(call, narrow);
+    multiply_groups(call, roles, narrow);
   }
 }
 
@@ -133,17 +147,16 @@ TIDEMARK_CLONES void add_row(const T* b, T* y, std::int64_t count) {
 
 template <class T>
 void linear_forward(const KernelCall& call) {
-  const std::int64_t m = call.rows("x");
+  const std::int64_t groups = linear_groups(call.buffer("w"));
   const std::int64_t k = call.columns("x");
-  const std::int64_t n = call.rows("w");
-  multiply_factors(call, {"x", "w"},
-                   MatrixProduct<T>{.m = m,
+  const std::int64_t n = call.rows("w") / groups;
+  multiply_factors(call, {"x", "w", "y", groups},
+                   MatrixProduct<T>{.m = call.rows("x") / groups,
                                     .n = n,
                                     .k = k,
                                     .a_stride = k,
                                     .b_stride = k,
                                     .b_transposed = true,
-                                    .c = call.pointer<T>("y"),
                                     .c_stride = n,
                                     .bias = call.pointer<const T>("b")});
 }
@@ -151,32 +164,31 @@ void linear_forward(const KernelCall& call) {
 /// dx[M,K] = dy[M,N] w[N,K]
 template <class T>
 void linear_backward_data(const KernelCall& call) {
+  const std::int64_t groups = linear_groups(call.buffer("w"));
   const std::int64_t n = call.columns("dy");
   const std::int64_t k = call.columns("w");
-  multiply_factors(call, {"dy", "w"},
-                   MatrixProduct<T>{.m = call.rows("dy"),
+  multiply_factors(call, {"dy", "w", "dx", groups},
+                   MatrixProduct<T>{.m = call.rows("dy") / groups,
                                     .n = k,
                                     .k = n,
                                     .a_stride = n,
                                     .b_stride = k,
-                                    .c = call.pointer<T>("dx"),
                                     .c_stride = k});
 }
 
 /// dw[N,K] (+)= dy[M,N]^T x[M,K]; db[N] (+)= column sums of dy
 template <class T>
 void linear_backward_weight(const KernelCall& call) {
-  const std::int64_t m = call.rows("dy");
+  const std::int64_t groups = linear_groups(call.buffer("dw"));
   const std::int64_t n = call.columns("dy");
   const std::int64_t k = call.columns("x");
-  multiply_factors(call, {"dy", "x"},
+  multiply_factors(call, {"dy", "x", "dw", groups},
                    MatrixProduct<T>{.m = n,
                                     .n = k,
-                                    .k = m,
+                                    .k = call.rows("dy") / groups,
                                     .a_stride = n,
                                     .a_transposed = true,
                                     .b_stride = k,
-                                    .c = call.pointer<T>("dw"),
                                     .c_stride = k,
                                     .beta = call.accumulates("dw") ? T{1} : T{0}});
   if (!call.has("db")) return;

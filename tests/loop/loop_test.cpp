@@ -110,6 +110,18 @@ TEST_CASE("invariants 3, 4: executed plans of a Llama decoder change no bit") {
   }
 }
 
+TEST_CASE("invariants 3, 4: executed plans of a decoder with experts change no bit") {
+  RunConfig config = default_run("moe-tiny");
+  config.accumulation = 2;
+  config.dropout = 0.1;
+  config.optimizer.clip_norm = 0.5;
+  const Training training(config);
+  for (int percent : {80, 60}) {
+    INFO(percent << " % of the peak");
+    require_planned_or_proven(training, percent);
+  }
+}
+
 TEST_CASE("invariants 3, 4: an executed plan of mlp takes its memory and changes no bit") {
   const Training training("mlp");
   for (int percent : {80, 60, 40}) {
@@ -168,7 +180,7 @@ TEST_CASE("invariants 3, 4: optimizer state that waits on the host changes no bi
 }
 
 TEST_CASE("invariant 2: the replay of a recorded trace gives the recorded peak to the byte") {
-  for (const char* model : {"mlp-tiny", "mlp", "gpt2-tiny", "llama-tiny"}) {
+  for (const char* model : {"mlp-tiny", "mlp", "gpt2-tiny", "llama-tiny", "moe-tiny"}) {
     INFO(model);
     const Training training(model);
     const Timeline recorded = recorded_timeline(training.recorded);
@@ -205,7 +217,7 @@ TEST_CASE("the text form of a plan gives the same program") {
 }
 
 TEST_CASE("the loss falls on real text") {
-  for (const char* model : {"gpt2-tiny", "llama-tiny"}) {
+  for (const char* model : {"gpt2-tiny", "llama-tiny", "moe-tiny"}) {
     INFO(model);
     Training training(model);
     RunOptions options;

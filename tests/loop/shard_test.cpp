@@ -116,6 +116,14 @@ TEST_CASE("invariants 3, 4: every stage of sharding of a decoder with dropout an
   require_all_stages(config, 4);
 }
 
+TEST_CASE("invariants 3, 4: every stage of sharding of a decoder with experts") {
+  RunConfig config = default_run("moe-tiny");
+  config.accumulation = 4;
+  config.optimizer.clip_norm = 0.5;
+  require_all_stages(config, 2);
+  require_all_stages(config, 4);
+}
+
 TEST_CASE("a step in shares differs from the accumulated step in the last bits only") {
   RunConfig config = default_run("gpt2-tiny");
   config.accumulation = 2;
@@ -180,7 +188,7 @@ void require_rounded_results(const Trace& recorded, const RanksResult& ranks, do
 }
 
 TEST_CASE("invariant 3: tensor parallel decoders take their memory and lose nothing but rounding") {
-  for (const char* model : {"gpt2-tiny", "llama-tiny"}) {
+  for (const char* model : {"gpt2-tiny", "llama-tiny", "moe-tiny"}) {
     RunConfig config = default_run(model);
     config.model.llama.kv_heads = 4;
     config.eval_every = 2;

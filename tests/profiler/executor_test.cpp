@@ -108,9 +108,12 @@ TEST_CASE("same seed, same digests, another seed, other digests") {
 std::vector<RunConfig> bf16_configs() {
   std::vector<RunConfig> all;
   if (kernels::bfloat16_error().empty()) {
-    all = {with_bf16(small_gpt2()), with_bf16(with_everything(small_gpt2())),
-           with_bf16(small_mlp(Activation::gelu)), with_bf16(small_lenet()),
-           with_bf16(small_llama())};
+    all = {with_bf16(small_gpt2()),
+           with_bf16(with_everything(small_gpt2())),
+           with_bf16(small_mlp(Activation::gelu)),
+           with_bf16(small_lenet()),
+           with_bf16(small_llama()),
+           with_bf16(with_everything(small_moe()))};
   }
   return all;
 }
@@ -150,7 +153,9 @@ TEST_CASE("no bit depends on the number of threads") {
   llama.model.llama.layers = 1;
   llama.model.llama.positions = 200;
   llama.sequence = 200;
-  std::vector<RunConfig> configs{gpt2,        everything,    llama,
+  RunConfig moe = llama;
+  moe.model.llama.experts = 4;
+  std::vector<RunConfig> configs{gpt2,        everything,    llama,         moe,
                                  small_mlp(), small_lenet(), small_resnet()};
   if (kernels::bfloat16_error().empty()) {
     configs.push_back(with_bf16(gpt2));
@@ -174,7 +179,8 @@ TEST_CASE("no bit depends on the number of threads") {
 TEST_CASE("invariant 8: dry and cpu make the same sequence of allocations") {
   for (const RunConfig& config :
        {small_mlp(), small_gpt2(), small_lenet(), small_resnet(), with_everything(small_gpt2()),
-        small_llama(), with_everything(small_llama()), default_run("gpt2-tiny")}) {
+        small_llama(), with_everything(small_llama()), with_everything(small_moe()),
+        default_run("gpt2-tiny")}) {
     Trace program = build_program(config);
     const Dataset data =
         config.model.name == "gpt2-tiny" ? find_dataset(config, "") : data_for(config);

@@ -42,6 +42,47 @@ TEST_CASE("linear forward equals the naive product, with and without a bias") {
   }
 }
 
+TEST_CASE("groups of rows are each multiplied by their own part of the weight") {
+  constexpr std::int64_t E = 3;
+  const Numbers x = random_numbers(E * M * K, 1), w = random_numbers(E * N * K, 2);
+  OpCase forward(OpKind::linear_forward);
+  forward.reads("x", {E, M, K}, x).reads("w", {E, N, K}, w).writes("y", {E, M, N});
+  const auto part = [](const Numbers& all, std::int64_t group, std::int64_t count) {
+    return Numbers(all.begin() + group * count, all.begin() + (group + 1) * count);
+  };
+  const Numbers y = forward.run().at("y");
+  for (std::int64_t e = 0; e < E; ++e) {
+    OpCase one = forward_case(false);
+    one.values("x") = part(x, e, M * K);
+    one.values("w") = part(w, e, N * K);
+    CHECK(part(y, e, M * N) == one.run().at("y"));
+  }
+  const Numbers dy = random_numbers(E * M * N, 4);
+  OpCase data(OpKind::linear_backward_data);
+  data.reads("dy", {E, M, N}, dy).reads("w", {E, N, K}, w).writes("dx", {E, M, K});
+  CHECK(relative_error(data.run().at("dx"), finite_differences(forward, "x", "y", dy)) < 1e-6);
+  OpCase weight(OpKind::linear_backward_weight);
+  weight.reads("dy", {E, M, N}, dy).reads("x", {E, M, K}, x);
+  weight.updates("dw", {E, N, K}, w);
+  const Numbers dw = finite_differences(forward, "w", "y", dy);
+  CHECK(relative_error(weight.run().at("dw"), plus(dw, w)) < 1e-6);
+}
+
+TEST_CASE("rows that are no equal groups, and a bias of groups, are refused") {
+  const auto error_of = [](OpCase c) { return op_error(c.trace(), c.trace().ops[0]); };
+  OpCase uneven(OpKind::linear_forward);
+  uneven.reads("x", {M, K}, random_numbers(M * K, 1));
+  uneven.reads("w", {2, N, K}, random_numbers(2 * N * K, 2)).writes("y", {M, N});
+  CHECK(error_of(uneven).find("rows in 2 equal groups") != std::string::npos);
+  OpCase biased(OpKind::linear_forward);
+  biased.reads("x", {2, M, K}, random_numbers(2 * M * K, 1));
+  biased.reads("w", {2, N, K}, random_numbers(2 * N * K, 2)).reads("b", {N}, Numbers(N, 0));
+  CHECK(error_of(biased.writes("y", {2, M, N})).find("b has no place") != std::string::npos);
+  OpCase none(OpKind::linear_forward);
+  none.reads("x", {0, K}, {}).reads("w", {0, N, K}, {}).writes("y", {0, N});
+  CHECK(error_of(none).find("at least one group") != std::string::npos);
+}
+
 TEST_CASE("linear backward equals finite differences of x, w and b") {
   const Numbers dy = random_numbers(M * N, 4);
   const OpCase forward = forward_case(true);

@@ -144,7 +144,7 @@ class OpCase {
   }
 
   OpCase& add(NewOperand o) {
-    const bool index = o.role == "tokens" || o.role == "target";
+    const bool index = holds_indices(o.role);
     Buffer buffer;
     buffer.name = o.role;
     buffer.dtype = index ? DType::i32 : dtype_;

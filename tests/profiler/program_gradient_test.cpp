@@ -101,6 +101,15 @@ TEST_CASE("the gradient of a Llama decoder equals finite differences in both low
   check_gradients(llama);
 }
 
+TEST_CASE("the gradient of a decoder with experts equals finite differences") {
+  RunConfig moe = small_moe(DType::f64);
+  check_gradients(moe);
+  moe.accumulation = 2;
+  moe.dropout = 0.25;
+  moe.model.llama.capacity_factor = 0.5;
+  check_gradients(moe);
+}
+
 TEST_CASE("gradients of micro-batches with dropout and flash attention equal finite differences") {
   RunConfig gpt2 = small_gpt2(DType::f64);
   gpt2.accumulation = 2;

@@ -53,6 +53,14 @@ inline RunConfig small_llama(DType dtype = DType::f32) {
   return config;
 }
 
+/// The same with 4 experts, 2 for each token; some have no room for all who choose them.
+inline RunConfig small_moe(DType dtype = DType::f32) {
+  RunConfig config = small_llama(dtype);
+  config.model.name = "small-moe";
+  config.model.llama.experts = 4;
+  return config;
+}
+
 /// LeNet-5 on the smallest image that it takes.
 inline RunConfig small_lenet(DType dtype = DType::f32) {
   RunConfig config;

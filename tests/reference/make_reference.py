@@ -139,6 +139,28 @@ def gpt2_shapes(layers, c, vocabulary, positions):
     return out + [("norm.w", (c,)), ("norm.b", (c,))]
 
 
+def gated(x, gate_up, down):
+    gate, up = F.linear(x, gate_up).chunk(2, dim=-1)
+    return F.linear(F.silu(gate) * up, down)
+
+
+def experts(p, n, x, choices=2, factor=1.25):
+    """As transformers' MixtralSparseMoeBlock, but an expert takes the first of those who choose it, up to its room."""
+    shape, x = x.shape, x.reshape(-1, x.shape[-1])
+    weights = F.softmax(F.linear(x, p[n + "router.w"]), dim=-1)
+    gates, chosen = torch.topk(weights, choices, dim=-1)
+    gates = gates / gates.sum(-1, keepdim=True)
+    count = weights.shape[1]
+    room = math.ceil(factor * len(x) * choices / count)
+    y = torch.zeros_like(x)
+    for e in range(count):
+        token, choice = torch.where(chosen == e)  # in the order of the tokens
+        token, choice = token[:room], choice[:room]
+        out = gated(x[token], p[n + "gate_up.w"][e], p[n + "down.w"][e])
+        y = y.index_add(0, token, out * gates[token, choice, None])
+    return y.reshape(shape)
+
+
 def llama(p, tokens, shape):
     layers, heads, groups, base = shape
     b, t = tokens.shape
@@ -158,17 +180,19 @@ def llama(p, tokens, shape):
         att = (rotate(q) @ k.transpose(-2, -1)) * (1.0 / math.sqrt(d))
         att = F.softmax(att.masked_fill(causal == 0, float("-inf")), dim=-1)
         x = x + F.linear((att @ v).transpose(1, 2).reshape(b, t, heads * d), p[n + "projection.w"])
-        gate, up = F.linear(norm(n + "norm2", x), p[n + "gate_up.w"]).chunk(2, dim=-1)
-        x = x + F.linear(F.silu(gate) * up, p[n + "down.w"])
+        h = norm(n + "norm2", x)
+        x = x + (experts(p, n, h) if n + "router.w" in p.tensors else gated(h, p[n + "gate_up.w"], p[n + "down.w"]))
     return F.linear(norm("norm", x), p["head.w"])
 
 
-def llama_shapes(layers, heads, groups, c, hidden, vocabulary):
+def llama_shapes(layers, heads, groups, c, hidden, vocabulary, count=0):
     out = [("embedding.w", (vocabulary, c))]
+    each = (count,) if count else ()
     for i in range(layers):
         n = f"block{i}."
         out += [(n + "norm1.w", (c,)), (n + "qkv.w", (c // heads * (heads + 2 * groups), c)), (n + "projection.w", (c, c)),
-                (n + "norm2.w", (c,)), (n + "gate_up.w", (2 * hidden, c)), (n + "down.w", (c, hidden))]
+                (n + "norm2.w", (c,))] + ([(n + "router.w", (count, c))] if count else []) + \
+            [(n + "gate_up.w", (*each, 2 * hidden, c)), (n + "down.w", (*each, c, hidden))]
     return out + [("norm.w", (c,)), ("head.w", (vocabulary, c))]
 
 
@@ -214,6 +238,8 @@ def cases():
     yield "gpt2", gpt2_shapes(2, 16, 32, 16), gpt2, (2, 2), text, \
         {"kind": "adamw", "learning_rate": 1e-3, "epsilon": 1e-4, "weight_decay": 0.1, "clip_norm": 0.5}
     yield "llama", llama_shapes(2, 4, 2, 16, 20, 32), llama, (2, 4, 2, 100.0), text, \
+        {"kind": "adamw", "learning_rate": 1e-3, "epsilon": 1e-4, "weight_decay": 0.1, "clip_norm": 0.5}
+    yield "moe", llama_shapes(2, 4, 2, 16, 20, 32, 4), llama, (2, 4, 2, 100.0), text, \
         {"kind": "adamw", "learning_rate": 1e-3, "epsilon": 1e-4, "weight_decay": 0.1, "clip_norm": 0.5}
 
 

@@ -51,7 +51,7 @@ RunConfig config_of(const std::string& name, DType dtype) {
     c.model.gpt2 = {.layers = 2, .heads = 2, .channels = 16, .vocabulary = 32, .positions = 16};
     c.sequence = 12;
   }
-  if (name == "llama") {
+  if (name == "llama" || name == "moe") {
     c.model.family = ModelFamily::llama;
     c.model.llama = {.layers = 2,
                      .heads = 4,
@@ -62,6 +62,7 @@ RunConfig config_of(const std::string& name, DType dtype) {
                      .positions = 16,
                      .rotary_base = 100};
     c.sequence = 12;
+    if (name == "moe") c.model.llama.experts = 4;
   }
   const Json& o = reference()["models"][name]["optimizer"];
   c.optimizer.kind = parse_enum<Optimizer>(o["kind"].get<std::string>()).value();
@@ -213,7 +214,7 @@ void check_model(const std::string& name, DType dtype) {
 }  // namespace
 
 TEST_CASE("20 steps, gradients and running statistics are PyTorch's") {
-  for (const char* name : {"mlp", "lenet", "resnet", "gpt2", "llama"}) {
+  for (const char* name : {"mlp", "lenet", "resnet", "gpt2", "llama", "moe"}) {
     for (const DType dtype : {DType::f64, DType::f32}) check_model(name, dtype);
   }
 }

@@ -37,7 +37,8 @@ bool may_be_of_any_size(OpKind kind) {
 
 TEST_CASE("one more row of any operand of any built op is refused") {
   std::vector<RunConfig> configs;
-  for (const char* name : {"mlp-tiny", "gpt2-tiny", "lenet5", "resnet20", "llama-tiny"}) {
+  for (const char* name :
+       {"mlp-tiny", "gpt2-tiny", "lenet5", "resnet20", "llama-tiny", "moe-tiny"}) {
     RunConfig config = default_run(name);
     config.batch = 2;
     config.optimizer.clip_norm = 1;

@@ -26,7 +26,8 @@ void add_ops(const RunConfig& config, std::vector<std::pair<Trace, Op>>& out) {
 /// One op of every kind that the programs of all families and optimizers contain.
 std::vector<std::pair<Trace, Op>> built_ops() {
   std::vector<std::pair<Trace, Op>> out;
-  for (const char* name : {"mlp-tiny", "gpt2-tiny", "lenet5", "resnet20", "llama-tiny"}) {
+  for (const char* name :
+       {"mlp-tiny", "gpt2-tiny", "lenet5", "resnet20", "llama-tiny", "moe-tiny"}) {
     for (Optimizer optimizer :
          {Optimizer::sgd, Optimizer::adamw, Optimizer::momentum, Optimizer::adam}) {
       RunConfig config = default_run(name);

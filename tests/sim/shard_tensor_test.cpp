@@ -79,6 +79,18 @@ TEST_CASE("the linear layers of a block are split by outputs, then by inputs, th
   CHECK(named(rank, "block0.down.w").shard.dimension == 1);
 }
 
+TEST_CASE("of every expert the hidden units are split, and routers are whole") {
+  RunConfig config = small_llama();
+  config.model.llama.experts = 4;
+  const Trace source = build_program(config);
+  const std::vector<Trace> ranks = shard(source, ShardStage::tensor, 2);
+  CHECK(check_ranks(ranks).empty());
+  CHECK(named(ranks[1], "block0.gate_up.w").shape == std::vector<std::int64_t>{4, 176, 64});
+  CHECK(named(ranks[1], "block0.down.w").shape == std::vector<std::int64_t>{4, 64, 88});
+  CHECK(named(ranks[1], "block0.router.w").shape == std::vector<std::int64_t>{4, 64});
+  CHECK(named(ranks[1], "block0.dispatch.y").shape == named(source, "block0.dispatch.y").shape);
+}
+
 TEST_CASE("two sums per block in forward and two in backward") {
   const Trace rank = shard(build_program(small_llama()), ShardStage::tensor, 2)[0];
   CHECK(count_of(rank, OpKind::all_reduce) == 2 * 4 + 1);  // and one of the norms of parts
