@@ -18,11 +18,12 @@ struct PipelineSplit {
 
 /// One trace per rank: its stages' weights, gradients and state, and for each of its schedule's
 /// events the ops of that stage and micro-batch. A value that another rank reads is sent when it is
-/// made, to be there when it is needed: an all-reduce over the two, to which the receiver brings -0,
-/// so that no bit of it changes. Batches are loaded where they are read. A weight of two ranks (a
-/// tied output layer) is on both, and its gradients are added up; so are norms over all gradients:
-/// with either, results differ from one rank by rounding, else by no bit. `source`: as for shard().
-/// Throws InputError as shard() and PipelineStages do, and for sizes that contradict each other.
+/// made, to be there when it is needed: an all-reduce over the two, to which the receiver brings
+/// -0, so that no bit of it changes. Batches are loaded where they are read. A weight of two ranks
+/// (a tied output layer) is on both, and its gradients are added up; so are norms over all
+/// gradients: with either, results differ from one rank by rounding, else by no bit. `source`: as
+/// for shard(). Throws InputError as shard() and PipelineStages do, and for sizes that contradict
+/// each other.
 [[nodiscard]] std::vector<Trace> shard_pipeline(const Trace& source, const PipelineSplit& split);
 
 /// The same, placed, each rank by itself, with modelled messages. A collective takes as long as its
