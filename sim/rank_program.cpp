@@ -168,6 +168,16 @@ void RankProgram::meet(OpKind kind, const std::string& name, const std::vector<U
       {integer("group", 0), integer("sequence", 0), text("order", "rank")});
 }
 
+void RankProgram::meet_some(const std::string& group, const std::vector<std::int32_t>& ranks,
+                            OpKind kind, const std::string& name, const std::vector<Use>& uses,
+                            OpId place, Pass::Section section) {
+  const auto same = std::ranges::find(out_.groups, ranks, &Group::ranks);
+  const std::int64_t row = same - out_.groups.begin();
+  if (same == out_.groups.end()) out_.groups.push_back({.name = group, .ranks = ranks});
+  add(kind, name, uses, place, section,
+      {integer("group", row), integer("sequence", 0), text("order", "rank")});
+}
+
 void RankProgram::clear_padding(const Whole& whole, OpId place, Pass::Section section) {
   if (!whole.padding.valid()) return;
   add(OpKind::fill, out_[whole.padding].name + ".clear", {{"y", whole.padding}}, place, section,

@@ -68,6 +68,10 @@ class RankProgram {
   /// A collective over all ranks.
   void meet(OpKind kind, const std::string& name, const std::vector<Use>& uses, OpId place,
             Pass::Section section);
+  /// The same over some of the ranks, ascending, this one among them.
+  void meet_some(const std::string& group, const std::vector<std::int32_t>& ranks, OpKind kind,
+                 const std::string& name, const std::vector<Use>& uses, OpId place,
+                 Pass::Section section);
   /// Sets the padding of a whole to 0; nothing when there is none.
   void clear_padding(const Whole& whole, OpId place, Pass::Section section);
 

@@ -253,7 +253,8 @@ DescribedModel decoder_of(const RunConfig& config, const EstimateOptions& option
   std::string names;
   for (const NamedTransformer& named : named_transformers()) names += named.model.name + ", ";
   throw InputError(InputError::Parts{
-      .place = "--layout, --recipe, --recompute, --schedule, --strategy, --ranks, --framework, --node, --price",
+      .place = "--layout, --recipe, --recompute, --schedule, --strategy, --ranks, --framework, "
+               "--node, --price",
       .expected = "a decoder: one of " + names + "gpt2 or llama, or a config.json",
       .found = "'" + options.model + "'"});
 }

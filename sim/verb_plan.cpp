@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <nlohmann/json.hpp>
 
@@ -47,6 +48,9 @@ struct PlanOptions {
   std::string output;
   std::string shard;
   std::int32_t ranks = 2;
+  std::string schedule;
+  std::string stage_layers;
+  PipelineSplit pipeline;
   SearchRequest request;
   std::string link_source;  // of request.link_bytes_per_s, in words
   bool print_plan = false;
@@ -205,6 +209,45 @@ SearchResult find_plan(const PlanOptions& options, const Trace& source,
   return std::move(found.search);
 }
 
+/// "3,3,2"
+std::vector<std::int64_t> layers_from(const std::string& text) {
+  std::vector<std::int64_t> out;
+  for (std::size_t begin = 0; begin <= text.size() && !text.empty();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    std::int64_t layers = 0;
+    const auto read = std::from_chars(text.data() + begin, text.data() + end, layers);
+    if (read.ec != std::errc{} || read.ptr != text.data() + end || layers < 1) {
+      throw InputError(InputError::Parts{.place = "--stage-layers",
+                                         .expected = "numbers from 1, with commas between",
+                                         .found = "'" + text + "'"});
+    }
+    out.push_back(layers);
+    begin = end + 1;
+  }
+  return out;
+}
+
+PipelineSplit pipeline_of(const PlanOptions& options) {
+  PipelineSplit split = options.pipeline;
+  const bool given = !(options.schedule + options.stage_layers).empty() || split.virtual_stages > 1;
+  if (given && options.shard != "pipeline") {
+    throw InputError(InputError::Parts{.place = "--pipeline, --chunks, --stage-layers",
+                                       .expected = "--shard pipeline beside them",
+                                       .found = "--shard " + options.shard});
+  }
+  if (split.virtual_stages > 1) split.schedule = PipelineSchedule::interleaved;
+  if (const auto named = parse_enum<PipelineSchedule>(options.schedule)) {
+    split.schedule = *named;
+  } else if (!options.schedule.empty()) {
+    throw InputError(InputError::Parts{
+        .place = "--pipeline",
+        .expected = fmt::format("one of {}", fmt::join(EnumNames<PipelineSchedule>::k_names, ", ")),
+        .found = "'" + options.schedule + "'"});
+  }
+  split.stage_layers = layers_from(options.stage_layers);
+  return split;
+}
+
 /// `--shard`: with a budget, of each rank, the ranks are planned too.
 int plan_shards(PlanOptions& options, const Trace& source) {
   if (!options.budget.empty()) options.request.budget_bytes = budget_of(options.budget, source);
@@ -214,7 +257,8 @@ int plan_shards(PlanOptions& options, const Trace& source) {
                              .output = options.output,
                              .has_budget = !options.budget.empty(),
                              .request = options.request,
-                             .json = options.json});
+                             .json = options.json,
+                             .pipeline = pipeline_of(options)});
 }
 
 int plan(PlanOptions& options) {
@@ -310,8 +354,18 @@ void add_plan(CLI::App& app, int& exit_code) {
   CLI::Option* shard = verb->add_option(
       "--shard", options->shard,
       "spread a step over ranks: its micro-batches (data, zero1, zero2, zero3; auto beside "
-      "--budget), or the heads and hidden units of a decoder (tensor); none: one rank does it all, "
-      "for comparison");
+      "--budget), the heads and hidden units of a decoder (tensor), or its layers (pipeline); "
+      "none: "
+      "one rank does it all, for comparison");
+  verb->add_option("--pipeline", options->schedule,
+                   "schedule of --shard pipeline: one_f_one_b, gpipe, interleaved or zero_bubble")
+      ->needs(shard);
+  verb->add_option("--chunks", options->pipeline.virtual_stages, "stages of each rank, interleaved")
+      ->check(CLI::Range(1, 1024))
+      ->needs(shard);
+  verb->add_option("--stage-layers", options->stage_layers,
+                   "layers of each stage: 3,3,2; default: even in time")
+      ->needs(shard);
   verb->add_option("--ranks", options->ranks, "how many; divides what is spread")
       ->check(CLI::Range(1, 1024))
       ->needs(shard);

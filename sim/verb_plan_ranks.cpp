@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "sim/exit_code.h"
@@ -28,9 +29,10 @@ std::vector<ShardStage> stages_of(const RankPlanOptions& options) {
   if (!stage || searched) {
     throw InputError(InputError::Parts{
         .place = "--shard",
-        .expected = options.has_budget
-                        ? "auto, data, zero1, zero2, zero3 or tensor beside --budget"
-                        : "none, data, zero1, zero2, zero3 or tensor; auto beside --budget",
+        .expected =
+            options.has_budget
+                ? "auto, data, zero1, zero2, zero3 or tensor beside --budget"
+                : "none, data, zero1, zero2, zero3, tensor or pipeline; auto beside --budget",
         .found = "'" + options.stage + "'"});
   }
   return {*stage};
@@ -42,6 +44,18 @@ void write(const std::vector<Trace>& ranks, const std::string& output) {
 
 std::int64_t bytes_of(const Peak& peak, Category category) {
   return peak.by_category[static_cast<std::size_t>(category)];
+}
+
+/// Most of all ranks: those of a pipeline differ.
+std::int64_t height_of(const std::vector<Trace>& ranks) {
+  std::int64_t most = 0;
+  for (const Trace& rank : ranks) most = std::max(most, rank.plan.height_bytes);
+  return most;
+}
+std::int64_t peak_of(const std::vector<Trace>& ranks) {
+  std::int64_t most = 0;
+  for (const Trace& rank : ranks) most = std::max(most, rank.plan.peak_bytes);
+  return most;
 }
 
 void print_ranks(const std::vector<Trace>& ranks, const RankPlanOptions& options) {
@@ -60,15 +74,15 @@ void print_ranks(const std::vector<Trace>& ranks, const RankPlanOptions& options
   fmt::print("  step      {} (times of collectives are modelled), {} decisions\n",
              format_ns(plan.step_ns), ranks.front().decisions.size());
   fmt::print("\n  written to {}\n  Next: tidemark profile --schedule {} --device-memory {}\n",
-             options.output, options.output, plan.height_bytes);
+             options.output, options.output, height_of(ranks));
 }
 
 Json ranks_json(const std::vector<Trace>& ranks) {
   const PlanRecord& plan = ranks.front().plan;
   Json j{{"feasible", true},
          {"ranks", ranks.size()},
-         {"height_bytes", plan.height_bytes},
-         {"peak_bytes", plan.peak_bytes},
+         {"height_bytes", height_of(ranks)},
+         {"peak_bytes", peak_of(ranks)},
          {"step_ns", plan.step_ns},
          {"keep_all_step_ns", plan.keep_all_step_ns},
          {"decisions", ranks.front().decisions.size()}};
@@ -132,8 +146,19 @@ int search_and_write(const Trace& source, const RankPlanOptions& options) {
 }  // namespace
 
 int plan_ranks(const Trace& source, const RankPlanOptions& options) {
+  const bool pipelined = options.stage == "pipeline";
+  if (pipelined && options.has_budget) {
+    throw InputError(InputError::Parts{
+        .place = "--shard pipeline",
+        .expected = "no --budget: plan the file of a rank afterwards, each is a trace",
+        .found = "one"});
+  }
   if (options.has_budget) return search_and_write(source, options);
-  std::vector<Trace> ranks = shard_placed(source, stages_of(options).front(), options.ranks);
+  PipelineSplit split = options.pipeline;
+  split.ranks = options.ranks;
+  std::vector<Trace> ranks = pipelined
+                                 ? pipeline_placed(source, split)
+                                 : shard_placed(source, stages_of(options).front(), options.ranks);
   for (Trace& rank : ranks) rank.meta.source = options.file;
   write(ranks, options.output);
   if (options.json) {
