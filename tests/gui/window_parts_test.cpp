@@ -33,7 +33,6 @@ class WindowPartsTest : public QObject {
   void key(Qt::Key key) { QTest::keyClick(&timeline(), key); }
   QImage picture() { return timeline().grab().toImage(); }
   std::vector<QPushButton*> chips() {
-    QCoreApplication::processEvents();  // what is added to a layout is shown a moment later
     std::vector<QPushButton*> shown;
     for (auto* chip : window_->findChildren<QPushButton*>(QStringLiteral("chip"))) {
       if (chip->isVisible()) shown.push_back(chip);
@@ -88,6 +87,26 @@ class WindowPartsTest : public QObject {
     QCOMPARE(state().run->timeline().peak.bytes, whole_bytes);
     QVERIFY(timeline().columns() == before);
     QVERIFY(timeline().hasFocus() || !window_->isActiveWindow());
+  }
+
+  void chips_take_as_many_rows_as_they_need() {
+    Filter filter;
+    for (const FilterTerm& term : terms_of(*state().run)) {
+      if (term.by == StackBy::layer) filter.push_back(term);
+    }
+    timeline().set_filter(filter);
+    window_->resize(700, 500);
+    QCoreApplication::processEvents();
+    const auto* bar = window_->findChild<FilterBar*>();
+    const std::vector<QPushButton*> all = chips();
+    QCOMPARE(all.size(), filter.size());
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      QVERIFY(bar->rect().contains(all[i]->geometry()));
+      QVERIFY(all[i]->width() >= all[i]->sizeHint().width());
+      for (std::size_t k = 0; k < i; ++k) {
+        QVERIFY(!all[k]->geometry().intersects(all[i]->geometry()));
+      }
+    }
   }
 
   void a_filter_stays_over_files_and_sessions_and_is_kept_out_of_the_what_if() {
