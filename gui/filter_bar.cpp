@@ -1,10 +1,11 @@
 #include "gui/filter_bar.h"
 
-#include <QHBoxLayout>
 #include <QLabel>
 #include <QPushButton>
+#include <algorithm>
 
 #include "gui/filter.h"
+#include "gui/legend.h"
 
 namespace tidemark {
 
@@ -12,9 +13,6 @@ FilterBar::FilterBar(TimelineWidget& timeline, QWidget* parent)
     : QWidget(parent), timeline_(timeline) {
   setObjectName(QStringLiteral("filter_bar"));
   setAccessibleName(QStringLiteral("Filters that are on"));
-  row_ = new QHBoxLayout(this);
-  row_->setContentsMargins(k_left_margin_px, 4, k_right_margin_px, 0);
-  row_->setSpacing(4);
   hide();
   connect(&timeline, &TimelineWidget::mode_changed, this, &FilterBar::refresh);
 }
@@ -24,21 +22,19 @@ void FilterBar::refresh() {
   if (filter == shown_) return;
   const bool had_focus = isAncestorOf(focusWidget());
   shown_ = filter;
-  while (QLayoutItem* item = row_->takeAt(0)) {
-    if (QWidget* gone = item->widget()) {
-      gone->hide();  // it may be the button whose click is being served
-      gone->deleteLater();
-    }
-    delete item;
+  for (QWidget* gone : parts_) {
+    gone->hide();  // it may be the button whose click is being served
+    gone->deleteLater();
   }
+  parts_.clear();
   const auto add = [this](const QString& text, const QString& accessible_name, auto act) {
     auto* button = new QPushButton(text, this);
     button->setAccessibleName(accessible_name);
     connect(button, &QPushButton::clicked, this, act);
-    row_->addWidget(button);
+    parts_.push_back(button);
     return button;
   };
-  row_->addWidget(new QLabel(QStringLiteral("Only"), this));
+  parts_.push_back(new QLabel(QStringLiteral("Only"), this));
   for (const FilterTerm& term : filter) {
     const QString name = QString::fromStdString(to_text(term));
     QPushButton* chip =
@@ -50,15 +46,37 @@ void FilterBar::refresh() {
   }
   add(QStringLiteral("+"), QStringLiteral("Add a filter"), [this] {
     emit more_asked();
-  })->setFixedWidth(32);
+  })->setMaximumWidth(32);
   if (filter.size() > 1) {
     add(QStringLiteral("Show all"), QStringLiteral("Take away all filters"),
         [this] { timeline_.set_filter({}); });
   }
-  row_->addStretch(1);
+  for (QWidget* part : parts_) part->show();
+  arrange();
   setVisible(!filter.empty());
   // The chip that had the focus is gone: it goes to what the chips are about.
   if (had_focus) timeline_.setFocus();
+}
+
+void FilterBar::resizeEvent(QResizeEvent*) {
+  arrange();
+}
+
+void FilterBar::arrange() {
+  constexpr int k_gap_px = 4;
+  std::vector<LegendBox> boxes;
+  int height_px = 0;
+  for (const QWidget* part : parts_) height_px = std::max(height_px, part->sizeHint().height());
+  for (const QWidget* part : parts_) {
+    const int width_px = std::min(part->sizeHint().width(), part->maximumWidth());
+    boxes.push_back({.width_px = width_px + k_gap_px, .height_px = height_px + k_gap_px});
+  }
+  const int room_px = std::max(width() - k_left_margin_px - k_right_margin_px, 1);
+  setFixedHeight(layout_legend(boxes, room_px) + k_gap_px);
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    parts_[i]->setGeometry(k_left_margin_px + boxes[i].x, k_gap_px + boxes[i].y,
+                           boxes[i].width_px - k_gap_px, boxes[i].height_px - k_gap_px);
+  }
 }
 
 }  // namespace tidemark

@@ -2,10 +2,9 @@
 #pragma once
 
 #include <QWidget>
+#include <vector>
 
 #include "gui/timeline_widget.h"
-
-class QHBoxLayout;
 
 namespace tidemark {
 
@@ -18,11 +17,16 @@ class FilterBar : public QWidget {
  signals:
   void more_asked();
 
+ protected:
+  void resizeEvent(QResizeEvent* event) override;
+
  private:
   void refresh();
+  /// Rows of chips, as many as it takes.
+  void arrange();
 
   TimelineWidget& timeline_;
-  QHBoxLayout* row_ = nullptr;
+  std::vector<QWidget*> parts_;  // from the left
   Filter shown_;
 };
 

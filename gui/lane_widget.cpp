@@ -5,6 +5,7 @@
 #include <QPainter>
 #include <QWheelEvent>
 #include <algorithm>
+#include <span>
 
 #include "gui/labels.h"
 #include "sim/units.h"
@@ -15,6 +16,9 @@ namespace {
 constexpr int k_op_lane_px = 18;
 constexpr int k_level_lane_px = 30;
 constexpr int k_gap_px = 3;
+constexpr int k_least_named_px = 13;
+constexpr int k_all_ranks_px = 90;  // many ranks share this room
+constexpr std::size_t k_most_ranks = 16;
 
 QString text_of(const std::string& text) {
   return QString::fromStdString(text);
@@ -132,7 +136,10 @@ void LaneWidget::refresh_ranks() {
     const Run& run = rank < 0 ? *state.run : *state.others[static_cast<std::size_t>(rank)].run;
     most_bytes = std::max(most_bytes, run.timeline().peak.bytes);
   }
-  for (const std::ptrdiff_t rank : ranks) {
+  const std::size_t shown = std::min(ranks.size(), k_most_ranks);
+  const int height_px = std::clamp(k_all_ranks_px / std::max(static_cast<int>(shown), 1),
+                                   k_least_named_px, k_level_lane_px);
+  for (const std::ptrdiff_t rank : std::span(ranks).first(shown)) {
     const Run& run = rank < 0 ? *state.run : *state.others[static_cast<std::size_t>(rank)].run;
     Lane lane;
     lane.kind = Lane::Kind::rank;
@@ -140,7 +147,11 @@ void LaneWidget::refresh_ranks() {
     lane.about = QStringLiteral("peak %1").arg(text_of(format_bytes(run.timeline().peak.bytes)));
     lane.rank = rank;
     lane.most_bytes = most_bytes;
-    add(std::move(lane), k_level_lane_px);
+    add(std::move(lane), height_px);
+  }
+  if (shown < ranks.size()) {
+    lanes_.back().about +=
+        QStringLiteral("; %1 more ranks are not shown").arg(ranks.size() - shown);
   }
 }
 
@@ -179,13 +190,17 @@ void LaneWidget::paint_level(QPainter& painter, const Lane& lane) const {
     painter.fillRect(k_left_margin_px + static_cast<int>(x), lane.top_px + row, 1,
                      lane.height_px - row, fill);
   }
-  painter.setPen(to_colour(timeline_.colours().text));
-  painter.drawText(
-      QRect(k_left_margin_px + 4, lane.top_px, canvas_width(), lane.height_px),
-      Qt::AlignLeft | Qt::AlignTop,
+  const QString text =
       lane.kind == Lane::Kind::rank
           ? lane.about
-          : QStringLiteral("%1, up to %2").arg(lane.about, text_of(format_bytes(lane.most_bytes))));
+          : QStringLiteral("%1, up to %2").arg(lane.about, text_of(format_bytes(lane.most_bytes)));
+  // On a card: the bytes behind it may be of any lightness.
+  const QFontMetrics metrics = painter.fontMetrics();
+  const QRect card(k_left_margin_px + 2, lane.top_px, metrics.horizontalAdvance(text) + 6,
+                   std::min(metrics.height(), lane.height_px));
+  painter.fillRect(card, to_colour(timeline_.colours().card));
+  painter.setPen(to_colour(timeline_.colours().text));
+  painter.drawText(card, Qt::AlignCenter, text);
 }
 
 void LaneWidget::paintEvent(QPaintEvent*) {

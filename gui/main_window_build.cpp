@@ -190,7 +190,10 @@ void MainWindow::resizeEvent(QResizeEvent* event) {
 void MainWindow::fit_to_size() {
   minimap_->setVisible(height() >= 560);
   lanes_->setVisible(height() >= 640);
-  card_->setVisible(width() >= 700);
+  const bool beside = what_if_->isVisible() && !what_if_->isFloating();
+  const int room_px =
+      width() - (beside ? std::max(what_if_->width(), what_if_->minimumWidth()) : 0);
+  card_->setVisible(room_px >= 700);
   const bool tiny = height() < 450;
   const bool compact = tiny || width() < 1000 || height() < 600;
   if (tiny != tiny_) {
@@ -328,6 +331,7 @@ void MainWindow::build_what_if(QToolBar& toolbar) {
   addDockWidget(Qt::RightDockWidgetArea, what_if_);
   what_if_->hide();
   connect(what_if_, &WhatIfDock::budget_chosen, this, &MainWindow::set_budget);
+  connect(what_if_, &QDockWidget::visibilityChanged, this, &MainWindow::fit_to_size);
   connect(what_if_, &WhatIfDock::overlays_settled, this, &MainWindow::refresh_report);
   QMenu& menu = *menuBar()->addMenu(QStringLiteral("&Plan"));
   for (QAction* action : what_if_->menu_actions()) menu.addAction(action);

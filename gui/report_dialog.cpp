@@ -104,7 +104,8 @@ ReportDialog::ReportDialog(QWidget* parent) : QDialog(parent) {
   follow_choices();
 }
 
-QListWidget* ReportDialog::add_list(const char* name, const char* title, QWidget* page) {
+QListWidget* ReportDialog::add_list(const char* name, const char* title, QWidget* page,
+                                    int stretch) {
   auto* label = new QLabel(QString::fromLatin1(title), page);
   auto* list = new QListWidget(page);
   list->setObjectName(QStringLiteral("report_%1").arg(QString::fromLatin1(name)));
@@ -114,16 +115,16 @@ QListWidget* ReportDialog::add_list(const char* name, const char* title, QWidget
   auto* column = new QVBoxLayout;
   column->addWidget(label);
   column->addWidget(list, 1);
-  static_cast<QHBoxLayout*>(page->layout())->addLayout(column, 1);
+  static_cast<QHBoxLayout*>(page->layout())->addLayout(column, stretch);
   return list;
 }
 
 void ReportDialog::build_choices() {
   choices_ = new QWidget(tabs_);
   auto* row = new QHBoxLayout(choices_);
-  models_ = add_list("models", "&Models", choices_);
-  devices_ = add_list("devices", "&Devices", choices_);
-  strategies_ = add_list("strategies", "&Strategies", choices_);
+  models_ = add_list("models", "&Models", choices_, 2);
+  devices_ = add_list("devices", "&Devices", choices_, 2);
+  strategies_ = add_list("strategies", "&Strategies", choices_, 3);
   const QSignalBlocker models(models_);
   const QSignalBlocker devices(devices_);
   const QSignalBlocker strategies(strategies_);
@@ -156,7 +157,7 @@ void ReportDialog::build_choices() {
   connect(ranks_, &QLineEdit::textChanged, this, &ReportDialog::follow_choices);
   connect(batch_, &QSpinBox::valueChanged, this, &ReportDialog::follow_choices);
   connect(sequence_, &QSpinBox::valueChanged, this, &ReportDialog::follow_choices);
-  row->addLayout(form, 1);
+  row->addLayout(form, 2);
   tabs_->addTab(choices_, QStringLiteral("&Choose"));
 }
 

@@ -47,7 +47,7 @@ class ReportDialog : public QDialog {
 
  private:
   void build_choices();
-  QListWidget* add_list(const char* name, const char* title, QWidget* page);
+  QListWidget* add_list(const char* name, const char* title, QWidget* page, int stretch);
   void build_spec();
   void build_results();
   void follow_choices();

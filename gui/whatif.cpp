@@ -44,8 +44,14 @@ std::vector<RunConfig> products(const WhatIf& what_if, const RunConfig& recorded
   std::vector<std::int64_t> others = {2 * b, 4 * b, 8 * b, b / 2, b / 4, b / 8};
   std::erase(others, 0);
   const std::vector<std::int64_t> batches = values_of(what_if.batch, b, others);
+  std::vector<std::int64_t> counts = {1, 2, 4, 8, 16, 32};
+  for (const std::int64_t each : {1, 2, 4}) {  // of a rank
+    const std::int64_t count = each * what_if.ranks;
+    const bool known = std::ranges::find(counts, count) != counts.end();
+    if (what_if.shard.by != Decider::recorded && !known) counts.push_back(count);
+  }
   const std::vector<std::int64_t> parts =
-      values_of(what_if.micro_batches, recorded.accumulation, {1, 2, 4, 8, 16, 32});
+      values_of(what_if.micro_batches, recorded.accumulation, counts);
   std::vector<RunConfig> configs = {recorded};
   const auto spread = [&configs](const auto& values, auto set) {
     std::vector<RunConfig> next;

@@ -127,6 +127,14 @@ TEST_CASE("what-if: ranks share micro-batches, which the planner may choose") {
         std::vector<std::string>{"micro-batches 2 instead of 1", "zero2 over 2 ranks"});
   what_if.shard.by = Decider::planner;
   CHECK(variants_of(what_if, recorded).size() == 4 * 2);
+  what_if.ranks = 3;
+  CHECK_THROWS_AS(variants_of(what_if, recorded), InputError);  // of a batch of 4
+  what_if.batch = {Decider::chosen, 12};
+  for (const Variant& variant : variants_of(what_if, recorded)) {
+    CHECK(variant.config.accumulation % 3 == 0);
+  }
+  what_if.batch.by = Decider::recorded;
+  what_if.ranks = 2;
   what_if.shard = {Decider::chosen, ShardStage::tensor};
   what_if.micro_batches.by = Decider::recorded;
   CHECK(variants_of(what_if, recorded).size() == 1);  // spreads something else
