@@ -10,7 +10,9 @@
 namespace tidemark {
 
 std::int64_t step_peak_bytes(const Trace& source) {
-  return replay(source, {SpaceKind::device, source.meta.rank}).peak.bytes;
+  const Space device{SpaceKind::device, source.meta.rank};
+  return (source.program.body.empty() ? recorded_timeline(source, device) : replay(source, device))
+      .peak.bytes;
 }
 
 std::int64_t budget_of(const std::string& text, const Trace& source) {

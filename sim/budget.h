@@ -8,7 +8,8 @@
 
 namespace tidemark {
 
-/// Peak on the device of one steady step of the program: also where the recording was cut short.
+/// Peak on the device of one steady step of the program: also where the recording was cut short. Of
+/// a trace without a program that of its recording.
 [[nodiscard]] std::int64_t step_peak_bytes(const Trace& source);
 
 /// A size ("6GiB"), a share of the peak of one steady step of the program, rounded down to

@@ -7,6 +7,7 @@
 #include "sim/placement.h"
 #include "sim/plan.h"
 #include "sim/timeline.h"
+#include "traces/error.h"
 
 namespace tidemark {
 namespace {
@@ -65,8 +66,16 @@ std::vector<Trace> shard_placed(const Trace& source, ShardStage stage, std::int3
 RankSearchResult search_ranks(const Trace& source, const std::vector<ShardStage>& stages,
                               std::int32_t ranks, const SearchRequest& request) {
   RankSearchResult out;
+  std::size_t refused = 0;
   for (const ShardStage stage : stages) {
-    const std::vector<Trace> all = shard_timed(source, stage, ranks);
+    std::vector<Trace> all;
+    try {
+      all = shard_timed(source, stage, ranks);
+    } catch (const InputError& error) {
+      if (++refused == stages.size()) throw;
+      out.stages.push_back({stage, {}, error.what()});
+      continue;
+    }
     out.stages.push_back({stage, search_stage(all.front(), stage, request)});
     const bool first = out.best < 0;
     const SearchResult& found = out.stages.back().search;

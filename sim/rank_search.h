@@ -1,6 +1,7 @@
 // One search over sharding, recomputation and offload: which stage, and which plan of its ranks.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "sim/search.h"
@@ -11,7 +12,8 @@ namespace tidemark {
 /// A stage of sharding with the best plan of its ranks.
 struct StagePlan {
   ShardStage stage = ShardStage::data;
-  SearchResult search;  // of rank 0, whose rows are those of all ranks
+  SearchResult search;    // of rank 0, whose rows are those of all ranks
+  std::string refused{};  // why the step cannot be spread so; then nothing was searched
 };
 
 struct RankSearchResult {
@@ -29,7 +31,8 @@ struct RankSearchResult {
 /// Each stage is sharded and its ranks are planned for request.budget_bytes, which is that of each
 /// rank; all ranks carry out the same decisions. Never worse than the best of: each stage without
 /// decisions, recomputation alone and offload alone on whole weights and states. Of equal steps the
-/// earlier stage is taken. Throws as shard() and search().
+/// earlier stage is taken. A stage by which the step cannot be spread is passed over; throws as
+/// shard() when that is so for all of them, and as search().
 [[nodiscard]] RankSearchResult search_ranks(const Trace& source,
                                             const std::vector<ShardStage>& stages,
                                             std::int32_t ranks, const SearchRequest& request);

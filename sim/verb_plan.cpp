@@ -21,6 +21,7 @@
 #include "sim/search.h"
 #include "sim/table.h"
 #include "sim/units.h"
+#include "sim/verb_plan_advice.h"
 #include "sim/verb_plan_ranks.h"
 #include "sim/verbs.h"
 #include "traces/error.h"
@@ -91,17 +92,31 @@ void set_link(PlanOptions& options, const Trace& source) {
 
 Trace read_source(const std::string& file) {
   Trace source = read_single(file);
-  if (source.meta.level < 2 || source.program.body.empty()) {
-    throw InputError(InputError::Parts{
-        .file = file,
-        .expected = "an executable trace (level 2), which recompute and offload need",
-        .found = fmt::format("level {}", source.meta.level)});
-  }
   if (const std::string warning = warning_line(source); !warning.empty()) {
     fmt::print(stderr, "tidemark: {}: {}\n", file, warning);
   }
   fill_modelled_times(find_device("laptop-core"), source);
   return source;
+}
+
+bool is_executable(const Trace& trace) {
+  return trace.meta.level >= 2 && !trace.program.body.empty();
+}
+
+/// Of a trace without a program: nothing that would have to run.
+int advise(const PlanOptions& options, const Trace& source) {
+  const bool runs = !options.sweep.empty() || !options.apply.empty() || !options.shard.empty() ||
+                    !options.allocator.empty() || !options.output.empty() || options.print_plan;
+  if (runs || source.events.empty()) {
+    throw InputError(InputError::Parts{
+        .file = options.file,
+        .expected = "an executable trace (level 2), which recompute and offload need; of others "
+                    "there is advice: plan TRACE, or plan TRACE --budget SIZE",
+        .found = fmt::format("level {}", source.meta.level)});
+  }
+  const std::int64_t budget_bytes = options.budget.empty() ? 0 : budget_of(options.budget, source);
+  return advise_checkpoints(
+      source, {.file = options.file, .budget_bytes = budget_bytes, .json = options.json});
 }
 
 /// "4GiB..12GiB:20"; the ends may be shares of the peak.
@@ -263,6 +278,7 @@ int plan_shards(PlanOptions& options, const Trace& source) {
 
 int plan(PlanOptions& options) {
   const Trace source = read_source(options.file);
+  if (!is_executable(source)) return advise(options, source);
   if (options.output.empty()) options.output = output_name(options.file, "plan");
   require_other_file(options.output, {options.file, options.apply});
   if (options.print_plan && options.budget.empty() && options.apply.empty()) {
@@ -327,7 +343,9 @@ void add_plan(CLI::App& app, int& exit_code) {
   for (const SearchMethod& m : search_methods())
     methods += (methods.empty() ? "" : ", ") + std::string(m.name);
   CLI::App* verb = app.add_subcommand("plan", "the cheapest plan that fits a budget");
-  verb->add_option("trace", options->file, "an executable trace (.tmk)")->required();
+  verb->add_option("trace", options->file,
+                   "a trace (.tmk); one that cannot be executed gets advice: what to checkpoint")
+      ->required();
   CLI::Option* budget = verb->add_option("--budget", options->budget,
                                          "device memory: 6GiB, 60% of the peak, or a device");
   verb->add_option("--allow", options->allow, "recompute, offload or both")->capture_default_str();
@@ -353,10 +371,9 @@ void add_plan(CLI::App& app, int& exit_code) {
       verb->add_option("--apply", options->apply, "carry out the decisions of a plan in text form");
   CLI::Option* shard = verb->add_option(
       "--shard", options->shard,
-      "spread a step over ranks: its micro-batches (data, zero1, zero2, zero3; auto beside "
-      "--budget), the heads and hidden units of a decoder (tensor), or its layers (pipeline); "
-      "none: "
-      "one rank does it all, for comparison");
+      "spread a step over ranks: its micro-batches (data, zero1, zero2, zero3), the heads and "
+      "hidden units of a decoder (tensor), or its layers (pipeline); auto beside --budget: the "
+      "fastest of these but pipeline; none: one rank does it all, for comparison");
   verb->add_option("--pipeline", options->schedule,
                    "schedule of --shard pipeline: one_f_one_b, gpipe, interleaved or zero_bubble")
       ->needs(shard);

@@ -22,7 +22,8 @@ using Json = nlohmann::ordered_json;
 
 std::vector<ShardStage> stages_of(const RankPlanOptions& options) {
   if (options.stage == "auto" && options.has_budget) {
-    return {ShardStage::data, ShardStage::zero1, ShardStage::zero2, ShardStage::zero3};
+    return {ShardStage::data, ShardStage::zero1, ShardStage::zero2, ShardStage::zero3,
+            ShardStage::tensor};
   }
   const auto stage = parse_enum<ShardStage>(options.stage);
   const bool searched = stage && options.has_budget && *stage == ShardStage::none;
@@ -92,7 +93,9 @@ Json ranks_json(const std::vector<Trace>& ranks) {
 Json stage_json(const StagePlan& stage) {
   const SearchResult& s = stage.search;
   Json j{{"stage", to_string(stage.stage)}, {"feasible", s.feasible}};
-  if (s.feasible) {
+  if (!stage.refused.empty()) {
+    j["refused"] = stage.refused;
+  } else if (s.feasible) {
     j["height_bytes"] = s.planned.plan.height_bytes;
     j["step_ns"] = s.planned.plan.step_ns;
     j["method"] = s.method;
@@ -108,9 +111,11 @@ void print_stages(const RankSearchResult& result, const RankPlanOptions& options
              options.ranks);
   Table table({"stage", ">fits in", ">step", ">decisions", ""});
   for (std::size_t i = 0; i < result.stages.size(); ++i) {
-    const auto& [stage, s] = result.stages[i];
+    const auto& [stage, s, refused] = result.stages[i];
     const bool chosen = static_cast<std::ptrdiff_t>(i) == result.best;
-    if (s.feasible) {
+    if (!refused.empty()) {
+      table.add({std::string(to_string(stage)), "refused", "", "", refused});
+    } else if (s.feasible) {
       table.add({std::string(to_string(stage)), format_bytes(s.planned.plan.height_bytes),
                  format_ns(s.planned.plan.step_ns), std::to_string(s.planned.decisions.size()),
                  chosen ? "chosen" : ""});

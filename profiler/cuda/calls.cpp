@@ -78,17 +78,40 @@ Call product(const KernelCall& op, const std::vector<std::string_view>& roles, s
   return call;
 }
 
-std::vector<Call> linear_calls(const KernelCall& op) {
-  switch (op.op.kind) {
-    case OpKind::linear_forward:
-      return {product(op, {"x", "w", "y", "b"}, op.rows("x"), op.rows("w"), op.columns("x"), 2)};
-    case OpKind::linear_backward_data:
-      return {product(op, {"dy", "w", "dx"}, op.rows("dy"), op.columns("w"), op.columns("dy"), 0)};
-    default:
-      break;
+/// The product of each group of rows; `first` is that of the first.
+std::vector<Call> in_groups(const KernelCall& op, const std::vector<std::string_view>& roles,
+                            std::int64_t groups, Call first) {
+  std::vector<Call> calls;
+  for (std::int64_t group = 0; group < groups; ++group) {
+    calls.push_back(first);
+    for (std::size_t i = 0; i < 3; ++i) {
+      if (first.pointers[i] == nullptr) continue;  // only the shapes are looked at
+      auto* const part = static_cast<float*>(first.pointers[i]);
+      calls.back().pointers[i] = part + group * (op.elements(roles[i]) / groups);
+    }
   }
-  std::vector<Call> calls{
-      product(op, {"dy", "x", "dw"}, op.columns("dy"), op.columns("x"), op.rows("dy"), 1)};
+  return calls;
+}
+
+std::vector<Call> linear_calls(const KernelCall& op) {
+  const bool backward_weight = op.op.kind == OpKind::linear_backward_weight;
+  const std::int64_t groups = linear_groups(op.buffer(backward_weight ? "dw" : "w"));
+  if (op.op.kind == OpKind::linear_forward) {
+    const std::vector<std::string_view> roles{"x", "w", "y", "b"};
+    return in_groups(
+        op, roles, groups,
+        product(op, roles, op.rows("x") / groups, op.rows("w") / groups, op.columns("x"), 2));
+  }
+  if (!backward_weight) {
+    const std::vector<std::string_view> roles{"dy", "w", "dx"};
+    return in_groups(
+        op, roles, groups,
+        product(op, roles, op.rows("dy") / groups, op.columns("w"), op.columns("dy"), 0));
+  }
+  const std::vector<std::string_view> roles{"dy", "x", "dw"};
+  std::vector<Call> calls =
+      in_groups(op, roles, groups,
+                product(op, roles, op.columns("dy"), op.columns("x"), op.rows("dy") / groups, 1));
   if (!op.has("db")) return calls;
   Call sums = call_of(op, Kernel::column_sums, {"dy", "db"});
   set(sums.sizes, {op.rows("dy"), op.columns("dy")});
@@ -217,6 +240,80 @@ Call clipping_call(const KernelCall& op) {
   return call;
 }
 
+Call decoder_call(const KernelCall& op) {
+  const bool forward = op.has("y");
+  Call call;
+  switch (op.op.kind) {
+    case OpKind::rms_norm_forward:
+      call = call_of(op, Kernel::rms_norm_forward, {"x", "w", "y", "inverse_rms"});
+      call.reals[0] = static_cast<float>(op.real("epsilon"));
+      set(call.sizes, {op.rows("x"), op.columns("x")});
+      return call;
+    case OpKind::rms_norm_backward:
+      call = call_of(op, Kernel::rms_norm_backward,
+                     {"dy", "x", "w", "inverse_rms", "residual", "dx", "dw"});
+      set(call.sizes, {op.rows("x"), op.columns("x")});
+      return call;
+    case OpKind::rotary_forward:
+    case OpKind::rotary_backward: {
+      const char* const in = forward ? "x" : "dx";
+      const std::int64_t heads = op.integer("heads");
+      const std::int64_t groups = op.integer("kv_heads");
+      call = forward ? call_of(op, Kernel::rotary_forward, {"x", "y"})
+                     : call_of(op, Kernel::rotary_backward, {"dy", "dx"});
+      set(call.sizes, {op.rows(in), op.buffer(in).shape[1], heads, groups,
+                       op.columns(in) / (heads + 2 * groups)});
+      call.reals[0] = static_cast<float>(op.real("base"));
+      return call;
+    }
+    case OpKind::swiglu_forward:
+    case OpKind::swiglu_backward:
+      call = forward ? call_of(op, Kernel::swiglu_forward, {"x", "y"})
+                     : call_of(op, Kernel::swiglu_backward, {"dy", "x", "dx"});
+      set(call.sizes, {op.rows("x"), op.columns("x") / 2});
+      return call;
+    case OpKind::token_embedding_forward:
+      call = call_of(op, Kernel::token_embedding_forward, {"tokens", "w", "y"});
+      set(call.sizes, {op.elements("tokens"), op.columns("w")});
+      return call;
+    default:
+      call = call_of(op, Kernel::token_embedding_backward, {"dy", "tokens", "dw"});
+      set(call.sizes, {op.elements("tokens"), op.columns("dw"), op.elements("dw")});
+      return call;
+  }
+}
+
+Call expert_call(const KernelCall& op) {
+  Call call;
+  const std::int64_t choices = op.columns("slots");
+  const auto set_rows = [&](const char* slot_row) {
+    set(call.sizes, {op.rows("slots"), choices, op.columns(slot_row), op.rows(slot_row)});
+    return call;
+  };
+  switch (op.op.kind) {
+    case OpKind::route_forward:
+      call = call_of(op, Kernel::route_forward, {"logits", "gates", "slots"});
+      set(call.sizes, {op.rows("logits"), op.columns("logits"), choices, op.integer("capacity")});
+      return call;
+    case OpKind::route_backward:
+      call = call_of(op, Kernel::route_backward, {"dgates", "gates", "slots", "dlogits"});
+      set(call.sizes, {op.rows("dlogits"), op.columns("dlogits"), choices, op.integer("capacity")});
+      return call;
+    case OpKind::dispatch_forward:
+      call = call_of(op, Kernel::dispatch_forward, {"x", "slots", "y"});
+      return set_rows("y");
+    case OpKind::dispatch_backward:
+      call = call_of(op, Kernel::dispatch_backward, {"dy", "slots", "residual", "dx"});
+      return set_rows("dy");
+    case OpKind::combine_forward:
+      call = call_of(op, Kernel::combine_forward, {"x", "slots", "gates", "y"});
+      return set_rows("x");
+    default:
+      call = call_of(op, Kernel::combine_backward, {"dy", "x", "slots", "gates", "dx", "dgates"});
+      return set_rows("x");
+  }
+}
+
 /// None for a kind that the plug-in has no kernels for.
 std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
   if (const std::optional<Elementwise> e = elementwise(op.op.kind)) {
@@ -259,6 +356,22 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
     case OpKind::clip_factor:
     case OpKind::scale_by:
       return std::vector{clipping_call(op)};
+    case OpKind::rms_norm_forward:
+    case OpKind::rms_norm_backward:
+    case OpKind::rotary_forward:
+    case OpKind::rotary_backward:
+    case OpKind::swiglu_forward:
+    case OpKind::swiglu_backward:
+    case OpKind::token_embedding_forward:
+    case OpKind::token_embedding_backward:
+      return std::vector{decoder_call(op)};
+    case OpKind::route_forward:
+    case OpKind::route_backward:
+    case OpKind::dispatch_forward:
+    case OpKind::dispatch_backward:
+    case OpKind::combine_forward:
+    case OpKind::combine_backward:
+      return std::vector{expert_call(op)};
     default:
       return std::nullopt;
   }

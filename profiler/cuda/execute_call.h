@@ -2,6 +2,7 @@
 #pragma once
 
 #include "profiler/cuda/attention_bodies.h"
+#include "profiler/cuda/decoder_bodies.h"
 #include "profiler/cuda/kernel_bodies.h"
 
 namespace tidemark::cuda {
@@ -69,6 +70,10 @@ class Execution {
   [[nodiscard]] float real(int i) const { return call_.reals[i]; }
   [[nodiscard]] bool adds(int i) const { return (call_.accumulates >> i & 1U) != 0; }
   [[nodiscard]] Heads heads() const { return {size(0), size(1), size(2), size(3)}; }
+  [[nodiscard]] GroupedHeads grouped_heads() const {
+    return {size(1), size(2), size(3), size(4), static_cast<double>(real(0))};
+  }
+  [[nodiscard]] Router router() const { return {size(1), size(2), size(3)}; }
   template <class Body>
   int each(std::int64_t count, const Body& body) {
     return count > 0 ? place_.each(count, body) : 0;
@@ -160,8 +165,69 @@ class Execution {
       case Kernel::dropout:  // x, y; count
         return each(size(0), Dropout{call_.mask, at(0), at(1)});
       default:
+        return decoder();
+    }
+  }
+
+  int decoder() {
+    switch (call_.kernel) {
+      case Kernel::rms_norm_forward:  // x, w, y, inverse rms; rows, channels; epsilon
+        return each(size(0), RmsNorm{at(0), at(1), at(2), at(3), size(1), real(0)});
+      case Kernel::rms_norm_backward:
+        return rms_norm_backward();
+      case Kernel::rotary_forward:  // x, y; rows, tokens, heads, groups, width; base
+        return each(size(0) * 3 * size(2) * size(4) / 2, Rotary{grouped_heads(), at(0), at(1)});
+      case Kernel::rotary_backward:  // dy, dx; as forward
+        return each(size(0) * (size(2) + 2 * size(3)) * size(4) / 2,
+                    RotarySlope{grouped_heads(), at(0), at(1)});
+      case Kernel::swiglu_forward:  // x, y; rows, columns of y
+        return each(size(0) * size(1), Swiglu{at(0), at(1), size(1)});
+      case Kernel::swiglu_backward:  // dy, x, dx; rows, columns of dy
+        return each(size(0) * size(1), SwigluSlope{at(0), at(1), at(2), size(1)});
+      case Kernel::token_embedding_forward:  // tokens, w, y; tokens, channels
+        return each(size(0) * size(1), TokenEmbedding{indices(0), at(1), at(2), size(1)});
+      case Kernel::token_embedding_backward:  // dy, tokens, dw; tokens, channels, elements of dw
+        if (int code = adds(2) ? 0 : each(size(2), Fill{at(2), 0})) return code;
+        return each(size(1), TokenEmbeddingSlope{at(0), indices(1), at(2), size(0), size(1)});
+      default:
+        return experts();
+    }
+  }
+
+  /// Sizes of all but route: rows, choices, channels, slots.
+  int experts() {
+    switch (call_.kernel) {
+      case Kernel::route_forward: {  // logits, gates, slots; rows, experts, choices, capacity
+        auto* const slots = static_cast<std::int32_t*>(call_.pointers[2]);
+        if (int code = each(size(0), Choose{router(), at(0), at(1), slots})) return code;
+        return each(size(1), FillExpert{router(), slots, size(0) * size(2)});
+      }
+      case Kernel::route_backward:  // dgates, gates, slots, dlogits; as forward
+        return each(size(0), RouteSlope{router(), at(0), at(1), indices(2), at(3)});
+      case Kernel::dispatch_forward:  // x, slots, y
+        if (int code = each(size(3) * size(2), Fill{at(2), 0})) return code;
+        return each(size(0) * size(1) * size(2),
+                    Dispatch{at(0), indices(1), at(2), size(1), size(2)});
+      case Kernel::dispatch_backward:  // dy, slots, residual?, dx
+        return each(size(0) * size(2),
+                    Gather{at(0), indices(1), nullptr, at(2), at(3), size(1), size(2)});
+      case Kernel::combine_forward:  // x, slots, gates, y
+        return each(size(0) * size(2),
+                    Gather{at(0), indices(1), at(2), nullptr, at(3), size(1), size(2)});
+      case Kernel::combine_backward:  // dy, x, slots, gates, dx, dgates
+        if (int code = each(size(3) * size(2), Fill{at(4), 0})) return code;
+        return each(size(0) * size(1),
+                    CombineSlope{at(0), at(1), indices(2), at(3), at(4), at(5), size(1), size(2)});
+      default:
         return k_unknown_kernel;
     }
+  }
+
+  /// dy, x, w, inverse rms, residual?, dx, dw; rows, channels
+  int rms_norm_backward() {
+    const RmsNormSlope rows{at(0), at(1), at(2), at(3), at(4), at(5), size(1)};
+    if (int code = each(size(0), rows)) return code;
+    return each(size(1), RmsNormWeightSlope{at(0), at(1), at(3), at(6), size(0), size(1), adds(6)});
   }
 
   static constexpr int k_unknown_kernel = -1;

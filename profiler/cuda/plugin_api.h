@@ -8,7 +8,7 @@
 
 namespace tidemark::cuda {
 
-inline constexpr int k_plugin_version = 1;
+inline constexpr int k_plugin_version = 2;
 
 /// What a launch computes; operands by place are in kernel_bodies.h, at the case of each kernel.
 /// All floating operands are f32.
@@ -42,6 +42,20 @@ enum class Kernel : std::int32_t {
   clip_factor,
   scale_by,
   dropout,
+  rms_norm_forward,
+  rms_norm_backward,
+  rotary_forward,
+  rotary_backward,
+  swiglu_forward,
+  swiglu_backward,
+  token_embedding_forward,
+  token_embedding_backward,
+  route_forward,
+  route_backward,
+  dispatch_forward,
+  dispatch_backward,
+  combine_forward,
+  combine_backward,
 };
 
 /// Dropout: element e is kept when mix(stream + e) >> 11 is at or above `threshold` (0 = keep all),

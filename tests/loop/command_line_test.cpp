@@ -137,6 +137,28 @@ TEST_CASE("the way of a sweep does not matter") {
   CHECK(up == down);
 }
 
+TEST_CASE("a trace that cannot be executed gets advice: what to checkpoint") {
+  const Folder folder;
+  const std::string sample = std::string(TIDEMARK_SOURCE_DIR) + "/traces/samples/gpt2-tiny.tmk";
+  REQUIRE(call(folder, "export '" + sample + "' -o run.pickle --quiet").code == 0);
+  REQUIRE(call(folder, "import run.pickle -o run.tmk --quiet").code == 0);
+  for (const char* budget : {"", " --budget 90%"}) {
+    const Result r = call(folder, std::string("plan run.tmk") + budget);
+    CHECK(r.code == 0);
+    CHECK(r.out.find("block0.attention") != std::string::npos);
+    CHECK(r.out.find("modelled") != std::string::npos);
+  }
+  const Result r = call(folder, "plan run.tmk --budget 1MiB --json");
+  CHECK(r.code == 1);
+  const Json j = Json::parse(r.out);
+  CHECK(j["feasible"] == false);
+  CHECK(j["planned_peak_bytes"] < j["peak_bytes"]);
+  CHECK(call(folder, "plan run.tmk --budget 100%").out.find("fits") != std::string::npos);
+  require_refused(folder, "plan run.tmk --budget 60% -o x.tmk", "an executable trace (level 2)");
+  require_refused(folder, "plan run.tmk --shard zero1", "an executable trace (level 2)");
+  require_refused(folder, "plan run.tmk --budget 0%", "--budget");
+}
+
 TEST_CASE("an import of several devices leads on to one of them") {
   const Folder folder;
   const std::string snapshots = TIDEMARK_SOURCE_DIR "/tests/golden/snapshots/";

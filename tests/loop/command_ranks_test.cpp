@@ -78,11 +78,29 @@ TEST_CASE("a budget with --shard auto chooses a stage, or says that there is non
   INFO(r.error);
   REQUIRE(r.code == 0);
   const json found = json::parse(r.out);
-  CHECK(found["stages"].size() == 4);
+  CHECK(found["stages"].size() == 5);
   CHECK(found["height_bytes"] <= found["budget_bytes"]);
   r = call(folder, "plan run.tmk --shard auto --budget 64KiB --nodes 5 -o p.tmk");
   CHECK(r.code == 1);
   CHECK(r.out.find("no plan") != std::string::npos);
+}
+
+TEST_CASE("--shard auto passes over what the model does not allow, and says why") {
+  const Folder folder;
+  record_micro_batches(folder);
+  REQUIRE(call(folder, "profile llama-tiny --steps 2 --quiet -o whole.tmk").code == 0);
+  Result r = call(folder, "plan whole.tmk --shard auto --budget 80% --nodes 5 -o p.tmk --json");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  const json found = json::parse(r.out);
+  CHECK(found["stage"] == "tensor");
+  CHECK(found["stages"][0]["refused"].get<std::string>().find("a divisor of the 1 micro-batch") !=
+        std::string::npos);
+  r = call(folder, "profile --schedule p.tmk --steps 2 -o m.tmk --json");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  for (const json& rank : json::parse(r.out)["ranks"]) CHECK(rank["peak_error_bytes"] == 0);
+  require_refused(folder, "plan whole.tmk --shard auto --ranks 3 --budget 80% -o p.tmk", "--ranks");
 }
 
 TEST_CASE("too little memory on the ranks is one message, exit code 3 and readable traces") {

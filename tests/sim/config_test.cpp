@@ -190,8 +190,9 @@ TEST_CASE("config.json of HuggingFace's GPT-2 gives the built-in shape") {
 }
 
 TEST_CASE("what of a HuggingFace file we cannot compute is refused by name") {
-  CHECK_THROWS_WITH(run_of(R"({"model_type": "mistral"})"),
-                    Catch::Contains("model_type: expected gpt2, llama or mixtral, found 'mistral'"));
+  CHECK_THROWS_WITH(
+      run_of(R"({"model_type": "mistral"})"),
+      Catch::Contains("model_type: expected gpt2, llama or mixtral, found 'mistral'"));
   CHECK_THROWS_WITH(run_of(R"({"model_type": 3})"), Catch::Contains("model_type"));
   CHECK_THROWS_WITH(run_of(R"({"model_type": "gpt2", "activation_function": "relu"})"),
                     Catch::Contains("activation_function: expected \"gelu_new\""));

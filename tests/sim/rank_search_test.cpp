@@ -70,6 +70,22 @@ TEST_CASE("the joint plan is never worse than a single strategy in the same budg
   }
 }
 
+TEST_CASE("a stage that is not possible is passed over with its reason, unless all are") {
+  const Trace source = timed_decoder();  // two micro-batches, four heads
+  SearchRequest request;
+  request.budget_bytes = shard_placed(source, ShardStage::tensor, 4)[0].plan.height_bytes;
+  request.nodes = 5;
+  request.method = "joint";
+  const RankSearchResult found =
+      search_ranks(source, {ShardStage::zero1, ShardStage::tensor}, 4, request);
+  CHECK(found.stages[0].refused.find("a divisor of the 2 micro-batches") != std::string::npos);
+  CHECK(found.stages[1].refused.empty());
+  CHECK(found.best == 1);
+  CHECK(found.planned.size() == 4);
+  CHECK_THROWS_WITH(search_ranks(source, {ShardStage::zero1, ShardStage::tensor}, 3, request),
+                    Catch::Contains("--ranks"));
+}
+
 TEST_CASE("a budget in which no stage fits has no plan, and says what is the least of each") {
   SearchRequest request;
   request.budget_bytes = 64 << 10;

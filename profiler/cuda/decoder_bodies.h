@@ -1,0 +1,297 @@
+// The ops of Llama decoders and of experts as functions of one index, with the formulas of
+// kernels/rms_norm.cpp, rotary.cpp, swiglu.cpp, token_embedding.cpp and routing.cpp. Read
+// kernel_bodies.h first.
+#pragma once
+
+#include "profiler/cuda/attention_bodies.h"
+#include "profiler/cuda/kernel_bodies.h"
+
+namespace tidemark::cuda {
+
+/// Index: row of x[M,C].
+struct RmsNorm {
+  const float* x;
+  const float* w;
+  float* y;
+  float* inverse_rms;
+  std::int64_t channels;
+  float epsilon;
+  TIDEMARK_BODY void operator()(std::int64_t i) const {
+    const float* row = x + i * channels;
+    const float r = 1.0f / sqrtf(dot(row, row, channels) / static_cast<float>(channels) + epsilon);
+    for (std::int64_t c = 0; c < channels; ++c) y[i * channels + c] = row[c] * r * w[c];
+    inverse_rms[i] = r;
+  }
+};
+
+/// Index: row.
+struct RmsNormSlope {
+  const float* dy;
+  const float* x;
+  const float* w;
+  const float* inverse_rms;
+  const float* residual;  // null: none
+  float* dx;
+  std::int64_t channels;
+  TIDEMARK_BODY void operator()(std::int64_t i) const {
+    const std::int64_t at = i * channels;
+    const float r = inverse_rms[i];
+    float sum = 0;
+    for (std::int64_t c = 0; c < channels; ++c) sum += dy[at + c] * w[c] * x[at + c];
+    const float mean = sum / static_cast<float>(channels) * r;
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const float slope = r * (dy[at + c] * w[c] - x[at + c] * r * mean);
+      dx[at + c] = slope + (residual == nullptr ? 0.0f : residual[at + c]);
+    }
+  }
+};
+
+/// Index: channel.
+struct RmsNormWeightSlope {
+  const float* dy;
+  const float* x;
+  const float* inverse_rms;
+  float* dw;
+  std::int64_t rows, channels;
+  bool adds;
+  TIDEMARK_BODY void operator()(std::int64_t c) const {
+    float sum = adds ? dw[c] : 0.0f;
+    for (std::int64_t i = 0; i < rows; ++i) {
+      sum += dy[i * channels + c] * (x[i * channels + c] * inverse_rms[i]);
+    }
+    dw[c] = sum;
+  }
+};
+
+/// H heads on G of keys and values of width D; rows of (H + 2 G) D and of 3 H D numbers.
+struct GroupedHeads {
+  std::int64_t tokens, queries, groups, width;
+  double base;
+
+  /// Of numbers i and i + D/2 at a position: in double, as the CPU kernel forms it.
+  TIDEMARK_BODY void turn(std::int64_t position, std::int64_t i, float* cosine, float* sine) const {
+    const double angle = static_cast<double>(position) *
+                         pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(width));
+    *cosine = static_cast<float>(cos(angle));
+    *sine = static_cast<float>(sin(angle));
+  }
+};
+
+/// Index: (row, head of [3 H], pair of a head).
+struct Rotary {
+  GroupedHeads heads;
+  const float* x;
+  float* y;
+  TIDEMARK_BODY void operator()(std::int64_t index) const {
+    const std::int64_t half = heads.width / 2;
+    const std::int64_t i = index % half;
+    const std::int64_t to = index / half % (3 * heads.queries);
+    const std::int64_t row = index / half / (3 * heads.queries);
+    const std::int64_t part = to / heads.queries;  // queries, keys, values
+    const std::int64_t group = to % heads.queries / (heads.queries / heads.groups);
+    const std::int64_t from = part == 0 ? to : heads.queries + (part - 1) * heads.groups + group;
+    const float* in = x + (row * (heads.queries + 2 * heads.groups) + from) * heads.width + i;
+    float* out = y + (row * 3 * heads.queries + to) * heads.width + i;
+    float cosine = 1, sine = 0;
+    if (part < 2) heads.turn(row % heads.tokens, i, &cosine, &sine);
+    out[0] = in[0] * cosine - in[half] * sine;
+    out[half] = in[half] * cosine + in[0] * sine;
+  }
+};
+
+/// Index: (row, head of [H + 2 G], pair of a head).
+struct RotarySlope {
+  GroupedHeads heads;
+  const float* dy;
+  float* dx;
+  TIDEMARK_BODY void operator()(std::int64_t index) const {
+    const std::int64_t half = heads.width / 2;
+    const std::int64_t all = heads.queries + 2 * heads.groups;
+    const std::int64_t i = index % half;
+    const std::int64_t to = index / half % all;
+    const std::int64_t row = index / half / all;
+    const bool is_query = to < heads.queries;
+    const std::int64_t each = is_query ? 1 : heads.queries / heads.groups;
+    const std::int64_t part = is_query ? 0 : 1 + (to - heads.queries) / heads.groups;
+    const std::int64_t group = is_query ? to : (to - heads.queries) % heads.groups;
+    const float* in =
+        dy + (row * 3 * heads.queries + part * heads.queries + group * each) * heads.width + i;
+    float first = 0, second = 0;
+    for (std::int64_t h = 0; h < each; ++h) {
+      first += in[h * heads.width];
+      second += in[h * heads.width + half];
+    }
+    float cosine = 1, sine = 0;
+    if (part < 2) heads.turn(row % heads.tokens, i, &cosine, &sine);
+    float* out = dx + (row * all + to) * heads.width + i;
+    out[0] = first * cosine + second * sine;
+    out[half] = second * cosine - first * sine;
+  }
+};
+
+/// Index: element of y[M,F].
+struct Swiglu {
+  const float* x;
+  float* y;
+  std::int64_t columns;
+  TIDEMARK_BODY void operator()(std::int64_t i) const {
+    const float* gate = x + i / columns * 2 * columns + i % columns;
+    y[i] = gate[0] * sigmoid_of(gate[0]) * gate[columns];
+  }
+};
+
+struct SwigluSlope {
+  const float* dy;
+  const float* x;
+  float* dx;
+  std::int64_t columns;
+  TIDEMARK_BODY void operator()(std::int64_t i) const {
+    const std::int64_t at = i / columns * 2 * columns + i % columns;
+    const float gate = x[at];
+    const float s = sigmoid_of(gate);
+    dx[at] = dy[i] * x[at + columns] * (s + gate * s * (1.0f - s));
+    dx[at + columns] = dy[i] * gate * s;
+  }
+};
+
+/// Index: element of y[B,T,C].
+struct TokenEmbedding {
+  const std::int32_t* tokens;
+  const float* w;
+  float* y;
+  std::int64_t channels;
+  TIDEMARK_BODY void operator()(std::int64_t i) const {
+    y[i] = w[tokens[i / channels] * channels + i % channels];
+  }
+};
+
+/// Index: channel. A token may occur often, so one index adds all of its rows, in order.
+struct TokenEmbeddingSlope {
+  const float* dy;
+  const std::int32_t* tokens;
+  float* dw;
+  std::int64_t count, channels;
+  TIDEMARK_BODY void operator()(std::int64_t c) const {
+    for (std::int64_t i = 0; i < count; ++i) {
+      dw[tokens[i] * channels + c] += dy[i * channels + c];
+    }
+  }
+};
+
+/// M rows that choose J of E experts, each with room for `capacity` of them.
+struct Router {
+  std::int64_t experts, choices, capacity;
+};
+
+/// Index: row. Its choices as if all experts were full, and their gates.
+struct Choose {
+  Router router;
+  const float* logits;
+  float* gates;
+  std::int32_t* slots;
+  TIDEMARK_BODY void operator()(std::int64_t row) const {
+    const float* l = logits + row * router.experts;
+    float* g = gates + row * router.choices;
+    std::int32_t* s = slots + row * router.choices;
+    float sum = 0;
+    for (std::int64_t k = 0; k < router.choices; ++k) {
+      std::int64_t best = -1;
+      for (std::int64_t e = 0; e < router.experts; ++e) {
+        bool taken = false;
+        for (std::int64_t j = 0; j < k; ++j) taken = taken || s[j] == -1 - e;
+        if (!taken && (best < 0 || l[e] > l[best])) best = e;
+      }
+      s[k] = static_cast<std::int32_t>(-1 - best);
+      g[k] = expf(l[best] - l[-1 - s[0]]);
+      sum += g[k];
+    }
+    for (std::int64_t k = 0; k < router.choices; ++k) g[k] /= sum;
+  }
+};
+
+/// Index: expert. Other experts' choices may change meanwhile, but never to or from this one's.
+struct FillExpert {
+  Router router;
+  std::int32_t* slots;
+  std::int64_t count;
+  TIDEMARK_BODY void operator()(std::int64_t expert) const {
+    std::int64_t place = 0;
+    for (std::int64_t i = 0; i < count && place < router.capacity; ++i) {
+      if (slots[i] != -1 - expert) continue;
+      slots[i] = static_cast<std::int32_t>(expert * router.capacity + place++);
+    }
+  }
+};
+
+/// Index: row.
+struct RouteSlope {
+  Router router;
+  const float* dgates;
+  const float* gates;
+  const std::int32_t* slots;
+  float* dlogits;
+  TIDEMARK_BODY void operator()(std::int64_t row) const {
+    const std::int64_t first = row * router.choices;
+    clear(dlogits + row * router.experts, router.experts);
+    float mean = 0;
+    for (std::int64_t k = 0; k < router.choices; ++k) mean += gates[first + k] * dgates[first + k];
+    for (std::int64_t k = 0; k < router.choices; ++k) {
+      const std::int64_t slot = slots[first + k];
+      const std::int64_t expert = slot >= 0 ? slot / router.capacity : -1 - slot;
+      dlogits[row * router.experts + expert] = gates[first + k] * (dgates[first + k] - mean);
+    }
+  }
+};
+
+/// Index: (choice, channel). y is cleared before.
+struct Dispatch {
+  const float* x;
+  const std::int32_t* slots;
+  float* y;
+  std::int64_t choices, channels;
+  TIDEMARK_BODY void operator()(std::int64_t i) const {
+    const std::int64_t choice = i / channels;
+    const std::int64_t c = i % channels;
+    if (slots[choice] >= 0) y[slots[choice] * channels + c] = x[choice / choices * channels + c];
+  }
+};
+
+/// Index: element of dx[M,C], or of y; the slots' rows, by their gates where there are any.
+struct Gather {
+  const float* rows;  // of slots
+  const std::int32_t* slots;
+  const float* gates;     // null: all 1
+  const float* residual;  // null: none
+  float* y;
+  std::int64_t choices, channels;
+  TIDEMARK_BODY void operator()(std::int64_t i) const {
+    const std::int64_t first = i / channels * choices;
+    float sum = residual == nullptr ? 0.0f : residual[i];
+    for (std::int64_t k = first; k < first + choices; ++k) {
+      if (slots[k] < 0) continue;
+      sum += (gates == nullptr ? 1.0f : gates[k]) * rows[slots[k] * channels + i % channels];
+    }
+    y[i] = sum;
+  }
+};
+
+/// Index: choice. dx is cleared before.
+struct CombineSlope {
+  const float* dy;
+  const float* x;
+  const std::int32_t* slots;
+  const float* gates;
+  float* dx;
+  float* dgates;
+  std::int64_t choices, channels;
+  TIDEMARK_BODY void operator()(std::int64_t choice) const {
+    dgates[choice] = 0;
+    if (slots[choice] < 0) return;
+    const float* slope = dy + choice / choices * channels;
+    const std::int64_t at = slots[choice] * channels;
+    add_scaled(gates[choice], slope, dx + at, channels);
+    dgates[choice] = dot(slope, x + at, channels);
+  }
+};
+
+}  // namespace tidemark::cuda
