@@ -97,6 +97,12 @@ struct Attention {
                    {count, std::min(k_flash_rows, tokens), tokens});
   }
 
+  /// Heads that have room in the workspace of a flash op, and may so be worked on at a time.
+  [[nodiscard]] std::int64_t heads_at_a_time(const ProgramBuilder& p) const {
+    constexpr std::int64_t k_most = 8;
+    return std::min(k_most, p.shape_of(qkv)[0] * heads);
+  }
+
   BufferId flash_forward(ProgramBuilder& p) {
     const Shape& shape = p.shape_of(y);
     log_sum_exp = p.value(name + ".log_sum_exp", Category::activation, {shape[0], heads, shape[1]});
@@ -104,7 +110,7 @@ struct Attention {
           {{"qkv", qkv},
            {"y", y},
            {"log_sum_exp", log_sum_exp},
-           {"workspace", scores(p, ".forward_workspace", 1)}},
+           {"workspace", scores(p, ".forward_workspace", heads_at_a_time(p))}},
           attributes);
     return y;
   }
@@ -116,7 +122,7 @@ struct Attention {
            {"y", y},
            {"log_sum_exp", log_sum_exp},
            {"dqkv", dqkv},
-           {"workspace", scores(p, ".workspace", 2)}},
+           {"workspace", scores(p, ".workspace", 2 * heads_at_a_time(p))}},
           attributes);
     return dqkv;
   }

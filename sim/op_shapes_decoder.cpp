@@ -88,7 +88,7 @@ Trouble attention(const Trace& trace, const Op& op) {
 }
 
 /// qkv [B, T, 3C], log_sum_exp [B, H, T]; workspace holds the scores of k_flash_rows rows, two
-/// times in the backward pass.
+/// times in the backward pass, for one head or several.
 Trouble flash_attention(const Trace& trace, const Op& op) {
   const Buffer& qkv = buffer_of(trace, op, "qkv");
   if (Trouble wrong = want_heads(trace, op, qkv); !wrong.empty()) return wrong;
@@ -96,11 +96,14 @@ Trouble flash_attention(const Trace& trace, const Op& op) {
   const std::int64_t channels = qkv.shape[2] / 3;
   const std::int64_t tokens = qkv.shape[1];
   const std::int64_t outputs = qkv.shape[0] * tokens * channels;
-  const std::int64_t block = std::min(k_flash_rows, tokens) * tokens;
+  const std::int64_t scores = std::min(k_flash_rows, tokens) * tokens * (has(op, "dy") ? 2 : 1);
+  const std::int64_t room = element_count(buffer_of(trace, op, "workspace"));
+  if (scores < 1 || room < scores || room % scores != 0) {
+    return trouble(trace, op, "workspace", "a multiple of " + std::to_string(scores) + " elements");
+  }
   return first_of({want_elements(trace, op, "y", outputs), want_elements(trace, op, "dy", outputs),
                    want_elements(trace, op, "dqkv", element_count(qkv)),
-                   want_elements(trace, op, "log_sum_exp", qkv.shape[0] * heads * tokens),
-                   want_elements(trace, op, "workspace", has(op, "dy") ? 2 * block : block)});
+                   want_elements(trace, op, "log_sum_exp", qkv.shape[0] * heads * tokens)});
 }
 
 /// qkv [B, T, 3C]; keys and values [B, S, C] with room for T rows; workspace holds the scores of

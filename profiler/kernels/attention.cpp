@@ -84,19 +84,13 @@ std::vector<RowBlock> blocks_of(std::int64_t tokens) {
   return blocks;
 }
 
-/// `seen` entries and those of the future that fill the last vector: a loop over a few that are
-/// left over would cost as much as the rest of a short row. They are there as scores of the block.
-TIDEMARK_INLINE std::int64_t whole_vectors(std::int64_t seen, RowBlock block) {
-  return std::min((seen + k_lanes - 1) / k_lanes * k_lanes, block.end);
-}
-
 /// Row t becomes a softmax over its first t + 1 entries; the rest, the future, becomes 0.
 template <class T>
 TIDEMARK_CLONES void causal_softmax(T* p, std::int64_t tokens, RowBlock block) {
   for (std::int64_t t = block.begin; t < block.end; ++t) {
     T* row = p + t * tokens;
     const std::int64_t seen = t + 1;
-    const std::int64_t count = whole_vectors(seen, block);
+    const std::int64_t count = whole_vectors(seen, block.end);
     std::fill(row + seen, row + count, std::numeric_limits<T>::lowest());
     const T shift = largest(row, count);
     for (std::int64_t s = 0; s < count; ++s) row[s] = exponential(row[s] - shift);
@@ -115,7 +109,7 @@ TIDEMARK_CLONES void causal_softmax_backward(const T* p, T* dp, std::int64_t tok
     const T* p_row = p + t * tokens;
     T* dp_row = dp + (t - block.begin) * tokens;
     const std::int64_t seen = t + 1;
-    const std::int64_t count = whole_vectors(seen, block);
+    const std::int64_t count = whole_vectors(seen, block.end);
     std::fill(dp_row + seen, dp_row + tokens, T{0});
     const T common = dot(p_row, dp_row, count);
     for (std::int64_t s = 0; s < count; ++s) dp_row[s] = p_row[s] * (dp_row[s] - common) * scale;

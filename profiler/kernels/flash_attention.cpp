@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "profiler/kernels/clones.h"
 #include "profiler/kernels/dropout_mask.h"
@@ -7,10 +8,12 @@
 #include "profiler/kernels/gemm.h"
 #include "profiler/kernels/kernels.h"
 #include "profiler/kernels/lanes.h"
+#include "profiler/kernels/parts.h"
 
 // Causal self-attention that keeps the log-sum-exp of each row of scores and makes the
 // probabilities again in the backward pass (Dao et al. 2022; here whole rows, k_flash_rows at a
-// time). Formulas and dropout as in attention.cpp; sum(dP P) = sum(dY Y) of the same row.
+// time). Formulas and dropout as in attention.cpp; sum(dP P) = sum(dY Y) of the same row. The
+// workspace has room for as many heads at a time as the op was built for.
 
 namespace tidemark::kernels {
 namespace {
@@ -40,9 +43,24 @@ struct Shape {
   [[nodiscard]] std::int64_t y(std::int64_t b, std::int64_t h) const {
     return b * tokens * channels + h * width;
   }
+  /// Elements of the scores of one block of rows.
+  [[nodiscard]] std::int64_t room() const { return std::min(k_flash_rows, tokens) * tokens; }
   template <class T>
   [[nodiscard]] T scale() const {
     return static_cast<T>(1 / std::sqrt(static_cast<double>(width)));
+  }
+
+  /// Calls one(b, h, room for `blocks` blocks of scores) for every head.
+  template <class T, class One>
+  void for_each_head(const KernelCall& call, std::int64_t blocks, const One& one) const {
+    const std::int64_t lane_elements = blocks * room();
+    const std::int64_t lanes = call.elements("workspace") / lane_elements;
+    T* const workspace = call.pointer<T>("workspace");
+    run_parts(call, lanes, [&](std::int64_t lane) {
+      for (std::int64_t i = lane; i < batch * heads; i += lanes) {
+        one(i / heads, i % heads, workspace + lane * lane_elements);
+      }
+    });
   }
 };
 
@@ -52,12 +70,14 @@ TIDEMARK_CLONES void softmax_rows(const Block& b, T* p, T* log_sum_exp) {
   for (std::int64_t r = 0; r < b.rows; ++r) {
     T* row = p + r * b.seen;
     const std::int64_t seen = b.first + r + 1;
-    const T shift = largest(row, seen);
-    for (std::int64_t s = 0; s < seen; ++s) row[s] = exponential(row[s] - shift);
-    const T total = sum(row, seen);
-    const T inverse = T{1} / total;
-    for (std::int64_t s = 0; s < seen; ++s) row[s] *= inverse;
+    const std::int64_t count = whole_vectors(seen, b.seen);
+    std::fill(row + seen, row + count, std::numeric_limits<T>::lowest());
+    const T shift = largest(row, count);
+    for (std::int64_t s = 0; s < count; ++s) row[s] = exponential(row[s] - shift);
     std::fill(row + seen, row + b.seen, T{0});
+    const T total = sum(row, count);
+    const T inverse = T{1} / total;
+    for (std::int64_t s = 0; s < count; ++s) row[s] *= inverse;
     log_sum_exp[b.first + r] = shift + std::log(total);
   }
 }
@@ -69,7 +89,8 @@ TIDEMARK_CLONES void probabilities_again(const Block& b, T* p, const T* log_sum_
     T* row = p + r * b.seen;
     const std::int64_t seen = b.first + r + 1;
     const T shift = log_sum_exp[b.first + r];
-    for (std::int64_t s = 0; s < seen; ++s) row[s] = exponential(row[s] - shift);
+    const std::int64_t count = whole_vectors(seen, b.seen);
+    for (std::int64_t s = 0; s < count; ++s) row[s] = exponential(row[s] - shift);
     std::fill(row + seen, row + b.seen, T{0});
   }
 }
@@ -138,85 +159,112 @@ void add_transposed(const Shape& s, const Block& b, const T* left, const T* righ
                             .beta = b.seen == s.tokens ? T{0} : T{1}});
 }
 
+/// One head: its first row in each operand, and its log-sum-exps.
+template <class T>
+struct ForwardHead {
+  const T* q;
+  T* y;
+  T* log_sum_exp;
+  std::int64_t number;  // among the heads of all samples
+};
+
+template <class T>
+void forward_head(const Shape& s, const DropoutMask& mask, const ForwardHead<T>& head, T* p) {
+  for (std::int64_t first = 0; first < s.tokens; first += k_flash_rows) {
+    const Block block = s.block(first);
+    scores(s, block, head.q, p);
+    softmax_rows(block, p, head.log_sum_exp);
+    if (mask.drops()) drop_rows(mask, s, head.number, block, p, p);
+    multiply(MatrixProduct<T>{.m = block.rows,
+                              .n = s.width,
+                              .k = block.seen,
+                              .a = p,
+                              .a_stride = block.seen,
+                              .b = head.q + 2 * s.channels,
+                              .b_stride = 3 * s.channels,
+                              .c = head.y + first * s.channels,
+                              .c_stride = s.channels});
+  }
+}
+
+template <class T>
+struct BackwardHead {
+  const T* q;
+  T* dq;
+  const T* log_sum_exp;
+  Gradient<T> gradient;
+  std::int64_t number;
+};
+
+/// `p` has room for two blocks of scores: the second one is dS.
+template <class T>
+void backward_block(const Shape& s, const DropoutMask& mask, const BackwardHead<T>& head,
+                    const Block& block, T* p) {
+  T* const ds = p + s.room();
+  const std::int64_t row = 3 * s.channels;
+  const T* const dy = head.gradient.dy + block.first * s.channels;
+  scores(s, block, head.q, p);
+  probabilities_again(block, p, head.log_sum_exp);
+  if (mask.drops()) drop_rows(mask, s, head.number, block, p, ds);
+  add_transposed(s, block, mask.drops() ? ds : p, dy, s.channels, head.dq + 2 * s.channels);
+  multiply(MatrixProduct<T>{.m = block.rows,
+                            .n = block.seen,
+                            .k = s.width,
+                            .a = dy,
+                            .a_stride = s.channels,
+                            .b = head.q + 2 * s.channels,
+                            .b_stride = row,
+                            .b_transposed = true,
+                            .c = ds,
+                            .c_stride = block.seen});
+  if (mask.drops()) drop_rows(mask, s, head.number, block, ds, ds);
+  score_gradient(block, p, ds, head.gradient);
+  multiply(MatrixProduct<T>{.m = block.rows,
+                            .n = s.width,
+                            .k = block.seen,
+                            .a = ds,
+                            .a_stride = block.seen,
+                            .b = head.q + s.channels,
+                            .b_stride = row,
+                            .c = head.dq + block.first * row,
+                            .c_stride = row});
+  add_transposed(s, block, ds, head.q + block.first * row, row, head.dq + s.channels);
+}
+
 }  // namespace
 
 template <class T>
 void flash_attention_forward(const KernelCall& call) {
   const Shape s(call);
   const DropoutMask mask(call);
-  T* p = call.pointer<T>("workspace");
-  for (std::int64_t b = 0; b < s.batch; ++b) {
-    for (std::int64_t h = 0; h < s.heads; ++h) {
-      const T* q = call.pointer<const T>("qkv") + s.qkv(b, h);
-      T* y = call.pointer<T>("y") + s.y(b, h);
-      T* log_sum_exp = call.pointer<T>("log_sum_exp") + (b * s.heads + h) * s.tokens;
-      for (std::int64_t first = 0; first < s.tokens; first += k_flash_rows) {
-        const Block block = s.block(first);
-        scores(s, block, q, p);
-        softmax_rows(block, p, log_sum_exp);
-        if (mask.drops()) drop_rows(mask, s, b * s.heads + h, block, p, p);
-        multiply(MatrixProduct<T>{.m = block.rows,
-                                  .n = s.width,
-                                  .k = block.seen,
-                                  .a = p,
-                                  .a_stride = block.seen,
-                                  .b = q + 2 * s.channels,
-                                  .b_stride = 3 * s.channels,
-                                  .c = y + first * s.channels,
-                                  .c_stride = s.channels});
-      }
-    }
-  }
+  s.for_each_head<T>(call, 1, [&](std::int64_t b, std::int64_t h, T* room) {
+    const std::int64_t number = b * s.heads + h;
+    const ForwardHead<T> head{.q = call.pointer<const T>("qkv") + s.qkv(b, h),
+                              .y = call.pointer<T>("y") + s.y(b, h),
+                              .log_sum_exp = call.pointer<T>("log_sum_exp") + number * s.tokens,
+                              .number = number};
+    forward_head(s, mask, head, room);
+  });
 }
 
 template <class T>
 void flash_attention_backward(const KernelCall& call) {
   const Shape s(call);
   const DropoutMask mask(call);
-  T* p = call.pointer<T>("workspace");
-  T* ds = p + std::min(k_flash_rows, s.tokens) * s.tokens;
   const std::int64_t last_block = (s.tokens - 1) / k_flash_rows * k_flash_rows;
-  for (std::int64_t b = 0; b < s.batch; ++b) {
-    for (std::int64_t h = 0; h < s.heads; ++h) {
-      const T* q = call.pointer<const T>("qkv") + s.qkv(b, h);
-      T* dq = call.pointer<T>("dqkv") + s.qkv(b, h);
-      const Gradient<T> g{call.pointer<const T>("y") + s.y(b, h),
-                          call.pointer<const T>("dy") + s.y(b, h), s.channels, s.width,
-                          s.scale<T>()};
-      const T* log_sum_exp = call.pointer<const T>("log_sum_exp") + (b * s.heads + h) * s.tokens;
-      for (std::int64_t first = last_block; first >= 0; first -= k_flash_rows) {
-        const Block block = s.block(first);
-        const T* dy = g.dy + first * s.channels;
-        scores(s, block, q, p);
-        probabilities_again(block, p, log_sum_exp);
-        const std::int64_t head = b * s.heads + h;
-        if (mask.drops()) drop_rows(mask, s, head, block, p, ds);
-        add_transposed(s, block, mask.drops() ? ds : p, dy, s.channels, dq + 2 * s.channels);
-        multiply(MatrixProduct<T>{.m = block.rows,
-                                  .n = block.seen,
-                                  .k = s.width,
-                                  .a = dy,
-                                  .a_stride = s.channels,
-                                  .b = q + 2 * s.channels,
-                                  .b_stride = 3 * s.channels,
-                                  .b_transposed = true,
-                                  .c = ds,
-                                  .c_stride = block.seen});
-        if (mask.drops()) drop_rows(mask, s, head, block, ds, ds);
-        score_gradient(block, p, ds, g);
-        multiply(MatrixProduct<T>{.m = block.rows,
-                                  .n = s.width,
-                                  .k = block.seen,
-                                  .a = ds,
-                                  .a_stride = block.seen,
-                                  .b = q + s.channels,
-                                  .b_stride = 3 * s.channels,
-                                  .c = dq + first * 3 * s.channels,
-                                  .c_stride = 3 * s.channels});
-        add_transposed(s, block, ds, q + first * 3 * s.channels, 3 * s.channels, dq + s.channels);
-      }
+  s.for_each_head<T>(call, 2, [&](std::int64_t b, std::int64_t h, T* room) {
+    const std::int64_t number = b * s.heads + h;
+    const BackwardHead<T> head{
+        .q = call.pointer<const T>("qkv") + s.qkv(b, h),
+        .dq = call.pointer<T>("dqkv") + s.qkv(b, h),
+        .log_sum_exp = call.pointer<const T>("log_sum_exp") + number * s.tokens,
+        .gradient = {call.pointer<const T>("y") + s.y(b, h),
+                     call.pointer<const T>("dy") + s.y(b, h), s.channels, s.width, s.scale<T>()},
+        .number = number};
+    for (std::int64_t first = last_block; first >= 0; first -= k_flash_rows) {
+      backward_block(s, mask, head, s.block(first), room);
     }
-  }
+  });
 }
 
 template void flash_attention_forward<float>(const KernelCall&);

@@ -129,7 +129,7 @@ dnnl::stream& stream() {
 
 bool multiply(const MatrixProduct<float>& p) {
   constexpr std::int64_t k_short_side = 32;
-  constexpr std::int64_t k_little_work = std::int64_t{96} * 96 * 96;  // multiply-adds
+  constexpr std::int64_t k_little_work = std::int64_t{32} * 32 * 32;  // multiply-adds
   if (p.m <= 0 || p.n < k_short_side || p.k <= 0) return false;
   const bool plain = p.alpha == 1 && (p.beta == 0 || p.beta == 1);
   use_one_thread();

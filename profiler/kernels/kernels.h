@@ -49,11 +49,15 @@ void embedding_forward(const KernelCall& call);
 template <class T>
 void embedding_backward(const KernelCall& call);
 
-// layer_norm.cpp: y = (x - mean) * inverse_deviation * w + b, over C
+// layer_norm.cpp: y = (x - mean) * inverse_deviation * w + b, over C; y = x * inverse_rms * w
 template <class T>
 void layer_norm_forward(const KernelCall& call);
 template <class T>
 void layer_norm_backward(const KernelCall& call);
+template <class T>
+void rms_norm_forward(const KernelCall& call);
+template <class T>
+void rms_norm_backward(const KernelCall& call);
 
 // attention.cpp: causal, probabilities saved
 template <class T>
@@ -129,12 +133,6 @@ template <class T>
 void last_token(const KernelCall& call);
 template <class T>
 void most_likely(const KernelCall& call);
-
-// rms_norm.cpp: y = x * inverse_rms * w, over C
-template <class T>
-void rms_norm_forward(const KernelCall& call);
-template <class T>
-void rms_norm_backward(const KernelCall& call);
 
 // rotary.cpp: queries and keys turned by their position, keys and values repeated for their heads
 template <class T>

@@ -2,6 +2,7 @@
 // the length only, so results are equal at any address and on any instruction set width.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -13,6 +14,12 @@ inline constexpr std::int64_t k_lanes = 16;
 
 template <class T>
 using Lanes = std::array<T, k_lanes>;
+
+/// `count` entries and those after them that fill the last vector, where the row has them: a loop
+/// over a few that are left over would cost as much as the rest of a short row.
+TIDEMARK_INLINE std::int64_t whole_vectors(std::int64_t count, std::int64_t row_entries) {
+  return std::min((count + k_lanes - 1) / k_lanes * k_lanes, row_entries);
+}
 
 template <class T>
 TIDEMARK_INLINE T sum_of(Lanes<T>& lanes) {

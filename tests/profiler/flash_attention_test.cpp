@@ -19,11 +19,12 @@ OpCase& with_dropout(OpCase& c) {
   return c.real("probability", 0.25).integer("seed", 3).integer("key", 9).integer("step", 0, 1);
 }
 
-OpCase flash(std::int64_t tokens, DType dtype = DType::f64) {
+/// `lanes`: of so many heads the scores have room at a time.
+OpCase flash(std::int64_t tokens, DType dtype = DType::f64, std::int64_t lanes = 1) {
   OpCase c(OpKind::flash_attention_forward, dtype);
   c.reads("qkv", {B, tokens, 3 * C}, qkv_of(tokens)).writes("y", {B, tokens, C});
   c.writes("log_sum_exp", {B, H, tokens});
-  c.writes("workspace", {std::min<std::int64_t>(k_flash_rows, tokens), tokens});
+  c.writes("workspace", {lanes, std::min<std::int64_t>(k_flash_rows, tokens), tokens});
   return c.integer("heads", H);
 }
 
@@ -34,14 +35,14 @@ OpCase composite(std::int64_t tokens) {
   return c.integer("heads", H);
 }
 
-Numbers flash_gradient(std::int64_t tokens, const Numbers& dy) {
+Numbers flash_gradient(std::int64_t tokens, const Numbers& dy, std::int64_t lanes = 1) {
   auto saved = flash(tokens).run();
   OpCase c(OpKind::flash_attention_backward);
   c.reads("dy", {B, tokens, C}, dy).reads("qkv", {B, tokens, 3 * C}, qkv_of(tokens));
   c.reads("y", {B, tokens, C}, saved.at("y"));
   c.reads("log_sum_exp", {B, H, tokens}, saved.at("log_sum_exp"));
   c.writes("dqkv", {B, tokens, 3 * C});
-  c.writes("workspace", {2, std::min<std::int64_t>(k_flash_rows, tokens), tokens});
+  c.writes("workspace", {2 * lanes, std::min<std::int64_t>(k_flash_rows, tokens), tokens});
   return c.integer("heads", H).run().at("dqkv");
 }
 
@@ -63,6 +64,20 @@ TEST_CASE("flash attention equals the composite form for less than, just and mor
     CHECK(relative_error(flash(tokens, DType::f32).run().at("y"), expected) < 5e-6);
     const Numbers dy = random_numbers(B * tokens * C, 2);
     CHECK(relative_error(flash_gradient(tokens, dy), composite_gradient(tokens, dy)) < 1e-11);
+  }
+}
+
+TEST_CASE("flash attention has the same bits with room for any number of heads at a time") {
+  for (const std::int64_t tokens : {7, 65}) {
+    auto one = flash(tokens, DType::f32).run();
+    const Numbers dy = random_numbers(B * tokens * C, 2);
+    for (const std::int64_t lanes : std::vector<std::int64_t>{2, 3, B * H, B * H + 1}) {
+      CAPTURE(tokens, lanes);
+      auto several = flash(tokens, DType::f32, lanes).run();
+      CHECK(several.at("y") == one.at("y"));
+      CHECK(several.at("log_sum_exp") == one.at("log_sum_exp"));
+      CHECK(flash_gradient(tokens, dy, lanes) == flash_gradient(tokens, dy));
+    }
   }
 }
 

@@ -70,6 +70,9 @@ TEST_CASE("one more row of any operand of any built op is refused") {
                 ? operand.role.ends_with("y")
                 : false;
         if (slots) continue;  // as many as there are
+        const bool flash = op.kind == OpKind::flash_attention_forward ||
+                           op.kind == OpKind::flash_attention_backward;
+        if (flash && operand.role == "workspace") continue;  // of more heads at a time
         Trace bad = trace;
         Buffer& b = bad.buffers[operand.buffer.index()];
         const bool may_be_of_groups = operand.role.ends_with("w") && b.shape.size() == 2;
@@ -137,6 +140,24 @@ TEST_CASE("attention needs heads that divide the channels and square probabiliti
   forward.attributes[0].integer = 3;
   t.buffers[1] = buffer("p", {2, 3, 25});
   CHECK_THAT(op_error(t, forward), Catch::Contains("[B, H, T, T]"));
+}
+
+TEST_CASE("the workspace of flash attention holds whole blocks of scores, at least one") {
+  Trace t;
+  t.buffers = {buffer("qkv", {2, 5, 36}), buffer("y", {2, 5, 12}), buffer("log_sum_exp", {2, 3, 5}),
+               buffer("workspace", {25})};
+  const Op forward = op(OpKind::flash_attention_forward,
+                        {use("qkv", 0, 0), use("y", 1, -1, 1), use("log_sum_exp", 2, -1, 1),
+                         use("workspace", 3, -1, 1)},
+                        {number("heads", 3)});
+  for (const std::int64_t blocks : {1, 2, 6, 7}) {
+    t.buffers[3] = buffer("workspace", {blocks, 5, 5});
+    CHECK(op_error(t, forward) == "");
+  }
+  for (const std::int64_t elements : {1, 24, 26}) {
+    t.buffers[3] = buffer("workspace", {elements});
+    CHECK_THAT(op_error(t, forward), Catch::Contains("expected a multiple of 25 elements"));
+  }
 }
 
 TEST_CASE("the loss is one number, a copy keeps the bytes") {
