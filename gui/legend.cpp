@@ -42,15 +42,17 @@ void add_steps(const ViewState& state, std::vector<LegendEntry>& legend) {
                                                   : "the last step"});
   if (spread.step_count < 2) return;
   const std::size_t first_line = legend.size();
-  const auto add = [&](const char* name, const std::vector<std::int64_t>& bytes) {
-    legend.push_back({.sample = Sample::outline,
-                      .overlay = legend.size() - first_line,
-                      .text = fmt::format("{} {} steps, up to {}", name, spread.step_count,
-                                          format_bytes(std::ranges::max(bytes)))});
+  const auto add = [&](const std::string& name, const std::vector<std::int64_t>& bytes) {
+    legend.push_back(
+        {.sample = Sample::outline,
+         .overlay = legend.size() - first_line,
+         .text = fmt::format("{}, up to {}", name, format_bytes(std::ranges::max(bytes)))});
   };
-  add("most of", spread.most);
-  add("median of", spread.median);
-  add("least of", spread.least);
+  if (spread.is_alike())
+    return add(fmt::format("all {} steps, alike", spread.step_count), spread.most);
+  add(fmt::format("most of {} steps", spread.step_count), spread.most);
+  add("median", spread.median);
+  add("least", spread.least);
 }
 
 void add_warning(const ViewState& state, const Run& run, std::vector<LegendEntry>& legend) {

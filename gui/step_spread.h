@@ -21,6 +21,7 @@ struct StepSpread {
   std::vector<std::int64_t> least;
   std::vector<std::int64_t> median;
   std::vector<std::int64_t> most;
+  [[nodiscard]] bool is_alike() const { return least == most; }
 };
 
 /// Takes time in proportion to the changes of the run. Empty when there are no steps.

@@ -165,9 +165,10 @@ std::string columns_csv(const ViewState& state, int width_px) {
   const std::vector<std::string>& names = stack_of(state).grouping.names;
   for (const std::string& name : names) out += "," + csv_field(name);
   const ColumnScale scale{state.range, width_px};
-  const std::vector<OverlayColumns> steps =
-      state.every_step ? overlays_of(state, scale) : std::vector<OverlayColumns>{};
-  if (!steps.empty()) out += ",steps_most_bytes,steps_median_bytes,steps_least_bytes";
+  const bool has_steps = state.every_step && state.run->spread().step_count > 1;
+  const SpreadColumns steps =
+      has_steps ? spread_columns(*state.run, scale, state.axis) : SpreadColumns{};
+  if (has_steps) out += ",steps_most_bytes,steps_median_bytes,steps_least_bytes";
   out += "\n";
   const std::vector<PixelColumn> columns = columns_of(state, scale);
   for (int x = 0; x < width_px; ++x) {
@@ -175,8 +176,9 @@ std::string columns_csv(const ViewState& state, int width_px) {
     out += fmt::format("{},{},{}", scale.column_begin(x), column.extremes.max_bytes,
                        column.extremes.min_bytes);
     for (std::size_t k = 0; k < names.size(); ++k) out += fmt::format(",{}", column.at_max[k]);
-    for (const OverlayColumns& line : steps) {
-      out += fmt::format(",{}", line.max_bytes[static_cast<std::size_t>(x)]);
+    if (has_steps) {
+      const auto at = static_cast<std::size_t>(x);
+      out += fmt::format(",{},{},{}", steps.most[at], steps.median[at], steps.least[at]);
     }
     out += "\n";
   }

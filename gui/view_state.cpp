@@ -173,10 +173,12 @@ std::vector<OverlayColumns> overlays_of(const ViewState& state, const ColumnScal
     }
   } else if (state.run && state.run->spread().step_count > 1) {
     SpreadColumns steps = spread_columns(*state.run, scale, state.axis);
+    const bool alike = state.run->spread().is_alike();
     for (auto* bytes : {&steps.most, &steps.median, &steps.least}) {
       overlays.push_back({.max_bytes = std::move(*bytes),
                           .dash_px = k_dash_px[overlays.size()],
                           .fade_saved = false});
+      if (alike) break;
     }
   }
   return overlays;

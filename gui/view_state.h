@@ -81,7 +81,7 @@ void replace_overlay(ViewState& state, const RunPtr& old, RunPtr other);
                                         const ColumnScale& scale);
 
 /// All lines over the stack: of the other runs in their order; or, while every step is shown, the
-/// most, the median and the least of the steps.
+/// most, the median and the least of the steps (one line where they are alike).
 [[nodiscard]] std::vector<OverlayColumns> overlays_of(const ViewState& state,
                                                       const ColumnScale& scale);
 

@@ -28,7 +28,10 @@ Transformer llama(const std::string& name, const LlamaConfig& c) {
           .mlp = c.hidden,
           .vocabulary = c.vocabulary,
           .gated_mlp = true,
-          .norm = Norm::rms_norm};
+          .norm = Norm::rms_norm,
+          .experts = {.count = c.experts,
+                      .per_token = c.experts > 0 ? c.experts_per_token : 0,
+                      .width = c.experts > 0 ? c.hidden : 0}};
 }
 
 }  // namespace

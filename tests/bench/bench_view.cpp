@@ -111,6 +111,8 @@ struct Opened {
   double table_p95_ms = 0;    // to the texts of the rows that are seen
   double lanes_p95_ms = 0;    // what a frame needs beside the timeline
   double regroup_p95_ms = 0;  // to the picture by another grouping
+  double part_ms = 0;         // to the picture of one category alone
+  double every_step_ms = 0;   // to that of all steps over the steady one
   std::int64_t changes = 0;
   std::int64_t lifetimes = 0;
   std::int64_t opened_bytes = 0;  // resident after the first picture
@@ -196,6 +198,25 @@ void measure_groupings(TimelineWidget& timeline, Opened& result) {
   result.regroup_p95_ms = percentile_95(ms);
 }
 
+void measure_parts(TimelineWidget& timeline, Opened& result) {
+  timeline.set_group_by(StackBy::category);
+  timeline.set_range(limits_of(timeline.state()));
+  result.every_step_ms = 1e3 * seconds_of([&] {
+                           timeline.set_every_step(true);
+                           timeline.grab();
+                         });
+  timeline.set_one_step(false);
+  result.part_ms = 1e3 * seconds_of([&] {
+                     timeline.set_filter({{StackBy::category, "activation"}});
+                     timeline.grab();
+                   });
+  const Run& part = *timeline.state().run;
+  for (const BufferId buffer : part.timeline().run_peak.owners) {
+    result.valid = result.valid && part.trace()[buffer].category == Category::activation;
+  }
+  timeline.set_filter({});
+}
+
 Opened open_and_measure(const std::string& path, bool store) {
   int argc = 1;
   char name[] = "bench_view";
@@ -223,6 +244,7 @@ Opened open_and_measure(const std::string& path, bool store) {
   measure_frames(timeline, result);
   measure_instants(run, result);
   measure_groupings(timeline, result);
+  measure_parts(timeline, result);
   result.used_bytes = resident_bytes();
   return result;
 }
@@ -329,6 +351,8 @@ int main(int argc, char** argv) {
                  {"alive_p95_ms", std::max(first.alive_p95_ms, again.alive_p95_ms), 1, "ms"},
                  {"table_p95_ms", first.table_p95_ms, 30, "ms"},
                  {"regroup_p95_ms", first.regroup_p95_ms, 1000 * scale + 100, "ms"},
+                 {"part_ms", first.part_ms, 1000 * scale + 100, "ms"},
+                 {"every_step_ms", first.every_step_ms, 1000 * scale + 100, "ms"},
                  {"rss_bytes_per_event", std::max(per_event(first.most_bytes), 0.0), 40, "B"},
                  {"rss_used_per_event", std::max(per_event(first.used_bytes), 0.0), 40, "B"},
                  {"cold_start_ms", 1e3 * start_s, 200, "ms"},

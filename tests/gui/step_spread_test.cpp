@@ -19,6 +19,7 @@ Trace steps_that_differ(const std::vector<std::int64_t>& kept) {
   const BufferId work = sketch.buffer("work", layer, Category::temporary, 2 << 20);
   const OpId op = sketch.op("op", layer, Phase::forward);
   sketch.alloc(weight);
+  sketch.wait(10);  // or it would be of the first step
   for (std::size_t step = 0; step < kept.size(); ++step) {
     const BufferId more =
         sketch.buffer("more" + std::to_string(step), layer, Category::activation, kept[step] << 20);
@@ -110,8 +111,12 @@ TEST_CASE("every step takes the place of what lies over the run, and says so") {
   const std::vector<LegendEntry> legend = legend_of(state, {});
   REQUIRE(legend.size() == 4);
   CHECK(legend[1].text == "most of 3 steps, up to 12.00 MiB");
-  CHECK(legend[2].text == "median of 3 steps, up to 6.00 MiB");
+  CHECK(legend[2].text == "median, up to 6.00 MiB");
   CHECK(legend[3].overlay == 2);
+  state.run = test::run_of(steps_that_differ({4, 4, 4}));
+  REQUIRE(legend_of(state, {}).size() == 2);
+  CHECK(legend_of(state, {})[1].text == "all 3 steps, alike, up to 7.00 MiB");
+  CHECK(overlays_of(state, {state.range, 60}).size() == 1);
   state.run = test::run_of(steps_that_differ({3}));
   CHECK(overlays_of(state, {state.range, 60}).empty());
   CHECK(legend_of(state, {}).size() == 1);

@@ -177,7 +177,7 @@ TEST_CASE("what-if planner: a plan is planned anew from its source") {
 
 TEST_CASE("what-if planner: what cannot be planned is refused in words") {
   CHECK_THROWS_WITH(WhatIfPlanner(test::run_of(test::training_trace({}))),
-                    Catch::Matchers::Contains("level"));
+                    Catch::Contains("level"));
   Trace program = planned_from()->trace();
   program.meta.config_json.clear();
   WhatIfPlanner fixed(std::make_shared<const Run>("x", std::move(program)));

@@ -85,7 +85,7 @@ TEST_CASE("a budget with --shard auto chooses a stage, or says that there is non
   CHECK(r.out.find("no plan") != std::string::npos);
 }
 
-TEST_CASE("--shard auto passes over what the model does not allow, and says why") {
+TEST_CASE("a budget with --shard auto passes over what the model does not allow, and says why") {
   const Folder folder;
   record_micro_batches(folder);
   REQUIRE(call(folder, "profile llama-tiny --steps 2 --quiet -o whole.tmk").code == 0);
