@@ -184,7 +184,7 @@ TEST_CASE("estimate writes a rank of a strategy as a trace, tensor by tensor") {
   const double traced_bytes = Json::parse(shown.out)["peak_bytes"].get<double>();
   CHECK(std::abs(traced_bytes / peak_bytes - 1) < 1e-4);
   CHECK(call(folder, "allocator rank.tmk").code == 0);
-  CHECK(call(folder, "pack rank.tmk -o packed.csv").code <= 1);
+  CHECK(call(folder, "pack rank.tmk -o packed.tmk").code <= 1);
   require_refused(folder, "estimate " + words + "-o rank.tmk --rank 2", "--rank");
   require_refused(folder, "estimate " + words + "-o none/rank.tmk", "none/rank.tmk");
 }
