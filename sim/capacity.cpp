@@ -56,6 +56,11 @@ ParameterBytes state_bytes(const StateRecipe& recipe, const Layout& layout, cons
   return bytes;
 }
 
+double part_bytes(const StatePart& part, const Layout& layout, const Parameters& p) {
+  return dense_elements(layout, p) * device_bytes(part, shard_sizes(layout)) +
+         expert_elements(layout, p) * device_bytes(part, expert_shard_sizes(layout));
+}
+
 double local_elements(const Layout& layout, const Parameters& p) {
   return dense_elements(layout, p) + expert_elements(layout, p);
 }

@@ -37,6 +37,10 @@ struct RankParameters {
 [[nodiscard]] ParameterBytes state_bytes(const StateRecipe& recipe, const Layout& layout,
                                          const Parameters& parameters);
 
+/// The same of one part of them: the parameter, the master copy, one of the two moments, ...
+[[nodiscard]] double part_bytes(const StatePart& part, const Layout& layout,
+                                const Parameters& parameters);
+
 /// Elements of `parameters` that one rank computes with (gathered, when they are shards).
 [[nodiscard]] double local_elements(const Layout& layout, const Parameters& parameters);
 

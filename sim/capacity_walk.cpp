@@ -170,6 +170,7 @@ class Walker {
       live_.layers += layer.held - layer.kept;
       if (!is_apart() && makes_gradients(stage)) live_.states += layer.gradient;
     }
+    see(PeakMoment::backward, 0);
     if (stage == 0 && s_.kernels.dropout) live_.ends -= rows_;
     if (stage == 0 && makes_gradients(stage)) live_.states += embedding_gradient_;
     see(PeakMoment::backward, 0);

@@ -113,6 +113,8 @@ void add_strategy_options(CLI::App& verb, StrategyOptions& o) {
       ->check(CLI::PositiveNumber);
   verb.add_option("--framework", o.framework,
                   "whose measured constants time follows: megatron, megatron-deepspeed");
+  verb.add_option("--rank", o.rank, "pipeline rank of --output; default the one that needs most")
+      ->check(CLI::NonNegativeNumber);
   verb.add_option("--node", o.node, "what joins the devices; see `tidemark devices`");
   verb.add_option("--price", o.price, "of one device for an hour, in any currency")
       ->check(CLI::PositiveNumber);
@@ -121,7 +123,7 @@ void add_strategy_options(CLI::App& verb, StrategyOptions& o) {
 bool asks_for_strategy(const StrategyOptions& o) {
   return !(o.layout + o.recipe + o.recompute + o.schedule + o.file + o.framework + o.node)
               .empty() ||
-         o.ranks != 0 || o.micro_batch != 0 || o.price != 0;
+         o.ranks != 0 || o.micro_batch != 0 || o.price != 0 || o.rank >= 0;
 }
 
 DescribedModel with_strategy(NamedTransformer model, const StrategyOptions& o) {

@@ -24,6 +24,8 @@ struct StrategyOptions {
   std::string framework;      // "" = by the recipe
   std::string node;           // "" = the first of the table with the device
   double price = 0;           // of one device for an hour, in any currency; 0 = of the table
+  std::string output;         // a trace of level C of one pipeline rank
+  std::int64_t rank = -1;     // that one; -1 = the one that needs most
   bool json = false;
 };
 

@@ -2,15 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "sim/allocator_replay.h"
+#include "sim/capacity_trace.h"
 #include "sim/capacity_walk.h"
 #include "sim/exit_code.h"
 #include "sim/strategy_text.h"
 #include "sim/table.h"
 #include "sim/units.h"
+#include "traces/error.h"
+#include "traces/file.h"
 
 namespace tidemark {
 namespace {
@@ -40,7 +45,28 @@ struct Estimated {
   double tokens_per_s = 0;       // of all ranks together
   double utilization = 0;        // of the model's flops
   double price_per_billion_tokens = 0;
+  std::int64_t traced_rank = -1;    // whose trace was written; -1 = none
+  std::int64_t reserved_bytes = 0;  // for its tensors, by PyTorch's allocator, replayed
 };
+
+/// Level C: the events of one rank, with an allocator on them.
+void write_rank(const NamedTransformer& model, const Strategy& s, const StrategyOptions& o,
+                const Site& site, Estimated& e) {
+  const auto most =
+      std::ranges::max_element(e.ranks, {}, [](const WalkedPeak& p) { return p.memory.total(); });
+  e.traced_rank = o.rank >= 0 ? o.rank : most - e.ranks.begin();
+  if (e.traced_rank >= s.layout.pipeline) {
+    throw InputError(
+        InputError::Parts{.place = "--rank",
+                          .expected = fmt::format("a pipeline rank below {}", s.layout.pipeline),
+                          .found = std::to_string(o.rank)});
+  }
+  Trace trace = strategy_trace(model.model, s, e.traced_rank, StepTimes(model.model, site).pace(s));
+  trace.meta.device = site.device.name;
+  trace.meta.device_memory_bytes = site.device.memory_bytes;
+  write_trace(trace, o.output);
+  e.reserved_bytes = replay_allocator(trace, {}).peak_reserved_bytes;
+}
 
 Estimated estimate_all(const NamedTransformer& model, const Strategy& s, const Site& site) {
   Estimated e;
@@ -146,6 +172,10 @@ void print_text(const DescribedModel& described, const Strategy& s, const Site& 
              s.batch.sequence);
   print_memory(e.demand, site.device);
   print_time(e, s, site.device);
+  if (e.traced_rank >= 0) {
+    fmt::print("  PyTorch's allocator reserves {} for the tensors of rank {} (replayed)\n\n",
+               format_bytes(e.reserved_bytes), e.traced_rank);
+  }
   Table table({">pipeline rank", ">tensors", ">states", ">layers", ">ends", ">working", "when"});
   for (const WalkedPeak& peak : e.ranks) {
     const RankMemory& m = peak.memory;
@@ -207,6 +237,10 @@ Json estimate_json(const DescribedModel& described, const Strategy& s, const Sit
          {"high_bytes", whole(d.quantile_bytes(0.95))}};
   add_time(e, j);
   for (const WalkedPeak& peak : e.ranks) j["pipeline_ranks"].push_back(rank_json(peak));
+  if (e.traced_rank >= 0) {
+    j["traced_rank"] = e.traced_rank;
+    j["replayed_reserved_bytes"] = e.reserved_bytes;
+  }
   j["assumptions"] = assumptions_of(described, s, site);
   return j;
 }
@@ -216,13 +250,18 @@ Json estimate_json(const DescribedModel& described, const Strategy& s, const Sit
 int estimate_strategy(const DescribedModel& model, const StrategyOptions& options,
                       const Site& site) {
   const Strategy s = strategy_of(model, options);
-  const Estimated e = estimate_all(model.model, s, site);
+  Estimated e = estimate_all(model.model, s, site);
+  if (!options.output.empty()) write_rank(model.model, s, options, site, e);
   if (options.json) {
     fmt::print(
         "{}\n",
         estimate_json(model, s, site, e).dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
     print_text(model, s, site, e);
+    if (!options.output.empty()) {
+      fmt::print("\n  written to {}\n  Next: tidemark show {} --by layer\n", options.output,
+                 options.output);
+    }
   }
   return verdict_of(e.demand, site) == Verdict::too_large ? k_exit_not_possible : k_exit_done;
 }

@@ -60,8 +60,21 @@ StepTimes::StepTimes(const Transformer& model, const Site& site) : site_(&site) 
 
 std::optional<StepTime> StepTimes::step(const Strategy& strategy) const {
   if (!site_->cluster && strategy.layout.ranks() > 1) return std::nullopt;
+  return model_of(strategy).step(strategy);
+}
+
+const TimeModel& StepTimes::model_of(const Strategy& strategy) const {
   const auto row = &framework_of(*site_, strategy.recipe) - frameworks().data();
-  return models_[static_cast<std::size_t>(row)].step(strategy);
+  return models_[static_cast<std::size_t>(row)];
+}
+
+StepPace StepTimes::pace(const Strategy& strategy) const {
+  if (const std::optional<StepTime> time = step(strategy)) {
+    return {.stages = model_of(strategy).stage_times(strategy), .step_ns = time->total_ns()};
+  }
+  const auto stages =
+      static_cast<std::size_t>(strategy.layout.pipeline * strategy.layout.virtual_stages);
+  return {.stages = std::vector<StageTime>(stages, {1e6, 1e6, 1e6})};
 }
 
 std::optional<double> StepTimes::seconds(const Strategy& strategy) const {

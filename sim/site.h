@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/capacity_trace.h"
 #include "sim/memory_margin.h"
 #include "sim/step_time.h"
 
@@ -35,8 +36,12 @@ class StepTimes {
   /// problems(model, strategy) to be empty.
   [[nodiscard]] std::optional<StepTime> step(const Strategy& strategy) const;
   [[nodiscard]] std::optional<double> seconds(const Strategy& strategy) const;
+  /// Where times are not known a forward takes a millisecond, a backward two.
+  [[nodiscard]] StepPace pace(const Strategy& strategy) const;
 
  private:
+  [[nodiscard]] const TimeModel& model_of(const Strategy& strategy) const;
+
   const Site* site_;
   std::vector<TimeModel> models_;  // as frameworks()
 };

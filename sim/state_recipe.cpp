@@ -19,11 +19,6 @@ std::int64_t ranks_of(ShardGroup group, const ShardSizes& sizes) {
   return sizes.shard;
 }
 
-double device_bytes(const StatePart& part, const ShardSizes& sizes) {
-  if (part.on_host) return 0;
-  return element_bytes(part.type) / static_cast<double>(ranks_of(part.group, sizes));
-}
-
 std::vector<StateRecipe> distinct_recipes() {
   using enum StateType;
   using enum ShardGroup;
@@ -159,6 +154,11 @@ double element_bytes(StateType type) {
       break;
   }
   return 4.127 / 8;
+}
+
+double device_bytes(const StatePart& part, const ShardSizes& sizes) {
+  if (part.on_host) return 0;
+  return element_bytes(part.type) / static_cast<double>(ranks_of(part.group, sizes));
 }
 
 ParameterBytes bytes_per_parameter(const StateRecipe& recipe, const ShardSizes& sizes) {

@@ -77,6 +77,9 @@ struct ParameterBytes {
 [[nodiscard]] ParameterBytes bytes_per_parameter(const StateRecipe& recipe,
                                                  const ShardSizes& sizes);
 
+/// On the device for each parameter, of one part.
+[[nodiscard]] double device_bytes(const StatePart& part, const ShardSizes& sizes);
+
 /// Whether parameters are gathered from shards before use.
 [[nodiscard]] bool gathers(const StateRecipe& recipe, const ShardSizes& sizes);
 

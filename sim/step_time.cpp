@@ -358,6 +358,15 @@ StepTime TimeModel::after_pipeline(const Strategy& s, std::int64_t rank, const S
   return out;
 }
 
+std::vector<StageTime> TimeModel::stage_times(const Strategy& s) const {
+  const LayerTimes layers = layer_times(s);
+  std::vector<StageTime> out;
+  for (std::int64_t i = 0; i < s.layout.pipeline * s.layout.virtual_stages; ++i) {
+    out.push_back(slot(s, layers, i).stage);
+  }
+  return out;
+}
+
 StepTime TimeModel::step(const Strategy& s) const {
   const LayerTimes layers = layer_times(s);
   const std::int64_t p = s.layout.pipeline;

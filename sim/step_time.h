@@ -81,6 +81,9 @@ class TimeModel {
   /// Expects problems(model, strategy) to be empty.
   [[nodiscard]] StepTime step(const Strategy& strategy) const;
 
+  /// Of every stage and micro-batch, in model order: what the pipeline of step() replays.
+  [[nodiscard]] std::vector<StageTime> stage_times(const Strategy& strategy) const;
+
   /// The same for all strategies that differ in nothing but state recipe and kept_on_host.
   [[nodiscard]] LayerTimes layer_times(const Strategy& strategy) const;
 

@@ -149,7 +149,7 @@ Json estimate_json(const Estimate& e, const Trace& trace, const Device& device,
 }
 
 void estimate_text(const Estimate& e, const Trace& trace, const Device& device,
-                   const RunConfig& config) {
+                   const RunConfig& config, const std::string& times) {
   const bool fits = e.height_bytes <= device.memory_bytes;
   fmt::print("{} on {}\n\n", trace.meta.title, device.about);
   fmt::print("  {}  the arena needs {} of {}, with addresses planned ahead\n",
@@ -169,8 +169,7 @@ void estimate_text(const Estimate& e, const Trace& trace, const Device& device,
   const bool infers = config.phase == RunPhase::inference;
   const auto items = static_cast<double>(
       infers ? config.batch : config.batch * std::max<std::int64_t>(config.sequence, 1));
-  fmt::print("  step       {} (modelled: roofline of the device table)\n",
-             format_ns(e.timeline.step_ns));
+  fmt::print("  step       {} ({})\n", format_ns(e.timeline.step_ns), times);
   fmt::print("  speed      {:.0f} {}/s, {:.1f} TFLOP/s, MFU {:.1f} %\n\n", items / step_s,
              config.sequence > 0 ? "tokens" : "samples",
              static_cast<double>(e.flops) / step_s / 1e12, 100 * utilization(e, device, config));
@@ -215,12 +214,12 @@ int report_saved(const EstimateOptions& options, const RunConfig& config, const 
 
 /// What only a program has is refused for what is only reckoned with.
 void require_no_program_options(const EstimateOptions& options) {
-  if ((options.optimizer + options.accounting + options.output).empty() &&
-      options.eval_every == 0 && options.phase == "training") {
+  if ((options.optimizer + options.accounting).empty() && options.eval_every == 0 &&
+      options.phase == "training") {
     return;
   }
   throw InputError(InputError::Parts{
-      .place = "--optimizer, --accounting, --eval-every, --phase, --output",
+      .place = "--optimizer, --accounting, --eval-every, --phase",
       .expected = "a model that the trainer runs, without a strategy (the recipe says what an "
                   "optimizer keeps)",
       .found = "'" + options.model + "'"});
@@ -233,6 +232,8 @@ int estimate_ranks(const EstimateOptions& options, const DescribedModel& model,
   strategy.batch = options.batch;
   strategy.sequence = options.sequence;
   strategy.json = options.json;
+  strategy.output = options.output;
+  require_other_file(options.output, {options.model, strategy.file});
   Site site{.device = table.device(options.device),
             .cluster = std::nullopt,
             .framework = strategy.framework};
@@ -253,8 +254,9 @@ DescribedModel decoder_of(const RunConfig& config, const EstimateOptions& option
   std::string names;
   for (const NamedTransformer& named : named_transformers()) names += named.model.name + ", ";
   throw InputError(InputError::Parts{
-      .place = "--layout, --recipe, --recompute, --schedule, --strategy, --ranks, --framework, "
-               "--node, --price",
+      .place =
+          "--layout, --recipe, --recompute, --schedule, --strategy, --ranks, --rank, --framework, "
+          "--node, --price",
       .expected = "a decoder: one of " + names + "gpt2 or llama, or a config.json",
       .found = "'" + options.model + "'"});
 }
@@ -298,11 +300,10 @@ int estimate(const EstimateOptions& options) {
   if (options.json) {
     fmt::print("{}\n", estimate_json(e, trace, device, config).dump(2));
   } else {
-    estimate_text(e, trace, device, config);
-    if (run) {
-      fmt::print("  Times: those of {}, by the device table from {} to {}.\n", options.model,
-                 modelled_device_of(*run).name, device.name);
-    }
+    estimate_text(e, trace, device, config,
+                  run ? fmt::format("that of {}, op by op from {} to {} by the device table",
+                                    options.model, modelled_device_of(*run).name, device.name)
+                      : "modelled: roofline of the device table");
     if (!options.output.empty()) {
       fmt::print("\n  written to {}\n  Next: tidemark plan {} --budget {}\n", options.output,
                  options.output, device.name);
@@ -378,7 +379,8 @@ void add_estimate(CLI::App& app, int& exit_code) {
   verb->add_option("--accounting", options->accounting,
                    "torch-eager: the bytes that PyTorch saves for backward, instead")
       ->excludes(device);
-  verb->add_option("-o,--output", options->output, "also write the dry trace");
+  verb->add_option("-o,--output", options->output,
+                   "also write the dry trace (of many ranks: of one, tensor by tensor)");
   add_strategy_options(*verb, options->strategy);
   verb->add_flag("--json", options->json, "figures as one JSON object");
   verb->footer(

@@ -171,3 +171,20 @@ TEST_CASE("estimate of a recorded run: its program on another device, batch, or 
   write(folder / "broken.tmk", "no trace");
   require_refused(folder, "estimate broken.tmk", "broken.tmk");
 }
+
+TEST_CASE("estimate writes a rank of a strategy as a trace, tensor by tensor") {
+  const Folder folder;
+  const std::string words = "llama3-8b --ranks 8 --layout pp=2 --batch 16 --schedule zero_bubble ";
+  const Json e = figures(folder, words + "-o rank.tmk --rank 1");
+  CHECK(e["traced_rank"] == 1);
+  const double peak_bytes = e["pipeline_ranks"][1]["peak_bytes"].get<double>();
+  CHECK(e["replayed_reserved_bytes"].get<double>() >= peak_bytes);
+  const Result shown = call(folder, "show rank.tmk --json");
+  REQUIRE(shown.code == 0);
+  const double traced_bytes = Json::parse(shown.out)["peak_bytes"].get<double>();
+  CHECK(std::abs(traced_bytes / peak_bytes - 1) < 1e-4);
+  CHECK(call(folder, "allocator rank.tmk").code == 0);
+  CHECK(call(folder, "pack rank.tmk -o packed.tmk").code <= 1);
+  require_refused(folder, "estimate " + words + "-o rank.tmk --rank 2", "--rank");
+  require_refused(folder, "estimate " + words + "-o none/rank.tmk", "none/rank.tmk");
+}
