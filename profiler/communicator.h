@@ -47,6 +47,10 @@ class Communicator {
   /// Throws TeamStopped.
   virtual std::vector<double> share(std::span<const double> values) = 0;
 
+  /// CPU time that the calling thread has spent on waiting for others so far: on going to sleep and
+  /// waking up, not on their data.
+  [[nodiscard]] virtual std::int64_t waiting_cpu_ns() const { return 0; }
+
   /// Ends the waiting of all ranks, now and later.
   virtual void stop() = 0;
 };

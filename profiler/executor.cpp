@@ -226,6 +226,10 @@ class Execution {
     if (options_.communicator != nullptr) options_.communicator->stop();
   }
 
+  [[nodiscard]] std::int64_t waiting_cpu_ns() const {
+    return options_.communicator != nullptr ? options_.communicator->waiting_cpu_ns() : 0;
+  }
+
   [[nodiscard]] bool is_cancelled() const {
     return options_.cancel != nullptr && options_.cancel->load(std::memory_order_relaxed);
   }
@@ -260,6 +264,7 @@ class Execution {
 
   bool run_step(std::int64_t step) {
     recorder_.step_begin(static_cast<std::int32_t>(step));
+    const std::int64_t waiting_begin_ns = waiting_cpu_ns();
     in_step_ = true;
     const bool whole = run_section(program_.program.body, step);
     backend_->drain();
@@ -267,6 +272,7 @@ class Execution {
     if (!whole) return false;
     StepRecord record;
     recorder_.step_end(record);
+    record.cpu_ns -= waiting_cpu_ns() - waiting_begin_ns;
     clock_.stop();
     const std::optional<double> loss = backend_->take_loss();
     record.has_loss = loss.has_value();

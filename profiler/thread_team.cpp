@@ -6,11 +6,31 @@
 #include <map>
 #include <mutex>
 
+#include "profiler/clock.h"
 #include "profiler/communicator.h"
 #include "profiler/kernels/ordered_sum.h"
 
 namespace tidemark {
 namespace {
+
+/// Adds up the CPU time of this thread while one of these lives.
+class Waiting {
+ public:
+  Waiting() : begin_ns_(thread_cpu_ns()) {}
+  ~Waiting() { spent() += thread_cpu_ns() - begin_ns_; }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+  static std::int64_t spent_ns() { return spent(); }
+
+ private:
+  static std::int64_t& spent() {
+    static thread_local std::int64_t ns = 0;
+    return ns;
+  }
+
+  std::int64_t begin_ns_;
+};
 
 /// Where the ranks of one group meet.
 struct Meeting {
@@ -26,6 +46,7 @@ class Team {
 
   /// The calls of all ranks of the group, once all of them are there.
   const std::vector<const CollectiveCall*>& gather(const CollectiveCall& call, std::size_t place) {
+    const Waiting waiting;
     std::unique_lock lock(mutex_);
     Meeting& meeting = meeting_of(call.ranks);
     meeting.calls[place] = &call;
@@ -35,6 +56,7 @@ class Team {
 
   /// Returns when all ranks of the group have come here.
   void meet(std::span<const std::int32_t> ranks) {
+    const Waiting waiting;
     std::unique_lock lock(mutex_);
     wait_for_all(meeting_of(ranks), lock);
   }
@@ -110,6 +132,8 @@ class ThreadCommunicator : public Communicator {
   std::vector<double> share(std::span<const double> values) override {
     return team_->share(static_cast<std::size_t>(rank_), values);
   }
+
+  [[nodiscard]] std::int64_t waiting_cpu_ns() const override { return Waiting::spent_ns(); }
 
   void stop() override { team_->stop(); }
 

@@ -352,7 +352,8 @@ std::string operands_error(const OpRule& rule, const Op& op) {
   return {};
 }
 
-/// Bytes of an operand that are read, or written: of a table and of a cache some rows only.
+/// Bytes of an operand that are read, or written: of a table and of a cache some rows only, of a
+/// collective those of other ranks, too.
 std::int64_t touched_bytes(const Trace& trace, const Op& op, const Operand& operand, bool writes) {
   const Buffer& b = trace[operand.buffer];
   if (op.kind == OpKind::cached_attention_forward && operand.reads >= 0 && operand.writes >= 0) {
@@ -360,6 +361,8 @@ std::int64_t touched_bytes(const Trace& trace, const Op& op, const Operand& oper
                                      : std::min(mean_keys_seen(trace, op), b.shape[1]);
     return b.size_bytes / b.shape[1] * rows;
   }
+  // Every part of the whole is read, where its rank has it.
+  if (op.kind == OpKind::all_gather && !writes) return buffer_of(trace, op, "y").size_bytes;
   if (op.kind == OpKind::last_token && !writes) return trace[op.operands[1].buffer].size_bytes;
   return b.size_bytes;
 }

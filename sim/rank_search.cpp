@@ -12,10 +12,19 @@
 namespace tidemark {
 namespace {
 
+/// CPU time that a thread needs to meet others, beside the sleep, what it does with their data and
+/// what any op takes: collectives of 64 numbers on 2 and 4 threads took 1.3 us in all.
+constexpr std::int64_t k_meeting_ns = 800;
+
 std::vector<Trace> shard_timed(const Trace& source, ShardStage stage, std::int32_t ranks) {
   std::vector<Trace> out = shard(source, stage, ranks);
   const Device device = as_measured(find_device("laptop-core"), source);
-  for (Trace& rank : out) fill_modelled_times(device, rank);
+  for (Trace& rank : out) {
+    fill_modelled_times(device, rank);
+    for (Op& op : rank.ops) {
+      if (find_attribute(op, "group") != nullptr) op.duration_ns += k_meeting_ns;
+    }
+  }
   return out;
 }
 

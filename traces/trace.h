@@ -171,7 +171,7 @@ struct Event {
 struct StepRecord {
   std::int32_t step = 0;
   std::int64_t wall_ns = 0;
-  std::int64_t cpu_ns = 0;  // of the compute thread
+  std::int64_t cpu_ns = 0;  // of the compute thread, without waiting for other ranks
   double loss = 0;          // bit-exact; compared as bits
   bool has_loss = false;
   double eval_loss = 0;  // of the evaluation after this step; bit-exact

@@ -3,6 +3,7 @@
 #include <functional>
 #include <thread>
 
+#include "profiler/clock.h"
 #include "profiler/communicator.h"
 #include "tests/catch.h"
 
@@ -49,6 +50,29 @@ Numbers sum_in_order(std::int32_t ranks, std::size_t count) {
 const std::vector<std::int32_t> k_three{0, 1, 2};
 
 }  // namespace
+
+TEST_CASE("what waiting for others takes is told apart from the work on their data") {
+  const std::vector<std::int32_t> both{0, 1};
+  std::array<std::int64_t, 2> before_ns{}, waiting_ns{}, spent_ns{};
+  on_all_ranks(2, [&](std::int32_t rank, Communicator& others) {
+    const auto row = static_cast<std::size_t>(rank);
+    Numbers x = numbers_of(rank, 1 << 20);
+    before_ns[row] = others.waiting_cpu_ns();
+    const std::int64_t begin_ns = thread_cpu_ns();
+    others.run({.kind = OpKind::all_reduce,
+                .ranks = both,
+                .rank = rank,
+                .x = bytes_of(x),
+                .elements = std::ssize(x)});
+    spent_ns[row] = thread_cpu_ns() - begin_ns;
+    waiting_ns[row] = others.waiting_cpu_ns();
+  });
+  for (std::size_t row = 0; row < 2; ++row) {
+    CHECK(before_ns[row] == 0);
+    CHECK(waiting_ns[row] > 0);
+    CHECK(waiting_ns[row] < spent_ns[row]);
+  }
+}
 
 TEST_CASE("all_reduce gives every rank the sum in the order of the ranks") {
   for (const std::size_t count : {1U, 2U, 7U, 5000U}) {

@@ -49,7 +49,8 @@ std::vector<std::tuple<EventKind, std::int32_t, std::int64_t, std::int64_t>> all
 }
 
 std::vector<RunConfig> configurations() {
-  std::vector<RunConfig> all{small_mlp(), small_gpt2(), small_gpt2(), small_gpt2(), small_gpt2()};
+  std::vector<RunConfig> all{small_mlp(),  small_gpt2(),  small_gpt2(), small_gpt2(),
+                             small_gpt2(), small_llama(), small_moe()};
   all[2].attention = AttentionLowering::flash;
   all[3].optimizer.kind = Optimizer::momentum;
   all[3].optimizer.clip_norm = 0.5;
