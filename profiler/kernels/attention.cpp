@@ -34,7 +34,7 @@ struct Heads {
       : batch(call.buffer("qkv").shape[0]),
         tokens(call.buffer("qkv").shape[1]),
         channels(call.columns("qkv") / 3),
-        count(call.integer("heads")),
+        count(call.count("heads")),
         head_channels(channels / count) {}
 
   /// Of q; k and v follow at + C and + 2C. Rows are 3C apart.

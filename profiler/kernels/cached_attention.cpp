@@ -21,7 +21,7 @@ struct Sizes {
       : batch(call.buffer("qkv").shape[0]),
         tokens(call.buffer("qkv").shape[1]),
         channels(call.columns("qkv") / 3),
-        heads(call.integer("heads")),
+        heads(call.count("heads")),
         width(channels / heads),
         room(call.buffer("keys").shape[1]),
         position(call.position(tokens, room)) {}

@@ -30,7 +30,7 @@ struct Shape {
       : batch(call.buffer("qkv").shape[0]),
         tokens(call.buffer("qkv").shape[1]),
         channels(call.columns("qkv") / 3),
-        heads(call.integer("heads")),
+        heads(call.count("heads")),
         width(channels / heads) {}
 
   [[nodiscard]] Block block(std::int64_t first) const {

@@ -1,6 +1,7 @@
 // What a kernel gets: one op, its operands as resolved pointers, and the shapes in the trace.
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -62,6 +63,12 @@ struct KernelCall {
   [[nodiscard]] double real(std::string_view name) const { return real_of(op, name); }
   [[nodiscard]] std::int64_t integer(std::string_view name) const {
     return integer_at(op, name, step);
+  }
+  /// An integer attribute that counts: at least 1, or op_error() would have refused the op.
+  [[nodiscard]] std::int64_t count(std::string_view name) const {
+    const std::int64_t value = integer(name);
+    assert(value > 0);
+    return value;
   }
   /// Attribute `position` of this step, 0 without one. Throws InputError unless `rows` rows from
   /// there on are rows of a table or cache that has `room` of them.

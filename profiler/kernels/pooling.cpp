@@ -16,7 +16,7 @@ struct Pool {
       : images(call.buffer("x").shape[0] * call.buffer("x").shape[1]),
         height(call.buffer("x").shape[2]),
         width(call.buffer("x").shape[3]),
-        size(call.integer("size")),
+        size(call.count("size")),
         rows(height / size),
         columns(width / size) {}
 

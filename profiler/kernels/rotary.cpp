@@ -97,8 +97,8 @@ void backward_token(const T* dy, T* dx, const Turn<T>& turn, const Heads& heads)
 
 /// `in` holds (H + 2 G) D numbers per token.
 Heads heads_of(const KernelCall& call, const char* in) {
-  const std::int64_t queries = call.integer("heads");
-  const std::int64_t groups = call.integer("kv_heads");
+  const std::int64_t queries = call.count("heads");
+  const std::int64_t groups = call.count("kv_heads");
   return {queries, groups, call.columns(in) / (queries + 2 * groups)};
 }
 
