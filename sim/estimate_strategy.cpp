@@ -249,6 +249,10 @@ Json estimate_json(const DescribedModel& described, const Strategy& s, const Sit
 
 int estimate_strategy(const DescribedModel& model, const StrategyOptions& options,
                       const Site& site) {
+  if (options.rank >= 0 && options.output.empty()) {
+    throw InputError(InputError::Parts{
+        .place = "--rank", .expected = "--output for its trace", .found = "none"});
+  }
   const Strategy s = strategy_of(model, options);
   Estimated e = estimate_all(model.model, s, site);
   if (!options.output.empty()) write_rank(model.model, s, options, site, e);

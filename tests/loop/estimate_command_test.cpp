@@ -186,5 +186,6 @@ TEST_CASE("estimate writes a rank of a strategy as a trace, tensor by tensor") {
   CHECK(call(folder, "allocator rank.tmk").code == 0);
   CHECK(call(folder, "pack rank.tmk -o packed.tmk").code <= 1);
   require_refused(folder, "estimate " + words + "-o rank.tmk --rank 2", "--rank");
+  require_refused(folder, "estimate " + words + "--rank 1", "--rank: expected --output");
   require_refused(folder, "estimate " + words + "-o none/rank.tmk", "none/rank.tmk");
 }
