@@ -1,5 +1,7 @@
 #include "gui/report_dialog.h"
 
+#include <fmt/format.h>
+
 #include <QFileDialog>
 #include <QFileInfo>
 #include <QFormLayout>
@@ -317,19 +319,19 @@ void ReportDialog::show_report() {
   rows_->clear();
   rows_->setHorizontalHeaderLabels({QStringLiteral("Model"), QStringLiteral("Devices"),
                                     QStringLiteral("Strategy"), QStringLiteral("Verdict"),
-                                    QStringLiteral("Needs"), QStringLiteral("Usable"),
+                                    QStringLiteral("Needs"), QStringLiteral("Fits with"),
                                     QStringLiteral("Step"), QStringLiteral("Price per M tokens"),
                                     QStringLiteral("Best layout, or why not")});
   for (const ReportLine& line : report_lines(*report_)) {
     QString verdict = QString::fromLatin1(to_string(line.verdict).data());
-    rows_->appendRow({word(text_of(line.model)), word(text_of(line.devices)),
-                      word(text_of(line.strategy)),
-                      word(verdict.replace(QLatin1Char('_'), QLatin1Char(' '))),
-                      figure(line.needs_bytes, bytes_text(line.needs_bytes)),
-                      figure(line.usable_bytes, bytes_text(line.usable_bytes)),
-                      figure(line.step_s, format_ns(static_cast<std::int64_t>(line.step_s * 1e9))),
-                      figure(line.price, QString::number(line.price, 'g', 3).toStdString()),
-                      word(text_of(line.best))});
+    rows_->appendRow(
+        {word(text_of(line.model)), word(text_of(line.devices)), word(text_of(line.strategy)),
+         word(verdict.replace(QLatin1Char('_'), QLatin1Char(' '))),
+         figure(line.needs_bytes, bytes_text(line.needs_bytes)),
+         figure(line.fits_probability, fmt::format("{:.0f} %", 100 * line.fits_probability)),
+         figure(line.step_s, format_ns(static_cast<std::int64_t>(line.step_s * 1e9))),
+         figure(line.price, QString::number(line.price, 'g', 3).toStdString()),
+         word(text_of(line.best))});
   }
   constexpr std::array<int, 8> k_widths_px = {115, 110, 160, 80, 80, 80, 80, 125};
   for (int column = 0; column < static_cast<int>(k_widths_px.size()); ++column) {

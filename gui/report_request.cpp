@@ -97,8 +97,8 @@ std::vector<ReportLine> report_lines(const Report& report) {
                     .best = cell.reason};
     if (cell.best) {
       const ReportEntry& entry = report.entries[*cell.best];
-      line.needs_bytes = entry.row.peak.memory.total();
-      line.usable_bytes = entry.usable_bytes;
+      line.needs_bytes = entry.demand.expected_bytes();
+      line.fits_probability = entry.fits_probability;
       line.step_s = entry.row.step_s.value_or(-1);
       line.price = entry.price.value_or(-1);
       line.best = strategy_label(entry.row);
@@ -110,7 +110,10 @@ std::vector<ReportLine> report_lines(const Report& report) {
 
 std::string summary_of(const Report& report) {
   const auto fitting = std::ranges::count(report.cells, CellVerdict::fits, &ReportCell::verdict);
+  const auto doubtful =
+      std::ranges::count(report.cells, CellVerdict::may_fit, &ReportCell::verdict);
   std::string text = fmt::format("{} of {} fit", fitting, report.cells.size());
+  if (doubtful > 0) text += fmt::format(", {} may fit", doubtful);
   const ReportEntry* fastest = nullptr;
   for (const ReportCell& cell : report.cells) {
     if (cell.verdict != CellVerdict::fits || !cell.best) continue;

@@ -40,8 +40,8 @@ struct ReportLine {
   std::string devices;
   std::string strategy;
   CellVerdict verdict = CellVerdict::not_possible;
-  double needs_bytes = -1;  // of the rank that needs most
-  double usable_bytes = -1;
+  double needs_bytes = -1;       // expected, of the rank that needs most
+  double fits_probability = -1;  // that this rank fits its device
   double step_s = -1;
   double price = -1;  // per million tokens
   std::string best;   // the layout, or why there is none
