@@ -16,8 +16,9 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <string>
 using Catch::Approx;
-namespace Catch {
-/// The name that v2 has for it.
+namespace Catch {  // the names that v2 has
+using Matchers::EndsWith;
+using Matchers::Equals;
 inline auto Contains(const std::string& part) {
   return Matchers::ContainsSubstring(part);
 }
