@@ -30,7 +30,7 @@ TEST_CASE("section: all that is wrong has its line, with file, line and field") 
                           "s.yaml: line 5: rows[0]: expected a table, found 1",
                           "s.yaml: line 5: rows[1].a: expected an integer, found \"x\"",
                           "s.yaml: line 6: schedule: expected one of gpipe, one_f_one_b, "
-                          "interleaved, found \"fast\""});
+                          "interleaved, zero_bubble, found \"fast\""});
   CHECK_THROWS_WITH(require_none(problems), Catch::Contains("\ns.yaml: line 6"));
 }
 
