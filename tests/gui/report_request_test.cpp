@@ -1,6 +1,7 @@
 #include "gui/report_request.h"
 
 #include <unistd.h>
+#include <algorithm>
 
 #include <filesystem>
 
