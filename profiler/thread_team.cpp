@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "profiler/clock.h"
 #include "profiler/communicator.h"
@@ -50,11 +51,11 @@ class Team {
     std::unique_lock lock(mutex_);
     Meeting& meeting = meeting_of(call.ranks);
     meeting.calls[place] = &call;
-    wait_for_all(meeting, lock);
+    come_together(meeting, lock);
     return meeting.calls;
   }
 
-  /// Returns when all ranks of the group have come here.
+  /// Returns when all ranks of the group, which have come together, are here.
   void meet(std::span<const std::int32_t> ranks) {
     const Waiting waiting;
     std::unique_lock lock(mutex_);
@@ -64,7 +65,7 @@ class Team {
   std::vector<double> share(std::size_t rank, std::span<const double> values) {
     std::unique_lock lock(mutex_);
     values_[rank].assign(values.begin(), values.end());
-    wait_for_all(sharing_, lock);
+    come_together(sharing_, lock);
     std::vector<double> all;
     for (const std::vector<double>& one : values_) all.insert(all.end(), one.begin(), one.end());
     wait_for_all(sharing_, lock);
@@ -86,18 +87,31 @@ class Team {
     return meeting;
   }
 
-  void wait_for_all(Meeting& meeting, std::unique_lock<std::mutex>& lock) {
+  /// Throws TeamStopped when somebody will not come.
+  void come_together(Meeting& meeting, std::unique_lock<std::mutex>& lock) {
     if (stopped_) throw TeamStopped();
-    const std::size_t expected = &meeting == &sharing_ ? values_.size() : meeting.calls.size();
-    const std::int64_t round = meeting.round;
-    if (++meeting.arrived == expected) {
-      meeting.arrived = 0;
-      ++meeting.round;
-      changed_.notify_all();
-      return;
+    if (const auto round = arrive(meeting)) {
+      changed_.wait(lock, [&] { return stopped_ || meeting.round != *round; });
+      if (meeting.round == *round) throw TeamStopped();
     }
-    changed_.wait(lock, [&] { return stopped_ || meeting.round != round; });
-    if (meeting.round == round) throw TeamStopped();
+  }
+
+  /// Of those who have come together: all of them come here, too, whoever stops the team. Nobody
+  /// leaves before, since others still read what each has brought.
+  void wait_for_all(Meeting& meeting, std::unique_lock<std::mutex>& lock) {
+    if (const auto round = arrive(meeting)) {
+      changed_.wait(lock, [&] { return meeting.round != *round; });
+    }
+  }
+
+  /// The round to wait for the end of; none for the last to arrive.
+  std::optional<std::int64_t> arrive(Meeting& meeting) {
+    const std::size_t expected = &meeting == &sharing_ ? values_.size() : meeting.calls.size();
+    if (++meeting.arrived < expected) return meeting.round;
+    meeting.arrived = 0;
+    ++meeting.round;
+    changed_.notify_all();
+    return std::nullopt;
   }
 
   std::mutex mutex_;

@@ -146,6 +146,34 @@ TEST_CASE("shared values come in the order of the ranks, every time") {
   });
 }
 
+TEST_CASE("when a third rank stops the team, two that have come together part together") {
+  const std::vector<std::int32_t> two{0, 1};
+  for (int again = 0; again < 50; ++again) {
+    std::array<int, 2> done{};  // collectives that each of the two has ended
+    std::atomic<int> begun{0};
+    on_all_ranks(3, [&](std::int32_t rank, Communicator& others) {
+      if (rank == 2) {
+        while (begun < 4 + again) std::this_thread::yield();
+        return others.stop();
+      }
+      Numbers x = numbers_of(rank, 20'000);
+      const CollectiveCall call{.kind = OpKind::all_reduce,
+                                .ranks = two,
+                                .rank = rank,
+                                .x = bytes_of(x),
+                                .elements = std::ssize(x)};
+      try {
+        for (;; ++done[static_cast<std::size_t>(rank)]) {
+          ++begun;
+          others.run(call);
+        }
+      } catch (const TeamStopped&) {
+      }
+    });
+    REQUIRE(done[0] == done[1]);
+  }
+}
+
 TEST_CASE("a rank that stops the team ends the waiting of all others, now and later") {
   std::atomic<int> stopped{0};
   on_all_ranks(3, [&](std::int32_t rank, Communicator& others) {
