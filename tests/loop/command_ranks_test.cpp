@@ -99,7 +99,8 @@ TEST_CASE("a budget with --shard auto passes over what the model does not allow,
   r = call(folder, "profile --schedule p.tmk --steps 2 -o m.tmk --json");
   INFO(r.error);
   REQUIRE(r.code == 0);
-  for (const json& rank : json::parse(r.out)["ranks"]) CHECK(rank["peak_error_bytes"] == 0);
+  const json ranks = json::parse(r.out)["ranks"];
+  for (const json& rank : ranks) CHECK(rank["peak_error_bytes"] == 0);
   require_refused(folder, "plan whole.tmk --shard auto --ranks 3 --budget 80% -o p.tmk", "--ranks");
 }
 

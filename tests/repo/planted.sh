@@ -84,6 +84,8 @@ finds style.sh sim/noun.cpp "// $(printf 'x%.0s' {1..98})" 'longer than 100 char
 finds style.sh sim/noun.cpp '// end ' 'trailing space'
 finds style.sh sim/noun.cpp '\tint x;' 'tab'
 finds style.sh tests/sim/noun_test.cpp 'TEST_CASE("one; two") {}' 'a semicolon in the name'
+part='["rows"]'
+finds style.sh tests/sim/noun_test.cpp "for (auto& x : json::parse(text)$part) {}" 'gone by then'
 finds style.sh sim/noun.cpp "$(printf '\\n%.0s' {1..500})" 'expected at most 500'
 lines=$(printf '  x();\\n%.0s' {1..79})
 finds style.sh sim/noun.cpp "void f() {\n$lines}" 'a function of 81 lines'

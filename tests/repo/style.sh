@@ -127,6 +127,8 @@ forbid '^.{101,}' 'longer than 100 characters'
 forbid '[ \t]+$' 'trailing space'
 forbid '\t' 'tab'
 forbid '^TEST_CASE\("[^"]*;' 'a semicolon in the name of a test: CTest would split it'
+forbid '\bfor \([^;]* : .*\bparse\(.*\)\[' \
+  'a loop over a part of a parsed value that is gone by then'
 check_functions
 check_one_definition
 for file in "${files[@]}"; do
