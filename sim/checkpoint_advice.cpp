@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <utility>
 
 namespace tidemark {
 
@@ -22,8 +23,8 @@ bool is_kept(const Trace& trace, BufferId id) {
 
 }  // namespace
 
-CheckpointAdvice::CheckpointAdvice(const Trace& trace, const Timeline& timeline)
-    : timeline_(timeline) {
+CheckpointAdvice::CheckpointAdvice(const Trace& trace, Timeline timeline)
+    : timeline_(std::move(timeline)) {
   for (const Layer& layer : trace.layers) parents_.push_back(layer.parent);
   find_buffers(trace);
   find_candidates(trace);

@@ -42,7 +42,7 @@ struct CheckpointPlan {
 /// Of `trace`, whose recording `timeline` is.
 class CheckpointAdvice {
  public:
-  CheckpointAdvice(const Trace& trace, const Timeline& timeline);
+  CheckpointAdvice(const Trace& trace, Timeline timeline);
 
   /// Modules whose checkpointing lowers the peak, the lowest peak first, of equal ones the earlier
   /// layer. Those that hold less than 1 % of it are passed over, and of a module and the only one
@@ -83,7 +83,7 @@ class CheckpointAdvice {
     std::int64_t bytes = 0;
   };
 
-  const Timeline& timeline_;
+  Timeline timeline_;
   std::vector<LayerId> parents_;           // by layer
   std::vector<Activation> activations_;    // in the order in which they were made
   std::vector<std::int64_t> live_bytes_;   // behind each change
