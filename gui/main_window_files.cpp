@@ -181,8 +181,8 @@ Session MainWindow::session() const {
                   .layout = saveState().toBase64().toStdString()};
   if (state.run) session.files.push_back(file_of(*state.run));
   for (const Overlay& other : state.others) session.files.push_back(file_of(*other.run));
-  const auto again = std::ranges::unique(session.files);  // devices of one recording
-  session.files.erase(again.begin(), again.end());
+  std::vector<std::string>& files = session.files;  // devices of one recording: once
+  files.erase(std::unique(files.begin(), files.end()), files.end());
   return session;
 }
 
