@@ -70,8 +70,8 @@ class ReportDialogTest : public QObject {
     const QString path = folder_.filePath(QStringLiteral("report.csv"));
     dialog_->export_to(path);
     QCOMPARE(read_file(path.toStdString()), report_csv(*dialog_->report()));
-    QVERIFY_EXCEPTION_THROWN(dialog_->export_to(QStringLiteral("/no/such/folder/r.csv")),
-                             InputError);
+    QVERIFY_THROWS_EXCEPTION(InputError,
+                             dialog_->export_to(QStringLiteral("/no/such/folder/r.csv")));
   }
 
   void figures_are_sorted_by_their_values() {
@@ -118,8 +118,8 @@ class ReportDialogTest : public QObject {
       if (button->text().contains(QStringLiteral("icked"))) button->click();
     }
     QCOMPARE(dialog_->spec(), ticked);
-    QVERIFY_EXCEPTION_THROWN(dialog_->open_spec(folder_.filePath(QStringLiteral("none.yaml"))),
-                             InputError);
+    QVERIFY_THROWS_EXCEPTION(InputError,
+                             dialog_->open_spec(folder_.filePath(QStringLiteral("none.yaml"))));
   }
 
   void a_long_report_is_stopped() {
@@ -162,7 +162,7 @@ class ReportDialogTest : public QObject {
     QVERIFY(QFile::exists(picture));
     QVERIFY(window.findChild<ReportDialog*>()->report());
     write_file(spec.toStdString(), "models: [nobody]\n");
-    QVERIFY_EXCEPTION_THROWN(run_script(window, script.toStdString()), InputError);
+    QVERIFY_THROWS_EXCEPTION(InputError, run_script(window, script.toStdString()));
   }
 };
 

@@ -195,8 +195,8 @@ class WindowPartsTest : public QObject {
     write_file(cut.toStdString(), chrome.substr(0, chrome.size() / 2));
     run_lines("open " + good.toStdString() + "\nonly category activation\n");
     QCOMPARE(state().run->trace().meta.kind, TraceKind::imported);
-    QVERIFY_EXCEPTION_THROWN(run_lines("only category nothing\n"), InputError);
-    QVERIFY_EXCEPTION_THROWN(run_lines("only\n"), InputError);
+    QVERIFY_THROWS_EXCEPTION(InputError, run_lines("only category nothing\n"));
+    QVERIFY_THROWS_EXCEPTION(InputError, run_lines("only\n"));
     run_lines("only everything\n");
     QVERIFY(state().filter.empty());
     window_->open_files({cut}, false);
