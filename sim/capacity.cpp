@@ -4,14 +4,11 @@
 #include <utility>
 
 #include "sim/layer_products.h"
+#include "sim/real.h"
 #include "sim/schedule_events.h"
 
 namespace tidemark {
 namespace {
-
-double real(std::int64_t n) {
-  return static_cast<double>(n);
-}
 
 Parameters times(const Parameters& p, std::int64_t n) {
   return {.tensor = n * p.tensor, .replicated = n * p.replicated, .expert = n * p.expert};

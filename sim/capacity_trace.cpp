@@ -11,6 +11,7 @@
 
 #include "sim/capacity.h"
 #include "sim/layer_products.h"
+#include "sim/real.h"
 #include "sim/strategy_text.h"
 #include "sim/version.h"
 #include "traces/error.h"
@@ -19,10 +20,6 @@ namespace tidemark {
 namespace {
 
 constexpr double k_most_tensors = 4e6;
-
-double real(std::int64_t n) {
-  return static_cast<double>(n);
-}
 
 /// Writes allocations, frees and ops at a clock that only goes on.
 class Recorder {

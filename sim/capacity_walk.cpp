@@ -5,14 +5,11 @@
 #include <utility>
 
 #include "sim/layer_products.h"
+#include "sim/real.h"
 #include "sim/schedule_events.h"
 
 namespace tidemark {
 namespace {
-
-double real(std::int64_t n) {
-  return static_cast<double>(n);
-}
 
 /// One kind of layer on one rank, in bytes of one micro-batch.
 struct LayerBytes {

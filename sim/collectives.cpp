@@ -6,14 +6,11 @@
 #include <bit>
 #include <cmath>
 
+#include "sim/real.h"
 #include "traces/error.h"
 
 namespace tidemark {
 namespace {
-
-double real(std::int64_t n) {
-  return static_cast<double>(n);
-}
 
 double message_ns(const Link& link, double bytes) {
   return link.latency_ns + bytes / link.bytes_per_ns;

@@ -1,13 +1,11 @@
 #include "sim/layer_products.h"
 
+#include "sim/real.h"
+
 namespace tidemark {
 namespace {
 
 using enum Recompute;
-
-double real(std::int64_t n) {
-  return static_cast<double>(n);
-}
 
 /// What the products of a rank have in common.
 struct Sizes {

@@ -1,15 +1,13 @@
 #include "sim/layer_tensors.h"
 
+#include "sim/real.h"
+
 namespace tidemark {
 namespace {
 
 using enum Recompute;
 
 constexpr double k_width = 2;  // bytes of a value between layers
-
-double real(std::int64_t n) {
-  return static_cast<double>(n);
-}
 
 /// What only gradients of scores need; `k_width` bytes of softmax, and with dropout its output and
 /// a mask of one byte.

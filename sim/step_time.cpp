@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "sim/real.h"
+
 namespace tidemark {
 namespace {
 
@@ -16,10 +18,6 @@ constexpr double k_embedding_passes = 8;    // over its rows: lookup, positions,
 constexpr double k_first_share = 0.3;       // of HostTimes::micro_batch_ns on the first stage
 constexpr double k_host_adam_bytes = 28;    // per parameter: 4 read and 3 written, f32
 constexpr double k_host_bytes_per_ns = 20;  // of host memory for each rank: assumed
-
-double real(std::int64_t n) {
-  return static_cast<double>(n);
-}
 
 /// Both run at once; the slower one hides most of the other.
 double together_ns(double a, double b, double power) {

@@ -199,20 +199,18 @@ class Search {
     if (!best_ && request_.method == baseline.name) offer_lowest(baseline, wish);
   }
 
-  /// The lowest plan of a method that was asked for by name, whatever the budget is: by bisection,
-  /// as in lowest_limit().
+  /// The lowest plan of a method that was asked for by name, whatever the budget is.
   void offer_lowest(const Baseline& baseline, BaselineRequest wish) {
     candidates_.be_exact();
-    std::int64_t low = 0;
-    std::int64_t high = candidates_.keep_all().height_bytes;
     std::optional<Schedule> lowest;
-    for (int round = 0; round < k_minimize_rounds && high - low > k_granule_bytes; ++round) {
-      if (stopped()) break;
-      wish.limit_bytes = low + (high - low) / 2;
+    lowest_limit(0, [&](std::int64_t limit_bytes) -> std::int64_t {
+      if (stopped()) return k_not_kept;
+      wish.limit_bytes = limit_bytes;
       BaselinePlan plan = best_of(baseline, candidates_.flow(), wish);
-      (plan.fits ? high : low) = plan.fits ? plan.figures.peak_bytes : wish.limit_bytes;
-      if (plan.fits) lowest = std::move(plan.schedule);
-    }
+      if (!plan.fits) return k_not_kept;
+      lowest = std::move(plan.schedule);
+      return plan.figures.peak_bytes;
+    });
     if (lowest) offer(candidates_.evaluate(decisions_of(candidates_.flow(), *lowest)));
   }
 
@@ -364,14 +362,24 @@ class Search {
     offer(candidates_.lowest());
   }
 
-  /// By bisection, as if every limit above one that can be kept could be kept.
   std::int64_t lowest_limit(EvictionSettings settings) {
-    std::int64_t low =
-        budget_bound(candidates_.source(), candidates_.flow(), request_).bound_bytes - 1;
+    const std::int64_t bound =
+        budget_bound(candidates_.source(), candidates_.flow(), request_).bound_bytes;
+    return lowest_limit(bound - 1, [&](std::int64_t limit_bytes) {
+      settings.limit_bytes = limit_bytes;
+      return candidates_.try_eviction(settings).fits ? limit_bytes : k_not_kept;
+    });
+  }
+
+  /// By bisection above `low`, as if every limit above one that can be kept could be kept.
+  /// `reached` gives the bytes with which a limit is kept, or k_not_kept.
+  template <class Reached>
+  std::int64_t lowest_limit(std::int64_t low, Reached reached) {
     std::int64_t high = candidates_.keep_all().height_bytes;
     for (int round = 0; round < k_minimize_rounds && high - low > k_granule_bytes; ++round) {
-      settings.limit_bytes = low + (high - low) / 2;
-      (candidates_.try_eviction(settings).fits ? high : low) = settings.limit_bytes;
+      const std::int64_t limit = low + (high - low) / 2;
+      const std::int64_t bytes = reached(limit);
+      (bytes == k_not_kept ? low : high) = bytes == k_not_kept ? limit : bytes;
     }
     return high;
   }
@@ -432,6 +440,7 @@ class Search {
   static constexpr std::size_t k_minimized = 20;
   static constexpr std::size_t k_minimized_large = 2;
   static constexpr int k_minimize_rounds = 14;
+  static constexpr std::int64_t k_not_kept = -1;
 
   Candidates& candidates_;
   const SearchRequest& request_;
