@@ -4,6 +4,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "profiler/cuda/image_calls.h"
 #include "profiler/kernels/dropout_mask.h"
 #include "profiler/kernels/execute.h"
 
@@ -47,18 +48,6 @@ std::optional<Elementwise> elementwise(OpKind kind) {
     default:
       return std::nullopt;
   }
-}
-
-/// Operands by role, with the bit of those that are added to.
-Call call_of(const KernelCall& op, Kernel kernel, const std::vector<std::string_view>& roles) {
-  Call call;
-  call.kernel = kernel;
-  for (std::size_t i = 0; i < roles.size(); ++i) {
-    call.pointers[i] = op.pointer<std::byte>(roles[i]);
-    if (op.accumulates(roles[i])) call.accumulates |= 1U << i;
-    if (op.is_bf16(roles[i])) call.bf16 |= 1U << i;
-  }
-  return call;
 }
 
 template <std::size_t N>
@@ -410,11 +399,24 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
     case OpKind::combine_backward:
       return std::vector{expert_call(op)};
     default:
-      return std::nullopt;
+      break;
   }
+  if (const std::optional<Call> call = find_image_call(op)) return std::vector{*call};
+  return std::nullopt;
 }
 
 }  // namespace
+
+Call call_of(const KernelCall& op, Kernel kernel, const std::vector<std::string_view>& roles) {
+  Call call;
+  call.kernel = kernel;
+  for (std::size_t i = 0; i < roles.size(); ++i) {
+    call.pointers[i] = op.pointer<std::byte>(roles[i]);
+    if (op.accumulates(roles[i])) call.accumulates |= 1U << i;
+    if (op.is_bf16(roles[i])) call.bf16 |= 1U << i;
+  }
+  return call;
+}
 
 bool is_made_on_host(OpKind kind) {
   return kind == OpKind::load_batch || kind == OpKind::random_normal;

@@ -3,6 +3,7 @@
 
 #include "profiler/cuda/attention_bodies.h"
 #include "profiler/cuda/decoder_bodies.h"
+#include "profiler/cuda/execute_image.h"
 #include "profiler/cuda/kernel_bodies.h"
 
 namespace tidemark::cuda {
@@ -10,9 +11,9 @@ namespace tidemark::cuda {
 /// What Place::product returns for a product with a_sums that it cannot make in one.
 inline constexpr int k_sums_not_fused = -2;
 
-/// `Place` launches: int each(std::int64_t count, body), int product(const Product&), and
-/// double* partials() of k_partials doubles in its memory. All return 0 or a code; the first that
-/// is not 0 ends the call.
+/// `Place` launches: int each(std::int64_t count, body), int teams(std::int64_t count, team body),
+/// int product(const Product&), and double* partials() of k_partials doubles in its memory. All
+/// return 0 or a code; the first that is not 0 ends the call.
 template <class Place>
 class Execution {
  public:
@@ -259,7 +260,7 @@ class Execution {
         return each(size(0) * size(1),
                     CombineSlope{at(0), at(1), slots(2), at(3), at(4), at(5), size(2)});
       default:
-        return k_unknown_kernel;
+        return ImageExecution<Place>(place_, call_).run();
     }
   }
 
@@ -276,8 +277,6 @@ class Execution {
     if (int code = each(size(0), rows)) return code;
     return each(size(1), RmsNormWeightSlope{at(0), at(1), at(3), at(6), size(0), size(1), adds(6)});
   }
-
-  static constexpr int k_unknown_kernel = -1;
 
   Place& place_;
   const Call& call_;
