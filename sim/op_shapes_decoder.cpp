@@ -43,7 +43,7 @@ Trouble want_heads(const Trace& trace, const Op& op, const Buffer& qkv) {
   if (!(probability >= 0 && probability < 1)) {
     return "attribute probability must be at least 0 and below 1";
   }
-  return {};
+  return mask_error(op);
 }
 
 }  // namespace
