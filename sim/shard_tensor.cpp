@@ -412,8 +412,7 @@ class TensorWriter {
 
 Trace shard_tensor(const Trace& source, const ShardSource& from, std::int32_t rank,
                    std::int32_t ranks, bool sequence_parallel) {
-  RankProgram program(source, rank, ranks);
-  program.name_group("tensor_parallel");
+  RankProgram program(source, {.name = "tensor_parallel", .index = rank, .count = ranks});
   TensorWriter writer(source, from, program);
   if (sequence_parallel) writer.share_tokens();
   writer.write();
