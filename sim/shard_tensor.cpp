@@ -312,8 +312,7 @@ class TensorWriter {
 
 Trace shard_tensor(const Trace& source, const ShardSource& from, std::int32_t rank,
                    std::int32_t ranks) {
-  RankProgram program(source, rank, ranks);
-  program.name_group("tensor_parallel");
+  RankProgram program(source, {.name = "tensor_parallel", .index = rank, .count = ranks});
   TensorWriter(source, from, program).write();
   return program.finish(fmt::format(", tensor parallel on {} ranks", ranks));
 }
