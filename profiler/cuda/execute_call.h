@@ -2,6 +2,7 @@
 #pragma once
 
 #include "profiler/cuda/attention_bodies.h"
+#include "profiler/cuda/balance_bodies.h"
 #include "profiler/cuda/decoder_bodies.h"
 #include "profiler/cuda/execute_image.h"
 #include "profiler/cuda/kernel_bodies.h"
@@ -128,7 +129,7 @@ class Execution {
     });
   }
 
-  /// logits, target, log-sum-exp, loss (forward only); rows, classes; scale (backward only)
+  /// logits, target, log-sum-exp, loss (forward only); rows, classes; scale
   int cross_entropy() {
     const std::int64_t rows = size(0);
     const std::int64_t classes = size(1);
@@ -140,10 +141,12 @@ class Execution {
     if (int code = each(k_partials, LossParts{at(0), indices(1), at(2), rows, classes, parts})) {
       return code;
     }
-    return each(1, TotalOfParts{parts, at(3), static_cast<double>(rows), false});
+    const double divisor = static_cast<double>(rows) / static_cast<double>(real(0));
+    return each(1, TotalOfParts{parts, at(3), divisor, false});
   }
 
-  /// dy, tokens, dwte, dwpe; tokens, sequence, channels, elements of dwte, of dwpe
+  /// dy, tokens, dwte, dwpe; tokens, sequence, channels, elements of dwte, of dwpe, of dwpe before
+  /// the first position
   int embedding_backward() {
     if (!adds(2)) {
       if (int code = each(size(3), Fill{at(2), 0})) return code;
@@ -151,8 +154,8 @@ class Execution {
     if (!adds(3)) {
       if (int code = each(size(4), Fill{at(3), 0})) return code;
     }
-    return each(size(2),
-                EmbeddingSlope{at(0), indices(1), at(2), at(3), size(0), size(1), size(2)});
+    return each(size(2), EmbeddingSlope{at(0), indices(1), at(2), at(3) + size(5), size(0), size(1),
+                                        size(2)});
   }
 
   /// dy, x, w, mean, inverse deviation, residual?, dx, dw, db; rows, channels
@@ -259,6 +262,8 @@ class Execution {
         if (int code = each(size(3) * size(2), Fill{at(4), 0})) return code;
         return each(size(0) * size(1),
                     CombineSlope{at(0), at(1), slots(2), at(3), at(4), at(5), size(2)});
+      case Kernel::balance_backward:
+        return balance_backward();
       default:
         return ImageExecution<Place>(place_, call_).run();
     }
@@ -276,6 +281,14 @@ class Execution {
     const RmsNormSlope rows{at(0), at(1), at(2), at(3), at(4), at(5), size(1)};
     if (int code = each(size(0), rows)) return code;
     return each(size(1), RmsNormWeightSlope{at(0), at(1), at(3), at(6), size(0), size(1), adds(6)});
+  }
+
+  /// logits, slots, dlogits; rows, experts, choices, capacity; scale experts / rows
+  int balance_backward() {
+    double* shares = place_.partials();
+    const ExpertShare share{router(), indices(1), size(0) * size(2), shares};
+    if (int code = place_.teams(size(1), share)) return code;
+    return each(size(0), BalanceSlope{at(0), shares, at(2), size(1), real(0)});
   }
 
   Place& place_;

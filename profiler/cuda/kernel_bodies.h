@@ -42,7 +42,9 @@ TIDEMARK_BODY std::uint64_t mixed(std::uint64_t x) {
 
 TIDEMARK_BODY float masked(const Mask& mask, std::int64_t element, float x) {
   if (mask.threshold == 0) return x;
-  const std::uint64_t bits = mixed(mask.stream + static_cast<std::uint64_t>(element)) >> 11;
+  std::uint64_t number = mask.first + static_cast<std::uint64_t>(element);
+  if (mask.run > 0) number = mask.offset + number / mask.run * mask.stride + number % mask.run;
+  const std::uint64_t bits = mixed(mask.stream + number) >> 11;
   return bits >= mask.threshold ? x * mask.scale : 0.0f;
 }
 

@@ -73,14 +73,17 @@ enum class Kernel : std::int32_t {
   cached_attention_forward,
   last_token,
   most_likely,
+  balance_backward,
 };
 
-/// Dropout: element e is kept when mix(stream + e) >> 11 is at or above `threshold` (0 = keep all),
-/// and scaled then.
+/// Dropout: number n is kept when mix(stream + n) >> 11 is at or above `threshold` (0 = keep all),
+/// and scaled then. Element e has number j = first + e or, with runs, offset + j / run * stride +
+/// j % run.
 struct Mask {
   std::uint64_t stream = 0;
   std::uint64_t threshold = 0;
   float scale = 1;
+  std::uint64_t first = 0, run = 0, stride = 0, offset = 0;
 };
 
 struct Call {

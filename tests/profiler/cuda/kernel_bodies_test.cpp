@@ -13,7 +13,8 @@
 #include "profiler/cuda/decoder_bodies.h"
 #include "profiler/kernels/gemm.h"
 #include "sim/builder.h"
-#include "sim/shard.h"
+#include "sim/shard_source.h"
+#include "sim/shard_tensor.h"
 
 using namespace tidemark;
 using namespace tidemark::test;
@@ -42,6 +43,7 @@ std::vector<RunConfig> configurations() {
   all.back().attention = AttentionLowering::flash;
   all.back().accumulation = 2;
   all.push_back(small_moe());
+  all.back().model.llama.balance_loss = 0.3;
   all.insert(all.end(), {small_lenet(), small_resnet()});
   all.back().eval_every = 1;
   all.push_back(small_gpt2());
@@ -54,12 +56,17 @@ std::vector<RunConfig> configurations() {
   return all;
 }
 
-/// Those of the configurations, and of a rank that has a part of every layer.
+/// Those of the configurations, and of ranks that have a part of every layer and of the tokens.
 std::vector<Trace> programs() {
   std::vector<Trace> all;
   for (const RunConfig& config : configurations()) all.push_back(build_program(config));
-  for (const RunConfig& config : {small_gpt2(), small_llama()}) {
-    all.push_back(shard(build_program(config), ShardStage::tensor, 2)[1]);
+  for (RunConfig config : {small_gpt2(), small_llama()}) {
+    config.dropout = 0.2;
+    if (config.model.family == ModelFamily::gpt2) config.batch = 1;  // a part of one sequence
+    const Trace source = build_program(config);
+    const ShardSource from = shard_source_of(source);
+    all.push_back(shard_tensor(source, from, 1, 2));
+    all.push_back(shard_tensor(source, from, 1, 2, true));
   }
   return all;
 }
