@@ -175,9 +175,8 @@ Call embedding_call(const KernelCall& op) {
     set(call.sizes, {op.elements("tokens"), sequence, channels});
     call.pointers[2] = op.pointer<float>("wpe") + op.position(sequence, op.rows("wpe")) * channels;
   } else {
-    set(call.sizes,
-        {op.elements("tokens"), sequence, op.columns("dwte"), op.elements("dwte"),
-         op.elements("dwpe"), op.position(sequence, op.rows("dwpe")) * op.columns("dwpe")});
+    set(call.sizes, {op.elements("tokens"), sequence, op.columns("dwte"), op.rows("dwte"),
+                     op.rows("dwpe"), op.position(sequence, op.rows("dwpe"))});
   }
   return call;
 }
@@ -303,7 +302,7 @@ Call decoder_call(const KernelCall& op) {
       return call;
     default:
       call = call_of(op, Kernel::token_embedding_backward, {"dy", "tokens", "dw"});
-      set(call.sizes, {op.elements("tokens"), op.columns("dw"), op.elements("dw")});
+      set(call.sizes, {op.elements("tokens"), op.columns("dw"), op.rows("dw")});
       return call;
   }
 }

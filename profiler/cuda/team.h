@@ -54,14 +54,20 @@ class Own {
 #endif
 };
 
-/// All of values[k_team] by merge(a, b), in an order that depends on nothing.
+/// values[i] = all of values[i], [i + count], ... of k_team by merge(a, b), in an order that
+/// depends on nothing; `count` is a power of 2.
 template <class T, class Merge>
-TIDEMARK_BODY T merged(const Team& team, T* values, const Merge& merge) {
-  for (int half = k_team / 2; half > 0; half /= 2) {
+TIDEMARK_BODY void merge_to(const Team& team, T* values, int count, const Merge& merge) {
+  for (int half = k_team / 2; half >= count; half /= 2) {
     team.each([&](int t) {
       if (t < half) values[t] = merge(values[t], values[t + half]);
     });
   }
+}
+
+template <class T, class Merge>
+TIDEMARK_BODY T merged(const Team& team, T* values, const Merge& merge) {
+  merge_to(team, values, 1, merge);
   const T all = values[0];
   team.wait();
   return all;
