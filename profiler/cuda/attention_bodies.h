@@ -1,5 +1,5 @@
-// Causal attention as functions of one index: the fallback kernels, whose formulas are those of
-// kernels/attention.cpp and flash_attention.cpp. Read kernel_bodies.h first.
+// Causal attention that keeps its probabilities, as functions of one index with the formulas of
+// kernels/attention.cpp. Read kernel_bodies.h first.
 #pragma once
 
 #include "profiler/cuda/kernel_bodies.h"
@@ -134,97 +134,6 @@ struct AttentionKeySlope {
       const std::int64_t at = row.score(heads, t, s);
       add_scaled(workspace[t * heads.tokens + s], qkv + row.qkv(heads, t), dk, d);
       add_scaled(masked(mask, at, probabilities[at]), dy + row.y(heads, t), dv, d);
-    }
-  }
-};
-
-/// Index: row (b, h, t). Scores are made twice, so no row of them is kept.
-struct FlashForward {
-  Heads heads;
-  Mask mask;
-  const float* qkv;
-  float* y;
-  float* log_sum_exp;
-  TIDEMARK_BODY void operator()(std::int64_t index) const {
-    const HeadRow row(heads, index);
-    const std::int64_t d = heads.width();
-    const std::int64_t c = heads.channels;
-    const float* q = qkv + row.qkv(heads, row.t);
-    float largest = -3.0e38f;
-    float sum = 0;
-    for (std::int64_t s = 0; s <= row.t; ++s) {
-      const float score = dot(q, qkv + row.qkv(heads, s) + c, d) * heads.scale();
-      if (score > largest) {
-        sum *= expf(largest - score);
-        largest = score;
-      }
-      sum += expf(score - largest);
-    }
-    float* out = y + row.y(heads, row.t);
-    clear(out, d);
-    for (std::int64_t s = 0; s <= row.t; ++s) {
-      const float score = dot(q, qkv + row.qkv(heads, s) + c, d) * heads.scale();
-      const float p = masked(mask, row.score(heads, row.t, s), expf(score - largest) / sum);
-      add_scaled(p, qkv + row.qkv(heads, s) + 2 * c, out, d);
-    }
-    log_sum_exp[index] = largest + logf(sum);
-  }
-};
-
-/// What both passes of the backward kernel need of score (t, s).
-struct FlashScores {
-  Heads heads;
-  Mask mask;
-  const float* dy;
-  const float* qkv;
-  const float* y;
-  const float* log_sum_exp;
-  float* dqkv;
-  [[nodiscard]] TIDEMARK_BODY float probability(const HeadRow& row, std::int64_t t,
-                                                std::int64_t s) const {
-    const float score =
-        dot(qkv + row.qkv(heads, t), qkv + row.qkv(heads, s) + heads.channels, heads.width()) *
-        heads.scale();
-    return expf(score - log_sum_exp[(row.b * heads.count + row.h) * heads.tokens + t]);
-  }
-  [[nodiscard]] TIDEMARK_BODY float slope(const HeadRow& row, std::int64_t t, std::int64_t s,
-                                          float p) const {
-    const std::int64_t at = row.y(heads, t);
-    const float common = dot(y + at, dy + at, heads.width());
-    const float dp = dot(dy + at, qkv + row.qkv(heads, s) + 2 * heads.channels, heads.width());
-    return p * (masked(mask, row.score(heads, t, s), dp) - common) * heads.scale();
-  }
-};
-
-/// Index: row (b, h, t).
-struct FlashQuerySlope {
-  FlashScores of;
-  TIDEMARK_BODY void operator()(std::int64_t index) const {
-    const HeadRow row(of.heads, index);
-    float* dq = of.dqkv + row.qkv(of.heads, row.t);
-    clear(dq, of.heads.width());
-    for (std::int64_t s = 0; s <= row.t; ++s) {
-      const float ds = of.slope(row, row.t, s, of.probability(row, row.t, s));
-      add_scaled(ds, of.qkv + row.qkv(of.heads, s) + of.heads.channels, dq, of.heads.width());
-    }
-  }
-};
-
-/// Index: row (b, h, s).
-struct FlashKeySlope {
-  FlashScores of;
-  TIDEMARK_BODY void operator()(std::int64_t index) const {
-    const HeadRow row(of.heads, index);
-    const std::int64_t s = row.t;
-    float* dk = of.dqkv + row.qkv(of.heads, s) + of.heads.channels;
-    float* dv = dk + of.heads.channels;
-    clear(dk, of.heads.width());
-    clear(dv, of.heads.width());
-    for (std::int64_t t = s; t < of.heads.tokens; ++t) {
-      const float p = of.probability(row, t, s);
-      const float kept = masked(of.mask, row.score(of.heads, t, s), p);
-      add_scaled(of.slope(row, t, s, p), of.qkv + row.qkv(of.heads, t), dk, of.heads.width());
-      add_scaled(kept, of.dy + row.y(of.heads, t), dv, of.heads.width());
     }
   }
 };

@@ -4,6 +4,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "profiler/cuda/flash_bodies.h"
 #include "profiler/cuda/image_calls.h"
 #include "profiler/cuda/kernel_bodies.h"
 #include "profiler/kernels/dropout_mask.h"
@@ -423,11 +424,25 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
 
 /// Empty when what a kernel has no room for is small enough.
 std::string size_error(const Trace& trace, const Op& op) {
-  if (op.kind != OpKind::balance_backward) return {};
-  const std::int64_t experts = column_count(trace[op.operands[0].buffer]);
-  if (experts <= cuda::k_partials) return {};
-  return "the CUDA backend balances at most " + std::to_string(cuda::k_partials) +
-         " experts, not " + std::to_string(experts);
+  const auto columns = [&](const char* role) {
+    const Operand* operand = find_operand(op, role);
+    return operand == nullptr ? 0 : column_count(trace[operand->buffer]);
+  };
+  const auto limited = [](std::int64_t found, std::int64_t most, const char* what) {
+    if (found <= most) return std::string();
+    return "the CUDA backend takes " + std::string(what) + " of at most " + std::to_string(most) +
+           ", not " + std::to_string(found);
+  };
+  switch (op.kind) {
+    case OpKind::balance_backward:
+      return limited(columns("logits"), cuda::k_partials, "experts in a number");
+    case OpKind::flash_attention_forward:
+    case OpKind::flash_attention_backward:
+      return limited(columns("qkv") / 3 / integer_at(op, "heads", 0), cuda::k_most_width,
+                     "heads with a width");
+    default:
+      return {};
+  }
 }
 
 }  // namespace

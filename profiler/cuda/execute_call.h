@@ -1,10 +1,13 @@
 // From a call to its launches: one text for the plug-in and for the host (tests).
 #pragma once
 
+#include <type_traits>
+
 #include "profiler/cuda/attention_bodies.h"
 #include "profiler/cuda/balance_bodies.h"
 #include "profiler/cuda/decoder_bodies.h"
 #include "profiler/cuda/execute_image.h"
+#include "profiler/cuda/flash_bodies.h"
 #include "profiler/cuda/kernel_bodies.h"
 #include "profiler/cuda/row_bodies.h"
 #include "profiler/cuda/table_bodies.h"
@@ -72,7 +75,11 @@ class Execution {
       case Kernel::attention_backward:
         return attention_backward();
       case Kernel::flash_attention_forward:  // qkv, y, log-sum-exp; batch, tokens, channels, heads
-        return each(heads().rows(), FlashForward{heads(), call_.mask, at(0), at(1), at(2)});
+        return by_width([this](auto width) {
+          const FlashForward<decltype(width)::value> body{
+              {heads()}, call_.mask, at(0), at(1), at(2)};
+          return teams(body.tiles.count(), body);
+        });
       case Kernel::flash_attention_backward:
         return flash_backward();
       default:
@@ -179,9 +186,21 @@ class Execution {
 
   /// dy, qkv, y, log-sum-exp, dqkv; batch, tokens, channels, heads
   int flash_backward() {
-    const FlashScores scores{heads(), call_.mask, at(0), at(1), at(2), at(3), at(4)};
-    if (int code = each(heads().rows(), FlashQuerySlope{scores})) return code;
-    return each(heads().rows(), FlashKeySlope{scores});
+    const FlashSlope of{{heads()}, call_.mask, at(0), at(1), at(2), at(3), at(4)};
+    return by_width([&](auto width) {
+      constexpr int k_width = decltype(width)::value;
+      if (int code = teams(of.tiles.count(), FlashQuerySlope<k_width>{of})) return code;
+      return teams(of.tiles.count(), FlashKeySlope<k_width>{of});
+    });
+  }
+
+  /// run(integral constant that heads fit in); wider ones were refused.
+  template <class Run>
+  int by_width(const Run& run) {
+    const std::int64_t width = heads().width();
+    if (width <= 64) return run(std::integral_constant<int, 64>{});
+    if (width <= 128) return run(std::integral_constant<int, 128>{});
+    return run(std::integral_constant<int, k_most_width>{});
   }
 
   int update() {

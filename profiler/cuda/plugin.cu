@@ -30,8 +30,9 @@ __global__ void each_kernel(std::int64_t count, Body body) {
 }
 
 template <class Body>
-__global__ void team_kernel(std::int64_t count, Body body) {
-  __shared__ typename Body::Shared shared;
+__global__ void __launch_bounds__(k_team) team_kernel(std::int64_t count, Body body) {
+  extern __shared__ __align__(16) unsigned char memory[];
+  auto& shared = *reinterpret_cast<typename Body::Shared*>(memory);
   for (std::int64_t i = blockIdx.x; i < count; i += gridDim.x) body(Team{}, shared, i);
 }
 
@@ -49,8 +50,15 @@ struct Stream {
   template <class Body>
   int teams(std::int64_t count, const Body& body) {
     constexpr std::int64_t k_most_teams = std::int64_t{1} << 16;
-    team_kernel<<<static_cast<unsigned>(count < k_most_teams ? count : k_most_teams), k_team, 0,
-                  stream>>>(count, body);
+    constexpr int shared_bytes = sizeof(typename Body::Shared);
+    constexpr int k_given_bytes = 48 << 10;  // of shared memory; more must be asked for
+    if (shared_bytes > k_given_bytes) {
+      const cudaError_t code = cudaFuncSetAttribute(
+          team_kernel<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+      if (code != cudaSuccess) return static_cast<int>(code);
+    }
+    team_kernel<<<static_cast<unsigned>(count < k_most_teams ? count : k_most_teams), k_team,
+                  shared_bytes, stream>>>(count, body);
     return static_cast<int>(cudaGetLastError());
   }
 
