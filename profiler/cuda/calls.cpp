@@ -417,10 +417,17 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
 /// Empty unless the op is for a part of the tokens in a way that the kernels do not know.
 std::string part_error(const Op& op) {
   const bool in_runs = integer_at(op, "run", 0) != 0;
-  const bool further = op.kind == OpKind::embedding_backward && integer_at(op, "position", 0) != 0;
+  const bool turned = op.kind == OpKind::rotary_forward || op.kind == OpKind::rotary_backward;
+  const bool further =
+      (turned || op.kind == OpKind::embedding_backward) && integer_at(op, "position", 0) != 0;
   const bool scaled =
       op.kind == OpKind::softmax_cross_entropy_forward && find_attribute(op, "scale") != nullptr;
-  const char* const name = in_runs ? "run" : further ? "position" : scaled ? "scale" : "";
+  const bool apart = find_operand(op, "kv") != nullptr;
+  const char* const name = apart     ? "kv"
+                           : in_runs ? "run"
+                           : further ? "position"
+                           : scaled  ? "scale"
+                                     : "";
   if (*name == 0) return {};
   return "the CUDA backend has no " + std::string(to_string(op.kind)) + " with " + name + " yet";
 }

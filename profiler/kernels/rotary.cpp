@@ -110,9 +110,10 @@ void over_positions(const KernelCall& call, const Heads& heads, const char* grid
   const std::int64_t tokens = call.buffer(grid).shape[1];
   const std::int64_t rows = call.rows(grid);
   const std::int64_t numbers = rows / tokens * call.columns(grid);
+  const std::int64_t first = call.integer("position");
   over_rows(call, tokens, numbers, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
-      const Turn<T> turn = turn_of<T>(t, heads.width, call.real("base"));
+      const Turn<T> turn = turn_of<T>(first + t, heads.width, call.real("base"));
       for (std::int64_t row = t; row < rows; row += tokens) token(row, turn);
     }
   });
