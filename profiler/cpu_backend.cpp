@@ -154,7 +154,10 @@ class CpuBackend : public Backend {
             .dtype = x.dtype,
             .x = place_.memory.pointer(op.operands[0].buffer),
             .y = op.operands.size() > 1 ? place_.memory.pointer(op.operands[1].buffer) : nullptr,
-            .elements = element_count(x)};
+            .elements = element_count(x),
+            .shape = x.shape,
+            .split = static_cast<std::size_t>(integer_at(op, "split", 0, 0)),
+            .join = static_cast<std::size_t>(integer_at(op, "join", 0, 0))};
   }
 
   [[nodiscard]] std::size_t copied_bytes(const Op& op) const {

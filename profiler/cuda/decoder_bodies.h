@@ -9,20 +9,23 @@
 namespace tidemark::cuda {
 
 /// Index: row of x[M,C].
+template <class Y>
 struct RmsNorm {
   const float* x;
   const float* w;
-  float* y;
+  Y* y;
   float* inverse_rms;
   std::int64_t channels;
   float epsilon;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
     const float* row = x + i * channels;
     const float r = 1.0f / sqrtf(dot(row, row, channels) / static_cast<float>(channels) + epsilon);
-    for (std::int64_t c = 0; c < channels; ++c) y[i * channels + c] = row[c] * r * w[c];
+    for (std::int64_t c = 0; c < channels; ++c) store(y + i * channels + c, row[c] * r * w[c]);
     inverse_rms[i] = r;
   }
 };
+template <class Y>
+RmsNorm(const float*, const float*, Y*, float*, std::int64_t, float) -> RmsNorm<Y>;
 
 /// Index: row.
 struct RmsNormSlope {
@@ -130,29 +133,35 @@ struct RotarySlope {
 };
 
 /// Index: element of y[M,F].
+template <class Y>
 struct Swiglu {
   const float* x;
-  float* y;
+  Y* y;
   std::int64_t columns;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
     const float* gate = x + i / columns * 2 * columns + i % columns;
-    y[i] = gate[0] * sigmoid_of(gate[0]) * gate[columns];
+    store(y + i, gate[0] * sigmoid_of(gate[0]) * gate[columns]);
   }
 };
+template <class Y>
+Swiglu(const float*, Y*, std::int64_t) -> Swiglu<Y>;
 
+template <class Y>
 struct SwigluSlope {
   const float* dy;
   const float* x;
-  float* dx;
+  Y* dx;
   std::int64_t columns;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
     const std::int64_t at = i / columns * 2 * columns + i % columns;
     const float gate = x[at];
     const float s = sigmoid_of(gate);
-    dx[at] = dy[i] * x[at + columns] * (s + gate * s * (1.0f - s));
-    dx[at + columns] = dy[i] * gate * s;
+    store(dx + at, dy[i] * x[at + columns] * (s + gate * s * (1.0f - s)));
+    store(dx + at + columns, dy[i] * gate * s);
   }
 };
+template <class Y>
+SwigluSlope(const float*, const float*, Y*, std::int64_t) -> SwigluSlope<Y>;
 
 /// Index: element of y[B,T,C].
 struct TokenEmbedding {
@@ -238,38 +247,57 @@ struct RouteSlope {
     for (std::int64_t k = 0; k < router.choices; ++k) {
       const std::int64_t slot = slots[first + k];
       const std::int64_t expert = slot >= 0 ? slot / router.capacity : -1 - slot;
+      if (expert >= router.experts) continue;  // no choice of route_forward
       dlogits[row * router.experts + expert] = gates[first + k] * (dgates[first + k] - mean);
     }
   }
 };
 
-/// Index: (choice, channel). y is cleared before.
-struct Dispatch {
-  const float* x;
+/// M rows that choose J of Q slots. What is no slot of route_forward is none: the choices may come
+/// from anywhere, and the device is no place to complain.
+struct Slots {
   const std::int32_t* slots;
-  float* y;
-  std::int64_t choices, channels;
+  std::int64_t choices, count;
+  [[nodiscard]] TIDEMARK_BODY bool has(std::int64_t choice) const {
+    return slots[choice] >= 0 && slots[choice] < count;
+  }
+  /// First element of the row of a choice that has a slot.
+  [[nodiscard]] TIDEMARK_BODY std::int64_t at(std::int64_t choice, std::int64_t channels) const {
+    return slots[choice] * channels;
+  }
+};
+
+/// Index: (choice, channel). y is cleared before.
+template <class X>
+struct Dispatch {
+  const X* x;
+  Slots slots;
+  X* y;
+  std::int64_t channels;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
     const std::int64_t choice = i / channels;
     const std::int64_t c = i % channels;
-    if (slots[choice] >= 0) y[slots[choice] * channels + c] = x[choice / choices * channels + c];
+    if (!slots.has(choice)) return;
+    y[slots.at(choice, channels) + c] = x[choice / slots.choices * channels + c];
   }
 };
+template <class X>
+Dispatch(const X*, Slots, X*, std::int64_t) -> Dispatch<X>;
 
 /// Index: element of dx[M,C], or of y; the slots' rows, by their gates where there are any.
 struct Gather {
   const float* rows;  // of slots
-  const std::int32_t* slots;
+  Slots slots;
   const float* gates;     // null: all 1
   const float* residual;  // null: none
   float* y;
-  std::int64_t choices, channels;
+  std::int64_t channels;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
-    const std::int64_t first = i / channels * choices;
+    const std::int64_t first = i / channels * slots.choices;
     float sum = residual == nullptr ? 0.0f : residual[i];
-    for (std::int64_t k = first; k < first + choices; ++k) {
-      if (slots[k] < 0) continue;
-      sum += (gates == nullptr ? 1.0f : gates[k]) * rows[slots[k] * channels + i % channels];
+    for (std::int64_t k = first; k < first + slots.choices; ++k) {
+      if (!slots.has(k)) continue;
+      sum += (gates == nullptr ? 1.0f : gates[k]) * rows[slots.at(k, channels) + i % channels];
     }
     y[i] = sum;
   }
@@ -279,16 +307,16 @@ struct Gather {
 struct CombineSlope {
   const float* dy;
   const float* x;
-  const std::int32_t* slots;
+  Slots slots;
   const float* gates;
   float* dx;
   float* dgates;
-  std::int64_t choices, channels;
+  std::int64_t channels;
   TIDEMARK_BODY void operator()(std::int64_t choice) const {
     dgates[choice] = 0;
-    if (slots[choice] < 0) return;
-    const float* slope = dy + choice / choices * channels;
-    const std::int64_t at = slots[choice] * channels;
+    if (!slots.has(choice)) return;
+    const float* slope = dy + choice / slots.choices * channels;
+    const std::int64_t at = slots.at(choice, channels);
     add_scaled(gates[choice], slope, dx + at, channels);
     dgates[choice] = dot(slope, x + at, channels);
   }

@@ -1,35 +1,32 @@
 // The arithmetic of the kernels, as functions of one index: a launch calls them for every index of
 // [0, count), in any order. nvcc makes device kernels of them; tests run the same text on the host
-// and compare it with the CPU kernels. C++17, no other header of the project than plugin_api.h.
+// and compare it with the CPU kernels. C++17, no other header of the project than those of this
+// folder.
 //
 // Letters as in kernels/kernels.h. No index depends on another one, so results do not depend on
 // the number of threads; sums over many elements run in the order of the elements.
 #pragma once
 
 #include <math.h>
-#include <string.h>
 
 #include <cstdint>
 
+#include "profiler/cuda/element.h"
 #include "profiler/cuda/plugin_api.h"
-
-#ifdef __CUDACC__
-#define TIDEMARK_BODY __host__ __device__ inline
-#else
-#define TIDEMARK_BODY inline
-#endif
 
 namespace tidemark::cuda {
 
 /// Row-major c[m,n] = a[m,k] b[k,n] + bias[n] + beta c; `a_transposed`: a is stored [k,m], and so
-/// on for b.
+/// on for b. Both factors are f32, or both bfloat16; sums and the rest are f32.
 struct Product {
   std::int64_t m = 0, n = 0, k = 0;
-  const float* a = nullptr;
-  const float* b = nullptr;
+  const void* a = nullptr;
+  const void* b = nullptr;
   float* c = nullptr;
   const float* bias = nullptr;
+  float* a_sums = nullptr;  // [m] = sums of a along k: the gradient of a bias, not with a bias
   bool a_transposed = false, b_transposed = false, accumulates = false;
+  bool is_bf16 = false;
 };
 
 /// Partial sums of a long sum, in the device's own memory: k_partials doubles.
@@ -87,28 +84,43 @@ TIDEMARK_BODY float activation_slope(Kernel kernel, float dy, float saved) {
   }
 }
 
+template <class Y>
 struct Fill {
-  float* y;
+  Y* y;
   float value;
-  TIDEMARK_BODY void operator()(std::int64_t i) const { y[i] = value; }
+  TIDEMARK_BODY void operator()(std::int64_t i) const { store(y + i, value); }
+};
+template <class Y>
+Fill(Y*, float) -> Fill<Y>;
+
+struct Round {
+  const float* x;
+  BFloat16* y;
+  TIDEMARK_BODY void operator()(std::int64_t i) const { store(y + i, x[i]); }
 };
 
+template <class Y>
 struct Activation {
   Kernel kernel;
   const float* x;
-  float* y;
-  TIDEMARK_BODY void operator()(std::int64_t i) const { y[i] = activation(kernel, x[i]); }
+  Y* y;
+  TIDEMARK_BODY void operator()(std::int64_t i) const { store(y + i, activation(kernel, x[i])); }
 };
+template <class Y>
+Activation(Kernel, const float*, Y*) -> Activation<Y>;
 
+template <class Y>
 struct ActivationSlope {
   Kernel kernel;
   const float* dy;
   const float* saved;
-  float* dx;
+  Y* dx;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
-    dx[i] = activation_slope(kernel, dy[i], saved[i]);
+    store(dx + i, activation_slope(kernel, dy[i], saved[i]));
   }
 };
+template <class Y>
+ActivationSlope(Kernel, const float*, const float*, Y*) -> ActivationSlope<Y>;
 
 struct Add {
   const float* a;
@@ -117,18 +129,39 @@ struct Add {
   TIDEMARK_BODY void operator()(std::int64_t i) const { y[i] = a[i] + b[i]; }
 };
 
+/// Index: element of y[M,N], to which its column's b is added.
+struct AddBias {
+  float* y;
+  const float* b;
+  std::int64_t columns;
+  TIDEMARK_BODY void operator()(std::int64_t i) const { y[i] += b[i % columns]; }
+};
+
+/// Index: element of y[M,N] = columns of x[M,K] from `first` on.
+struct SliceColumns {
+  const float* x;
+  float* y;
+  std::int64_t columns_x, columns, first;
+  TIDEMARK_BODY void operator()(std::int64_t i) const {
+    y[i] = x[i / columns * columns_x + first + i % columns];
+  }
+};
+
 /// Index: column of dy[M,N].
+template <class Y>
 struct ColumnSums {
-  const float* dy;
+  const Y* dy;
   float* sums;
   std::int64_t rows, columns;
   bool accumulates;
   TIDEMARK_BODY void operator()(std::int64_t j) const {
     float sum = accumulates ? sums[j] : 0.0f;
-    for (std::int64_t i = 0; i < rows; ++i) sum += dy[i * columns + j];
+    for (std::int64_t i = 0; i < rows; ++i) sum += to_float(dy[i * columns + j]);
     sums[j] = sum;
   }
 };
+template <class Y>
+ColumnSums(const Y*, float*, std::int64_t, std::int64_t, bool) -> ColumnSums<Y>;
 
 /// Index: row of logits[M,V].
 struct LogSumExp {
@@ -232,11 +265,12 @@ struct EmbeddingSlope {
 };
 
 /// Index: row of x[M,C].
+template <class Y>
 struct LayerNorm {
   const float* x;
   const float* w;
   const float* b;
-  float* y;
+  Y* y;
   float* mean;
   float* inverse_deviation;
   std::int64_t channels;
@@ -250,12 +284,16 @@ struct LayerNorm {
     float squares = 0;
     for (std::int64_t c = 0; c < channels; ++c) squares += (row[c] - m) * (row[c] - m);
     const float s = 1.0f / sqrtf(squares / n + epsilon);
-    for (std::int64_t c = 0; c < channels; ++c)
-      y[i * channels + c] = (row[c] - m) * s * w[c] + b[c];
+    for (std::int64_t c = 0; c < channels; ++c) {
+      store(y + i * channels + c, (row[c] - m) * s * w[c] + b[c]);
+    }
     mean[i] = m;
     inverse_deviation[i] = s;
   }
 };
+template <class Y>
+LayerNorm(const float*, const float*, const float*, Y*, float*, float*, std::int64_t, float)
+    -> LayerNorm<Y>;
 
 /// Index: row.
 struct LayerNormSlope {

@@ -1,11 +1,11 @@
 // libtidemark-cuda.so: the only part that links libraries of CUDA.
-#include <cublasLt.h>
 #include <cuda_runtime.h>
 #include <nvtx3/nvToolsExt.h>
 
 #include <cstring>
 
 #include "profiler/cuda/execute_call.h"
+#include "profiler/cuda/matrix_product.h"
 #include "profiler/cuda/plugin_api.h"
 
 namespace tidemark::cuda {
@@ -13,14 +13,11 @@ namespace {
 
 constexpr int k_threads = 256;
 constexpr std::int64_t k_most_blocks = 4096;
-/// cuBLAS advises 32 MiB on Hopper (cuBLAS manual, section 2.1.13).
-constexpr std::size_t k_workspace_bytes = std::size_t{32} << 20;
 /// Codes of cuBLAS are told apart from those of CUDA.
 constexpr int k_cublas_codes = 1 << 16;
 
 struct State {
-  cublasLtHandle_t cublas = nullptr;
-  void* workspace = nullptr;
+  MatrixProducts products;
   double* partials = nullptr;
 };
 State g_state;
@@ -32,84 +29,23 @@ __global__ void each_kernel(std::int64_t count, Body body) {
   for (; i < count; i += stride) body(i);
 }
 
-/// Descriptors of one product, freed on every way out.
-struct Descriptors {
-  cublasLtMatmulDesc_t operation = nullptr;
-  cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
-  cublasLtMatmulPreference_t preference = nullptr;
-  ~Descriptors() {
-    if (preference != nullptr) cublasLtMatmulPreferenceDestroy(preference);
-    for (cublasLtMatrixLayout_t layout : {a, b, c}) {
-      if (layout != nullptr) cublasLtMatrixLayoutDestroy(layout);
-    }
-    if (operation != nullptr) cublasLtMatmulDescDestroy(operation);
-  }
-};
-
-template <class Value>
-cublasStatus_t set(cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t name,
-                   const Value& value) {
-  return cublasLtMatmulDescSetAttribute(operation, name, &value, sizeof value);
-}
-
 struct Stream {
   cudaStream_t stream;
 
   template <class Body>
   int each(std::int64_t count, const Body& body) {
     const std::int64_t blocks = (count + k_threads - 1) / k_threads;
-    each_kernel<<<static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks),
-                  k_threads, 0, stream>>>(count, body);
+    each_kernel<<<static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks), k_threads,
+                  0, stream>>>(count, body);
     return static_cast<int>(cudaGetLastError());
   }
 
   double* partials() { return g_state.partials; }
 
   int product(const Product& p) {
-    const cublasStatus_t status = multiply(p);
+    const cublasStatus_t status = g_state.products.multiply(p, stream);
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED && p.a_sums != nullptr) return k_sums_not_fused;
     return status == CUBLAS_STATUS_SUCCESS ? 0 : k_cublas_codes + static_cast<int>(status);
-  }
-
-  /// cuBLAS thinks in columns: row-major c = a b is column-major c^T = b^T a^T, so b comes first.
-  /// The bias runs along n, which is then the rows: its epilogue fits.
-  cublasStatus_t multiply(const Product& p) {
-    Descriptors d;
-    constexpr cudaDataType_t type = CUDA_R_32F;
-    const auto op = [](bool transposed) { return transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
-    const auto u = [](std::int64_t x) { return static_cast<std::uint64_t>(x); };
-    cublasStatus_t status =
-        cublasLtMatmulDescCreate(&d.operation, CUBLAS_COMPUTE_32F, CUDA_R_32F);
-    const auto then = [&status](cublasStatus_t next) {
-      if (status == CUBLAS_STATUS_SUCCESS) status = next;
-    };
-    then(set(d.operation, CUBLASLT_MATMUL_DESC_TRANSA, op(p.b_transposed)));
-    then(set(d.operation, CUBLASLT_MATMUL_DESC_TRANSB, op(p.a_transposed)));
-    if (p.bias != nullptr) {
-      then(set(d.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS));
-      then(set(d.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias));
-      then(set(d.operation, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F));
-    }
-    // Column-major layouts of what is stored: b is [k,n] or, transposed, [n,k] row by row.
-    then(p.b_transposed ? cublasLtMatrixLayoutCreate(&d.a, type, u(p.k), u(p.n), p.k)
-                        : cublasLtMatrixLayoutCreate(&d.a, type, u(p.n), u(p.k), p.n));
-    then(p.a_transposed ? cublasLtMatrixLayoutCreate(&d.b, type, u(p.m), u(p.k), p.m)
-                        : cublasLtMatrixLayoutCreate(&d.b, type, u(p.k), u(p.m), p.k));
-    then(cublasLtMatrixLayoutCreate(&d.c, CUDA_R_32F, u(p.n), u(p.m), p.n));
-    then(cublasLtMatmulPreferenceCreate(&d.preference));
-    if (status != CUBLAS_STATUS_SUCCESS) return status;
-    then(cublasLtMatmulPreferenceSetAttribute(d.preference,
-                                              CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                              &k_workspace_bytes, sizeof k_workspace_bytes));
-    cublasLtMatmulHeuristicResult_t chosen{};
-    int found = 0;
-    then(cublasLtMatmulAlgoGetHeuristic(g_state.cublas, d.operation, d.a, d.b, d.c, d.c,
-                                        d.preference, 1, &chosen, &found));
-    if (status == CUBLAS_STATUS_SUCCESS && found == 0) return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (status != CUBLAS_STATUS_SUCCESS) return status;
-    const float alpha = 1;
-    const float beta = p.accumulates ? 1.0f : 0.0f;
-    return cublasLtMatmul(g_state.cublas, d.operation, &alpha, p.b, d.a, p.a, d.b, &beta, p.c, d.c,
-                          p.c, d.c, &chosen.algo, g_state.workspace, k_workspace_bytes, stream);
   }
 };
 
@@ -137,13 +73,13 @@ int open_device(char* name, std::size_t name_bytes) {
   if (const cudaError_t code = cudaGetDeviceProperties(&properties, 0)) return code;
   std::strncpy(name, properties.name, name_bytes - 1);
   name[name_bytes - 1] = '\0';
-  if (g_state.cublas != nullptr) return 0;
-  if (const cudaError_t code = cudaMalloc(&g_state.workspace, k_workspace_bytes)) return code;
+  if (g_state.partials != nullptr) return 0;
+  const cublasStatus_t status = g_state.products.open();
+  if (status != CUBLAS_STATUS_SUCCESS) return k_cublas_codes + static_cast<int>(status);
   void* partials = nullptr;
   if (const cudaError_t code = cudaMalloc(&partials, k_partials * sizeof(double))) return code;
   g_state.partials = static_cast<double*>(partials);
-  const cublasStatus_t status = cublasLtCreate(&g_state.cublas);
-  return status == CUBLAS_STATUS_SUCCESS ? 0 : k_cublas_codes + static_cast<int>(status);
+  return 0;
 }
 
 int allocate(Memory memory, std::size_t bytes, void** pointer) {

@@ -8,12 +8,13 @@
 
 namespace tidemark::cuda {
 
-inline constexpr int k_plugin_version = 2;
+inline constexpr int k_plugin_version = 3;
 
-/// What a launch computes; operands by place are in kernel_bodies.h, at the case of each kernel.
-/// All floating operands are f32.
+/// What a launch computes; operands by place are in execute_call.h, at the case of each kernel.
+/// Floating operands are f32 where Call::bf16 does not say otherwise.
 enum class Kernel : std::int32_t {
   fill,
+  round,
   product,
   column_sums,
   sigmoid_forward,
@@ -25,6 +26,8 @@ enum class Kernel : std::int32_t {
   gelu_forward,
   gelu_backward,
   add,
+  add_bias,
+  slice_columns,
   cross_entropy_forward,
   cross_entropy_backward,
   embedding_forward,
@@ -73,6 +76,7 @@ struct Call {
   float reals[7] = {};
   Mask mask;
   std::uint32_t accumulates = 0;  // bit i: pointers[i] is added to, not overwritten
+  std::uint32_t bf16 = 0;         // bit i: the elements of pointers[i] are bfloat16
 };
 
 enum class Memory : std::int32_t { device, pinned };

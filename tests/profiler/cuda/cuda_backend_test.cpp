@@ -9,6 +9,7 @@
 #include "profiler/cuda/calls.h"
 #include "profiler/cuda/load_plugin.h"
 #include "profiler/executor.h"
+#include "profiler/kernels/gemm.h"
 #include "sim/builder.h"
 #include "tests/paths.h"
 #include "traces/error.h"
@@ -58,6 +59,11 @@ std::vector<RunConfig> configurations() {
   all[4].dropout = 0.1;
   all[4].attention_dropout = 0.2;
   all[4].optimizer.kind = Optimizer::adam;
+  if (!kernels::bfloat16_error().empty()) return all;
+  for (const std::size_t i : {1, 2, 3, 5, 6}) {
+    all.push_back(all[i]);
+    all.back().precision = Precision::bf16;
+  }
   return all;
 }
 
@@ -99,7 +105,7 @@ TEST_CASE("cuda backend: times are those of the device, in the order of issue") 
   }
   for (const Op& op : trace.ops) {
     if (op.kind == OpKind::relu_forward) CHECK(op.duration_ns >= 1000);
-    if (op.kind == OpKind::linear_backward_weight) CHECK(op.duration_ns >= 2000);  // and the bias
+    if (op.kind == OpKind::linear_backward_weight) CHECK(op.duration_ns >= 1000);
   }
 }
 

@@ -36,14 +36,23 @@ struct Host {
     return parts;
   }
   int product(const cuda::Product& p) {
+    if (p.a_sums != nullptr && !g_fake->fuses_sums) return cuda::k_sums_not_fused;
+    const auto factor = [&p](const void* from, std::int64_t i) -> double {
+      if (!p.is_bf16) return static_cast<const float*>(from)[i];
+      return to_float(static_cast<const cuda::BFloat16*>(from)[i]);
+    };
+    const auto a = [&](std::int64_t i, std::int64_t k) {
+      return factor(p.a, p.a_transposed ? k * p.m + i : i * p.k + k);
+    };
     for (std::int64_t i = 0; i < p.m; ++i) {
+      double row = 0;
+      for (std::int64_t k = 0; k < p.k; ++k) row += a(i, k);
+      if (p.a_sums != nullptr) p.a_sums[i] = static_cast<float>(row);
       for (std::int64_t j = 0; j < p.n; ++j) {
         double sum = p.bias == nullptr ? 0 : static_cast<double>(p.bias[j]);
         if (p.accumulates) sum += static_cast<double>(p.c[i * p.n + j]);
         for (std::int64_t k = 0; k < p.k; ++k) {
-          const float a = p.a[p.a_transposed ? k * p.m + i : i * p.k + k];
-          const float b = p.b[p.b_transposed ? j * p.k + k : k * p.n + j];
-          sum += static_cast<double>(a) * static_cast<double>(b);
+          sum += a(i, k) * factor(p.b, p.b_transposed ? j * p.k + k : k * p.n + j);
         }
         p.c[i * p.n + j] = static_cast<float>(sum);
       }
