@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <optional>
+#include <thread>
 
+#include "profiler/clock.h"
 #include "profiler/ranks.h"
 #include "sim/builder.h"
 #include "sim/compare.h"
@@ -48,14 +51,47 @@ double lines_of(const Trace& trace) {
   return static_cast<double>(trace.program.body.size());
 }
 
-/// CPU time of a step of `planned` as a multiple of that of the program that keeps all: the ops of
-/// both, and what a line of a program costs beside them, which the kept run says.
-double times_kept(const Source& source, const Trace& planned) {
-  const double line_ns = (cpu_ns(source.kept) - ops_ns(source.kept)) / lines_of(source.kept);
-  const auto step_ns = [line_ns](const Trace& trace) {
-    return ops_ns(trace) + line_ns * lines_of(trace);
-  };
-  return step_ns(planned) / step_ns(source.recorded);
+/// What a line of a program costs beside its op, as the kept run says.
+double line_ns(const Source& source) {
+  return (cpu_ns(source.kept) - ops_ns(source.kept)) / lines_of(source.kept);
+}
+
+/// CPU time of a step, by the planned times of its ops.
+double planned_cpu_ns(const Source& source, const Trace& planned) {
+  return ops_ns(planned) + line_ns(source) * lines_of(planned);
+}
+
+/// Of a copy in memory, one core; measured once, apart from all plans.
+double copy_bytes_per_ns() {
+  static const double rate = [] {
+    constexpr std::size_t k_bytes = 256 << 10;  // of an activation
+    constexpr int k_times = 200;
+    std::vector<std::byte> from(k_bytes * k_times), to(k_bytes * k_times);
+    const auto copy_all = [&] {
+      const std::int64_t begin_ns = thread_cpu_ns();
+      for (std::size_t i = 0; i < from.size(); i += k_bytes) {
+        std::memcpy(to.data() + i, from.data() + i, k_bytes);
+      }
+      return static_cast<double>(thread_cpu_ns() - begin_ns);
+    };
+    (void)copy_all();  // takes its pages
+    return static_cast<double>(from.size()) / copy_all();
+  }();
+  return rate;
+}
+
+/// Wall time of a step of all ranks: that of the plan, or what the cores of this machine need to
+/// get through the work of all of them and their copies.
+double planned_wall_ns(const Source& source, const std::vector<Trace>& planned) {
+  double longest_ns = 0;
+  double work_ns = 0;
+  for (const Trace& rank : planned) {
+    longest_ns = std::max(
+        longest_ns, static_cast<double>(rank.plan.step_ns) + line_ns(source) * lines_of(rank));
+    work_ns += planned_cpu_ns(source, rank) +
+               static_cast<double>(figures_of(rank).copied_bytes) / copy_bytes_per_ns();
+  }
+  return std::max(longest_ns, work_ns / std::thread::hardware_concurrency());
 }
 
 Trace run_kept(const Source& source) {
@@ -78,10 +114,16 @@ double loss_error(const Trace& a, const Trace& b) {
   return largest;
 }
 
-/// Adds one execution to the row.
+/// A step of the kept plan now, as a multiple of what was recorded.
+double pace_of(const Source& source, const Row& row) {
+  const Trace kept = run_kept(source);
+  return (row.by_wall_time ? static_cast<double>(median_step_ns(kept)) : cpu_ns(kept)) /
+         planned_cpu_ns(source, source.recorded);
+}
+
+/// Adds one execution to the row, which the machine made at this pace.
 void add_round(const Source& source, const std::vector<Trace>& planned,
-               const std::vector<Trace>& measured, Row& row) {
-  const double again_ns = row.by_wall_time ? 0 : cpu_ns(run_kept(source));
+               const std::vector<Trace>& measured, double pace, Row& row) {
   const double share = 1.0 / static_cast<double>(planned.size() * k_rounds);
   for (std::size_t rank = 0; rank < planned.size(); ++rank) {
     row.peak_error_bytes =
@@ -89,8 +131,9 @@ void add_round(const Source& source, const std::vector<Trace>& planned,
     row.measured_ns +=
         share * (row.by_wall_time ? static_cast<double>(median_step_ns(measured[rank]))
                                   : cpu_ns(measured[rank]));
-    row.predicted_ns += share * (row.by_wall_time ? static_cast<double>(planned[rank].plan.step_ns)
-                                                  : again_ns * times_kept(source, planned[rank]));
+    row.predicted_ns += share * pace *
+                        (row.by_wall_time ? planned_wall_ns(source, planned)
+                                          : planned_cpu_ns(source, planned[rank]));
   }
 }
 
@@ -128,10 +171,13 @@ Row measure_one(const Source& source, const std::string& name, const Trace& plan
   Row row = row_of(source, name, {planned});
   std::optional<OneCore> core;
   if (!row.by_wall_time) core.emplace();
+  double before = pace_of(source, row);
   for (int round = 0; round < k_rounds; ++round) {
     const Trace measured = run(planned, options);
     row.bitwise_equal &= compare(source.recorded, measured).bitwise_equal == true;
-    add_round(source, {planned}, {measured}, row);
+    const double after = pace_of(source, row);
+    add_round(source, {planned}, {measured}, (before + after) / 2, row);
+    before = after;
   }
   return row;
 }
@@ -143,6 +189,7 @@ Row measure_ranks(const Source& source, const std::string& name, const std::vect
   Row row = row_of(source, name, planned);
   std::optional<OneCore> core;
   if (!row.by_wall_time) core.emplace();
+  double before = pace_of(source, row);
   for (int round = 0; round < k_rounds; ++round) {
     RanksResult result = execute_ranks(planned, options);
     if (result.ended_by >= 0) {
@@ -156,7 +203,9 @@ Row measure_ranks(const Source& source, const std::string& name, const std::vect
       row.loss_error = std::max(row.loss_error, loss_error(alone, rank.trace));
       measured.push_back(std::move(rank.trace));
     }
-    add_round(source, planned, measured, row);
+    const double after = pace_of(source, row);
+    add_round(source, planned, measured, (before + after) / 2, row);
+    before = after;
   }
   return row;
 }
