@@ -25,6 +25,7 @@ struct CollectiveCall {
   std::byte* x = nullptr;  // all_reduce: any number, in place; reduce_scatter: R n; all_gather: n
   std::byte* y = nullptr;  // reduce_scatter: n; all_gather: R n; all_reduce: not used
   std::int64_t elements = 0;  // of x
+  void* stream = nullptr;     // of a device, where x and y are: the call takes its turn there
 };
 
 /// What waits for a rank that will not come any more gets this.
@@ -38,9 +39,10 @@ class Communicator {
  public:
   virtual ~Communicator() = default;
 
-  /// Returns when the result is there and x may be written again. Sums are made in ascending order
-  /// of the ranks: ((x0 + x1) + x2) + ..., element by element, so they are the same on every rank
-  /// and in every run. Throws TeamStopped.
+  /// Returns when the result is there and x may be written again; on a device, when the call stands
+  /// in its stream. Sums are made in ascending order of the ranks: ((x0 + x1) + x2) + ..., element
+  /// by element, so they are the same on every rank and in every run; on a device in an order that
+  /// its library chooses. Throws TeamStopped.
   virtual void run(const CollectiveCall& call) = 0;
 
   /// The values that every rank of the run brought, in the order of the ranks. All bring as many.
@@ -50,6 +52,10 @@ class Communicator {
   /// CPU time that the calling thread has spent on waiting for others so far: on going to sleep and
   /// waking up, not on their data.
   [[nodiscard]] virtual std::int64_t waiting_cpu_ns() const { return 0; }
+
+  /// For who waits for a device on which others may be waited for: throws TeamStopped when another
+  /// rank ended the run, InputError when the way to the others is broken.
+  virtual void require_going() {}
 
   /// Ends the waiting of all ranks, now and later.
   virtual void stop() = 0;

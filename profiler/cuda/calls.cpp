@@ -4,6 +4,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "profiler/communicator.h"
 #include "profiler/kernels/dropout_mask.h"
 #include "profiler/kernels/execute.h"
 
@@ -426,6 +427,7 @@ std::string cuda_kernel_error(const Trace& trace, const Op& op) {
   for (const Operand& operand : op.operands) {
     if (trace[operand.buffer].dtype == DType::f64) return "the CUDA backend has no f64";
   }
+  if (is_collective(op.kind)) return {};  // NCCL's
   if (is_made_on_host(op.kind) || op.kind == OpKind::report_loss) return {};
   const std::vector<std::byte*> nowhere(op.operands.size(), nullptr);
   if (find_calls({trace, op, 0, nowhere, nullptr})) return {};
