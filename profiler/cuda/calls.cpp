@@ -4,6 +4,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "profiler/communicator.h"
 #include "profiler/cuda/image_calls.h"
 #include "profiler/cuda/kernel_bodies.h"
 #include "profiler/kernels/dropout_mask.h"
@@ -471,8 +472,10 @@ std::string cuda_kernel_error(const Trace& trace, const Op& op) {
   for (const Operand& operand : op.operands) {
     if (trace[operand.buffer].dtype == DType::f64) return "the CUDA backend has no f64";
   }
+  if (is_collective(op.kind)) return {};  // NCCL's
   if (is_made_on_host(op.kind) || op.kind == OpKind::report_loss) return {};
   if (std::string error = size_error(trace, op); !error.empty()) return error;
+  if (std::string error = part_error(op); !error.empty()) return error;
   const std::vector<std::byte*> nowhere(op.operands.size(), nullptr);
   if (find_calls({trace, op, 0, nowhere, nullptr})) return {};
   return "kind " + std::string(to_string(op.kind)) + " has no CUDA kernel";
