@@ -91,6 +91,14 @@ DoctorRow cuda_row() {
   return {"cuda backend", {works, works ? cuda_device_name() : why}};
 }
 
+DoctorRow attention_row() {
+  std::string why;
+  const cuda::PluginApi* api = load_cuda_plugin(why);
+  if (api == nullptr) return {"cudnn attention", {false, "needs the cuda backend"}};
+  const std::string text = api->attention();
+  return {"cudnn attention", {text.starts_with("cuDNN"), text}};
+}
+
 /// The library has to load, or a program into which it is injected would run unrecorded.
 DoctorRow injection_row() {
   const std::string path = beside("libtidemark-inject.so");
@@ -112,12 +120,16 @@ DoctorRow injection_row() {
 }  // namespace
 
 std::vector<DoctorRow> examine() {
-  return {
-      cpu_row(),      product_row(),
-      solver_row(),   file_row("window", "tidemark-view", "built without Qt 6.4 (qt6-base-dev)"),
-      clock_row(),    {"cuda driver", probe_driver()},
-      cuda_row(),     {"cupti", probe_cupti()},
-      injection_row()};
+  return {cpu_row(),
+          product_row(),
+          solver_row(),
+          file_row("window", "tidemark-view", "built without Qt 6.4 (qt6-base-dev)"),
+          clock_row(),
+          {"cuda driver", probe_driver()},
+          cuda_row(),
+          attention_row(),
+          {"cupti", probe_cupti()},
+          injection_row()};
 }
 
 std::string doctor_text(const std::vector<DoctorRow>& rows) {

@@ -155,6 +155,8 @@ std::vector<OpRule> make_rules() {
   const std::vector<AttributeRule> attention{
       {"heads"}, {"probability", A::real, true}, {"seed", A::integer, true},
       {"key", A::integer, true}, {"step", A::integer, true}};
+  std::vector<AttributeRule> flash = attention;
+  flash.push_back({"bf16", A::integer, true});
   const std::vector<AttributeRule> rotary{{"heads"}, {"kv_heads"}, {"base", A::real}};
   const std::vector<AttributeRule> window{{"stride"}, {"padding"}};
   constexpr bool pure = true;  // may be executed again
@@ -274,11 +276,11 @@ std::vector<OpRule> make_rules() {
       {K::average_pool_backward, {{"dy"}, {"dx", write}}, none, pure, per_output<1>,
        s::average_pool},
       {K::flash_attention_forward,
-       {{"qkv"}, {"y", write}, {"log_sum_exp", write}, {"workspace", write}}, attention, pure,
+       {{"qkv"}, {"y", write}, {"log_sum_exp", write}, {"workspace", write}}, flash, pure,
        flash_forward_flops, s::flash_attention},
       {K::flash_attention_backward,
        {{"dy"}, {"qkv"}, {"y"}, {"log_sum_exp"}, {"dqkv", write}, {"workspace", write}},
-       attention, pure, flash_backward_flops, s::flash_attention},
+       flash, pure, flash_backward_flops, s::flash_attention},
       {K::cached_attention_forward,
        {{"qkv"}, {"keys", update}, {"values", update}, {"y", write}, {"workspace", write}},
        {{"heads"}, {"position"}}, once, cached_attention_flops, s::cached_attention},

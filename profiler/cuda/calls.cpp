@@ -157,15 +157,18 @@ Call attention_call(const KernelCall& op) {
                      {"qkv", "probabilities", "dy", "dqkv", "workspace"});
       break;
     case OpKind::flash_attention_forward:
-      call = call_of(op, Kernel::flash_attention_forward, {"qkv", "y", "log_sum_exp"});
+      call = call_of(op, Kernel::flash_attention_forward, {"qkv", "y", "log_sum_exp", "workspace"});
       break;
     default:
-      call =
-          call_of(op, Kernel::flash_attention_backward, {"dy", "qkv", "y", "log_sum_exp", "dqkv"});
+      call = call_of(op, Kernel::flash_attention_backward,
+                     {"dy", "qkv", "y", "log_sum_exp", "dqkv", "workspace"});
   }
   const std::vector<std::int64_t>& shape = op.buffer("qkv").shape;
-  set(call.sizes, {shape[0], shape[1], op.columns("qkv") / 3, op.integer("heads")});
   call.mask = mask_of(op);
+  // A library has random numbers of its own: with dropout its results would be others.
+  const bool rounds = integer_at(op.op, "bf16", 0) == 1 && call.mask.threshold == 0;
+  set(call.sizes, {shape[0], shape[1], op.columns("qkv") / 3, op.integer("heads"),
+                   rounds ? op.buffer("workspace").size_bytes : 0});
   return call;
 }
 
@@ -341,6 +344,14 @@ Call expert_call(const KernelCall& op) {
   }
 }
 
+/// Of gradients that are sums over rows.
+std::int64_t most_summed_columns(const Trace& trace, const Op& op) {
+  const bool is_norm =
+      op.kind == OpKind::layer_norm_backward || op.kind == OpKind::rms_norm_backward;
+  const Operand* const sums = find_operand(op, is_norm ? "dw" : "db");
+  return sums == nullptr ? 0 : element_count(trace[sums->buffer]);
+}
+
 /// None for a kind that the plug-in has no kernels for.
 std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
   if (const std::optional<Elementwise> e = elementwise(op.op.kind)) {
@@ -428,7 +439,11 @@ std::string cuda_kernel_error(const Trace& trace, const Op& op) {
   }
   if (is_made_on_host(op.kind) || op.kind == OpKind::report_loss) return {};
   const std::vector<std::byte*> nowhere(op.operands.size(), nullptr);
-  if (find_calls({trace, op, 0, nowhere, nullptr})) return {};
+  if (find_calls({trace, op, 0, nowhere, nullptr})) {
+    return most_summed_columns(trace, op) <= cuda::k_most_columns
+               ? ""
+               : "more than " + std::to_string(cuda::k_most_columns) + " columns to sum along";
+  }
   return "kind " + std::string(to_string(op.kind)) + " has no CUDA kernel";
 }
 

@@ -104,8 +104,9 @@ class CudaBackend : public Backend {
   static std::int32_t smallest_table(const Trace& trace) {
     std::int64_t end = std::numeric_limits<std::int32_t>::max();
     for (const Op& op : trace.ops) {
-      for (const char* role : {"wte", "dwte"}) {
-        const Operand* table = find_operand(op, role);
+      const bool has_tokens = find_operand(op, "tokens") != nullptr;
+      for (const char* role : {"wte", "dwte", "w", "dw"}) {
+        const Operand* table = has_tokens ? find_operand(op, role) : nullptr;
         if (table != nullptr) end = std::min(end, row_count(trace[table->buffer]));
       }
       const Operand* logits = find_operand(op, "logits");

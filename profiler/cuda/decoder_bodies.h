@@ -17,11 +17,17 @@ struct RmsNorm {
   float* inverse_rms;
   std::int64_t channels;
   float epsilon;
-  TIDEMARK_BODY void operator()(std::int64_t i) const {
+  template <class Lanes>
+  TIDEMARK_BODY void operator()(std::int64_t i, const Lanes& lanes) const {
     const float* row = x + i * channels;
-    const float r = 1.0f / sqrtf(dot(row, row, channels) / static_cast<float>(channels) + epsilon);
-    for (std::int64_t c = 0; c < channels; ++c) store(y + i * channels + c, row[c] * r * w[c]);
-    inverse_rms[i] = r;
+    float squares = 0;
+    for (std::int64_t c = lanes.index; c < channels; c += lanes.count) squares += row[c] * row[c];
+    const float mean = lanes.sum(squares) / static_cast<float>(channels);
+    const float r = 1.0f / sqrtf(mean + epsilon);
+    for (std::int64_t c = lanes.index; c < channels; c += lanes.count) {
+      store(y + i * channels + c, row[c] * r * w[c]);
+    }
+    if (lanes.index == 0) inverse_rms[i] = r;
   }
 };
 template <class Y>
@@ -36,33 +42,37 @@ struct RmsNormSlope {
   const float* residual;  // null: none
   float* dx;
   std::int64_t channels;
-  TIDEMARK_BODY void operator()(std::int64_t i) const {
+  template <class Lanes>
+  TIDEMARK_BODY void operator()(std::int64_t i, const Lanes& lanes) const {
     const std::int64_t at = i * channels;
     const float r = inverse_rms[i];
     float sum = 0;
-    for (std::int64_t c = 0; c < channels; ++c) sum += dy[at + c] * w[c] * x[at + c];
-    const float mean = sum / static_cast<float>(channels) * r;
-    for (std::int64_t c = 0; c < channels; ++c) {
+    for (std::int64_t c = lanes.index; c < channels; c += lanes.count) {
+      sum += dy[at + c] * w[c] * x[at + c];
+    }
+    const float mean = lanes.sum(sum) / static_cast<float>(channels) * r;
+    for (std::int64_t c = lanes.index; c < channels; c += lanes.count) {
       const float slope = r * (dy[at + c] * w[c] - x[at + c] * r * mean);
       dx[at + c] = slope + (residual == nullptr ? 0.0f : residual[at + c]);
     }
   }
 };
 
-/// Index: channel.
-struct RmsNormWeightSlope {
+/// Index: (part, channel).
+struct RmsNormWeightParts {
+  RowParts parts;
   const float* dy;
   const float* x;
   const float* inverse_rms;
   float* dw;
-  std::int64_t rows, channels;
-  bool adds;
-  TIDEMARK_BODY void operator()(std::int64_t c) const {
-    float sum = adds ? dw[c] : 0.0f;
-    for (std::int64_t i = 0; i < rows; ++i) {
-      sum += dy[i * channels + c] * (x[i * channels + c] * inverse_rms[i]);
+  TIDEMARK_BODY void operator()(std::int64_t index) const {
+    const std::int64_t part = index / parts.columns;
+    float sum = 0;
+    for (std::int64_t i = parts.begin(part); i < parts.begin(part + 1); ++i) {
+      const std::int64_t at = i * parts.columns + index % parts.columns;
+      sum += dy[at] * (x[at] * inverse_rms[i]);
     }
-    dw[c] = sum;
+    dw[index] = sum;
   }
 };
 
@@ -171,19 +181,6 @@ struct TokenEmbedding {
   std::int64_t channels;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
     y[i] = w[tokens[i / channels] * channels + i % channels];
-  }
-};
-
-/// Index: channel. A token may occur often, so one index adds all of its rows, in order.
-struct TokenEmbeddingSlope {
-  const float* dy;
-  const std::int32_t* tokens;
-  float* dw;
-  std::int64_t count, channels;
-  TIDEMARK_BODY void operator()(std::int64_t c) const {
-    for (std::int64_t i = 0; i < count; ++i) {
-      dw[tokens[i] * channels + c] += dy[i * channels + c];
-    }
   }
 };
 

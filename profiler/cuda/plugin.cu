@@ -3,9 +3,10 @@
 #include <nvtx3/nvToolsExt.h>
 
 #include <cstring>
+#include <string>
 
 #include "profiler/cuda/execute_call.h"
-#include "profiler/cuda/matrix_product.h"
+#include "profiler/cuda/matrix_product.cuh"
 #include "profiler/cuda/plugin_api.h"
 
 namespace tidemark::cuda {
@@ -15,12 +16,21 @@ constexpr int k_threads = 256;
 constexpr std::int64_t k_most_blocks = 4096;
 /// Codes of cuBLAS are told apart from those of CUDA.
 constexpr int k_cublas_codes = 1 << 16;
+constexpr int k_cudnn_codes = 1 << 17;
 
 struct State {
   MatrixProducts products;
-  double* partials = nullptr;
+  void* scratch = nullptr;
+  CudnnAttention attention;
+  std::string no_attention;  // why the library is not used, or not for some shape
+  bool attended = false;     // by the library
 };
 State g_state;
+
+unsigned blocks_of(std::int64_t threads) {
+  const std::int64_t blocks = (threads + k_threads - 1) / k_threads;
+  return static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks);
+}
 
 template <class Body>
 __global__ void each_kernel(std::int64_t count, Body body) {
@@ -29,23 +39,70 @@ __global__ void each_kernel(std::int64_t count, Body body) {
   for (; i < count; i += stride) body(i);
 }
 
+/// The lanes of a warp, which all are at the same row.
+struct WarpLanes {
+  static constexpr std::int64_t count = 32;
+  std::int64_t index;
+  // Every lane gets the same bits: each step adds the two halves of the same pairs.
+  __device__ float sum(float x) const {
+    for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xFFFFFFFFU, x, step);
+    return x;
+  }
+  __device__ float largest(float x) const {
+    for (int step = 16; step > 0; step /= 2) {
+      const float other = __shfl_xor_sync(0xFFFFFFFFU, x, step);
+      x = other > x ? other : x;
+    }
+    return x;
+  }
+  __device__ bool any(bool x) const { return __any_sync(0xFFFFFFFFU, x) != 0; }
+};
+
+template <class Body>
+__global__ void rows_kernel(std::int64_t count, Body body) {
+  const WarpLanes lanes{threadIdx.x % WarpLanes::count};
+  const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x / WarpLanes::count;
+  for (std::int64_t row = thread / WarpLanes::count; row < count; row += stride) body(row, lanes);
+}
+
 struct Stream {
   cudaStream_t stream;
 
   template <class Body>
   int each(std::int64_t count, const Body& body) {
-    const std::int64_t blocks = (count + k_threads - 1) / k_threads;
-    each_kernel<<<static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks), k_threads,
-                  0, stream>>>(count, body);
+    each_kernel<<<blocks_of(count), k_threads, 0, stream>>>(count, body);
     return static_cast<int>(cudaGetLastError());
   }
 
-  double* partials() { return g_state.partials; }
+  template <class Body>
+  int rows(std::int64_t count, const Body& body) {
+    rows_kernel<<<blocks_of(count * WarpLanes::count), k_threads, 0, stream>>>(count, body);
+    return static_cast<int>(cudaGetLastError());
+  }
+
+  void* scratch() { return g_state.scratch; }
 
   int product(const Product& p) {
     const cublasStatus_t status = g_state.products.multiply(p, stream);
     if (status == CUBLAS_STATUS_NOT_SUPPORTED && p.a_sums != nullptr) return k_sums_not_fused;
     return status == CUBLAS_STATUS_SUCCESS ? 0 : k_cublas_codes + static_cast<int>(status);
+  }
+
+  bool attends(const AttentionShape& shape, std::int64_t room_bytes) {
+    if (g_state.attention.name().empty()) return false;
+    std::string why;
+    const std::int64_t bytes = g_state.attention.workspace_bytes(shape, why);
+    if (bytes > room_bytes) why = "the trace has too little room for it";
+    if (bytes >= 0 && bytes <= room_bytes) return true;
+    g_state.no_attention = why;
+    return false;
+  }
+
+  int attend(const AttentionShape& shape, const AttentionOperands& operands, void* workspace) {
+    g_state.attended = true;
+    const int code = g_state.attention.run(shape, operands, workspace, stream);
+    return code == 0 ? 0 : k_cudnn_codes + code;
   }
 };
 
@@ -57,6 +114,7 @@ cudaEvent_t event_of(void* event) {
 }
 
 const char* error_text(int code) {
+  if (code >= k_cudnn_codes) return cudnn_error_text(code - k_cudnn_codes);
   if (code >= k_cublas_codes) {
     return cublasLtGetStatusString(static_cast<cublasStatus_t>(code - k_cublas_codes));
   }
@@ -73,13 +131,26 @@ int open_device(char* name, std::size_t name_bytes) {
   if (const cudaError_t code = cudaGetDeviceProperties(&properties, 0)) return code;
   std::strncpy(name, properties.name, name_bytes - 1);
   name[name_bytes - 1] = '\0';
-  if (g_state.partials != nullptr) return 0;
+  if (g_state.scratch != nullptr) return 0;
   const cublasStatus_t status = g_state.products.open();
   if (status != CUBLAS_STATUS_SUCCESS) return k_cublas_codes + static_cast<int>(status);
-  void* partials = nullptr;
-  if (const cudaError_t code = cudaMalloc(&partials, k_partials * sizeof(double))) return code;
-  g_state.partials = static_cast<double*>(partials);
+  const std::size_t scratch_bytes = k_scratch_floats * sizeof(float);
+  if (const cudaError_t code = cudaMalloc(&g_state.scratch, scratch_bytes)) return code;
+  g_state.no_attention = g_state.attention.open();
   return 0;
+}
+
+const char* attention() {
+  static std::string text;
+  if (g_state.attention.name().empty()) g_state.no_attention = g_state.attention.open();
+  const std::string& name = g_state.attention.name();
+  const bool all = g_state.no_attention.empty();
+  if (all) {
+    text = name;
+  } else {
+    text = (g_state.attended ? name + " and " : "") + "own kernels (" + g_state.no_attention + ")";
+  }
+  return text.c_str();
 }
 
 int allocate(Memory memory, std::size_t bytes, void** pointer) {
@@ -135,6 +206,7 @@ PluginApi make_table() {
   };
   api.elapsed_ns = elapsed_ns;
   api.launch = launch;
+  api.attention = attention;
   api.push_range = [](const char* name) { nvtxRangePushA(name); };
   api.pop_range = [] { nvtxRangePop(); };
   return api;

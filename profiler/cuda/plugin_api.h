@@ -61,6 +61,9 @@ enum class Kernel : std::int32_t {
   combine_backward,
 };
 
+/// Columns that a kernel can sum along; more are refused.
+inline constexpr std::int64_t k_most_columns = std::int64_t{1} << 19;
+
 /// Dropout: element e is kept when mix(stream + e) >> 11 is at or above `threshold` (0 = keep all),
 /// and scaled then.
 struct Mask {
@@ -102,6 +105,10 @@ struct PluginApi {
   /// Both recorded and reached.
   int (*elapsed_ns)(void* from, void* to, std::int64_t* ns) = nullptr;
   int (*launch)(const Call* call, void* stream) = nullptr;
+  /// What attention in bf16 (flash attention that has room for a library) is made by: "cuDNN
+  /// 9.19.0", or "own kernels" with the reason; of the shapes that were launched, if any. Valid
+  /// until the next call of it.
+  const char* (*attention)() = nullptr;
   void (*push_range)(const char* name) = nullptr;  // NVTX
   void (*pop_range)() = nullptr;
 };

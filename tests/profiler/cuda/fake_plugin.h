@@ -20,9 +20,11 @@ struct FakePlugin {
   std::int64_t live_bytes = 0;  // allocated and not released
   std::int64_t launches = 0;
   std::int64_t ranges = 0;
-  int depth = 0;           // of open ranges
-  bool fuses_sums = true;  // whether its products make the gradients of biases
-  int fails_at = -1;       // this many launches later the device is gone; -1: never
+  int depth = 0;              // of open ranges
+  bool fuses_sums = true;     // whether its products make the gradients of biases
+  bool attends = true;        // whether it has a library for attention
+  std::int64_t attended = 0;  // calls of that
+  int fails_at = -1;          // this many launches later the device is gone; -1: never
 };
 
 }  // namespace tidemark::test
