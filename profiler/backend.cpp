@@ -15,7 +15,10 @@ CollectiveCall collective_call(const Workplace& place, const Op& op) {
           .dtype = x.dtype,
           .x = place.memory.pointer(op.operands[0].buffer),
           .y = op.operands.size() > 1 ? place.memory.pointer(op.operands[1].buffer) : nullptr,
-          .elements = element_count(x)};
+          .elements = element_count(x),
+          .shape = x.shape,
+          .split = static_cast<std::size_t>(integer_at(op, "split", 0, 0)),
+          .join = static_cast<std::size_t>(integer_at(op, "join", 0, 0))};
 }
 
 std::optional<double> mean_of_ranks(Communicator* communicator, double sum, double count) {

@@ -65,6 +65,7 @@ class MpiCommunicator : public ProcessCommunicator {
   void run(const CollectiveCall& call) override {
     const MPI_Comm group = group_of(call.ranks);
     if (call.kind == OpKind::all_gather) return gather(call, group);
+    if (call.kind == OpKind::all_to_all) return exchange(call, group);
     const auto place = static_cast<std::size_t>(std::ranges::lower_bound(call.ranks, call.rank) -
                                                 call.ranks.begin());
     const Layout parts = parts_of(call.elements, call.ranks.size(), call.dtype);
@@ -116,6 +117,33 @@ class MpiCommunicator : public ProcessCommunicator {
     std::byte* const mine = call.y + std::int64_t{bytes} * place;
     if (mine != call.x) std::memcpy(mine, call.x, static_cast<std::size_t>(bytes));
     MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, call.y, bytes, MPI_BYTE, group);
+  }
+
+  /// Pieces for one rank behind each other, so that each gets one message.
+  static void exchange(const CollectiveCall& call, MPI_Comm group) {
+    const std::size_t ranks = call.ranks.size();
+    const auto place = static_cast<std::size_t>(std::ranges::lower_bound(call.ranks, call.rank) -
+                                                call.ranks.begin());
+    const auto bytes = static_cast<std::size_t>(call.elements * size_bytes(call.dtype));
+    std::vector<std::byte> sent(bytes), received(bytes);
+    std::size_t at = 0;
+    for (std::size_t to = 0; to < ranks; ++to) {
+      for (const Piece& piece : pieces_of(call, place, to)) {
+        std::memcpy(sent.data() + at, call.x + piece.from_bytes,
+                    static_cast<std::size_t>(piece.size_bytes));
+        at += static_cast<std::size_t>(piece.size_bytes);
+      }
+    }
+    const int each = to_int(static_cast<std::int64_t>(bytes / ranks));
+    MPI_Alltoall(sent.data(), each, MPI_BYTE, received.data(), each, MPI_BYTE, group);
+    at = 0;
+    for (std::size_t from = 0; from < ranks; ++from) {
+      for (const Piece& piece : pieces_of(call, from, place)) {
+        std::memcpy(call.y + piece.to_bytes, received.data() + at,
+                    static_cast<std::size_t>(piece.size_bytes));
+        at += static_cast<std::size_t>(piece.size_bytes);
+      }
+    }
   }
 
   /// Made when its ranks first meet; they do so in the same order.

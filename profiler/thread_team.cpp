@@ -138,6 +138,8 @@ class ThreadCommunicator : public Communicator {
     const std::vector<const CollectiveCall*>& calls = team_->gather(call, place);
     if (call.kind == OpKind::all_gather) {
       gather(call, calls);
+    } else if (call.kind == OpKind::all_to_all) {
+      exchange(call, calls, place);
     } else {
       reduce(call, calls, place);
     }
@@ -180,6 +182,16 @@ class ThreadCommunicator : public Communicator {
     }
   }
 
+  static void exchange(const CollectiveCall& call, const std::vector<const CollectiveCall*>& calls,
+                       std::size_t place) {
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      for (const Piece& piece : pieces_of(call, i, place)) {
+        std::memcpy(call.y + piece.to_bytes, calls[i]->x + piece.from_bytes,
+                    static_cast<std::size_t>(piece.size_bytes));
+      }
+    }
+  }
+
   /// The part of this rank, to y or in place. No other rank reads that part of this rank's x.
   static void reduce(const CollectiveCall& call, const std::vector<const CollectiveCall*>& calls,
                      std::size_t place) {
@@ -209,10 +221,6 @@ class ThreadCommunicator : public Communicator {
 };
 
 }  // namespace
-
-bool is_collective(OpKind kind) {
-  return kind == OpKind::all_reduce || kind == OpKind::reduce_scatter || kind == OpKind::all_gather;
-}
 
 std::vector<std::unique_ptr<Communicator>> make_thread_team(std::int32_t ranks) {
   const auto team = std::make_shared<Team>(ranks);

@@ -38,6 +38,7 @@ struct CapacityModel::Terms {
   double mask_bytes = 0;  // of the embedding's dropout
   double head_kept = 0;   // input and output of the final norm, and what the loss keeps
   double loss_working = 0;
+  MessageBytes messages;
 };
 
 ParameterBytes state_bytes(const StateRecipe& recipe, const Layout& layout, const Parameters& p) {
@@ -86,6 +87,15 @@ LossBytes loss_bytes(LossLowering loss) {
   return {4, 16};
 }
 
+MessageBytes message_bytes(const Transformer& model, const Strategy& s) {
+  const Layout& l = s.layout;
+  if (s.recipe.library != TrainingLibrary::torchtitan || l.pipeline == 1) return {};
+  const double tokens = real(s.batch.micro_batch * s.batch.sequence) / real(l.context);
+  const double split = real(l.tensor);
+  return {.rows = 2 * real(model.hidden) * tokens / (l.sequence_parallel ? split : 1),
+          .logits = 2 * real(model.vocabulary) * tokens / split};
+}
+
 CapacityModel::CapacityModel(const Transformer& model)
     : model_(model),
       dense_layer_(is_dense(model, 0) ? layer_parameters(model, true) : Parameters{}),
@@ -121,6 +131,7 @@ CapacityModel::Terms CapacityModel::terms(const Strategy& s) const {
   // Sequence-parallel rows are gathered before a product.
   const double gathered_row = l.sequence_parallel ? 2 * real(model_.hidden) * t.tokens : 0;
   t.loss_working = logits * loss.working + gathered_row;
+  t.messages = message_bytes(model_, s);
   t.dense_gradient = state_bytes(s.recipe, l, dense_layer_).gradient;
   t.routed_gradient = state_bytes(s.recipe, l, routed_layer_).gradient;
   if (is_dense(model_, 0)) {
@@ -196,8 +207,9 @@ RankMemory CapacityModel::rank(const Strategy& s, const Terms& t, std::int64_t i
   if (const std::int64_t behind = std::min(weights_behind(s, index), all - 1); behind > 0) {
     see(before_backward(r, std::min(all, ahead + behind), behind));
   }
+  const bool grows = !s.recipe.gradients_stay || t.messages.rows > 0;
+  if (grows && ahead < all) see(before_backward(r, all, all - ahead));
   if (s.recipe.gradients_stay) return best;
-  if (ahead < all) see(before_backward(r, all, all - ahead));
   see({.rank = index,
        .states = r.layers.total() + r.embedding.total() + r.head.total(),
        .working = r.gathered});
@@ -226,6 +238,7 @@ RankMemory CapacityModel::before_backward(const Rank& r, std::int64_t forwards,
                   real(waiting) * (real(n.dense) * t.dense_held + real(n.routed) * t.routed_held);
     if (is_first) out.ends += open * t.mask_bytes;
     if (is_last) out.ends += open * t.head_kept;
+    out.ends += messages(r, chunk, open, real(done));
     if (s.recipe.gradients_stay || done > waiting) {
       out.states += real(n.dense) * t.dense_gradient + real(n.routed) * t.routed_gradient;
     }
@@ -245,6 +258,22 @@ RankMemory CapacityModel::before_backward(const Rank& r, std::int64_t forwards,
     out.working += std::max(t.loss_working, later - t.head_kept);
   }
   return out;
+}
+
+/// Of one chunk with `open` micro-batches in flight and `done` of them behind it. What layers and
+/// loss keep of those in flight already holds their inputs and their logits.
+double CapacityModel::messages(const Rank& r, std::int64_t chunk, double open, double done) const {
+  const Strategy& s = r.strategy;
+  const MessageBytes& m = r.terms.messages;
+  const std::int64_t stage = chunk * s.layout.pipeline + r.index;
+  const double all = real(s.batch.micro_batches);
+  double bytes = 0;
+  if (stage > 0) {
+    const bool is_kept = !s.kept_on_host && layers_of_stage(model_, s, stage) > 0;
+    bytes += m.rows * (all - (is_kept ? open : 0) + done);
+  }
+  const bool is_last = stage == s.layout.pipeline * s.layout.virtual_stages - 1;
+  return bytes + (is_last ? m.logits * done : m.rows * (all + open + done));
 }
 
 /// What stays gathered all the time: the ends, as FSDP's root unit; all where nothing reshards.
@@ -294,7 +323,7 @@ RankMemory CapacityModel::peak(const Strategy& s) const {
   // those are the same, the first inner rank stands for all.
   std::int64_t last_inner = s.stage_layers.empty() ? 1 : p - 2;
   if (model_.experts.count > 0) last_inner = p - 2;
-  if (s.schedule == PipelineSchedule::zero_bubble) last_inner = p - 2;
+  if (s.schedule == PipelineSchedule::zero_bubble || t.messages.rows > 0) last_inner = p - 2;
   // Later ranks may have gradients of a chunk that earlier ones have not begun to go back through.
   if (!s.recipe.gradients_stay && s.layout.virtual_stages > 1) last_inner = p - 2;
   for (std::int64_t i = 1; i < p; ++i) {

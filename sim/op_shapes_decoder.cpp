@@ -43,7 +43,7 @@ Trouble want_heads(const Trace& trace, const Op& op, const Buffer& qkv) {
   if (!(probability >= 0 && probability < 1)) {
     return "attribute probability must be at least 0 and below 1";
   }
-  return {};
+  return mask_error(op);
 }
 
 }  // namespace
@@ -200,6 +200,12 @@ Trouble route(const Trace& trace, const Op& op) {
     if (!t.empty()) return t;
   }
   return {};
+}
+/// logits and dlogits [M, E], slots [M, K] as route has them.
+Trouble balance(const Trace& trace, const Op& op) {
+  if (Trouble t = route(trace, op); !t.empty()) return t;
+  const Buffer& logits = buffer_of(trace, op, "logits");
+  return want_matrix(trace, op, "dlogits", row_count(logits), column_count(logits));
 }
 /// x or dx, and residual [M, C], slots [M, K], y or dy [S, C]; x and y are of one type.
 Trouble dispatch(const Trace& trace, const Op& op) {

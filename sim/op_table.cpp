@@ -138,6 +138,10 @@ std::int64_t combine_forward_flops(const Trace& trace, const Op& op) {
 std::int64_t combine_backward_flops(const Trace& trace, const Op& op) {
   return per_choice<3>(trace, op, "dy");
 }
+/// A softmax per row and its slope.
+std::int64_t balance_flops(const Trace& trace, const Op& op) {
+  return product({8, element_count(buffer_of(trace, op, "logits"))});
+}
 std::int64_t reduce_scatter_flops(const Trace& trace, const Op& op) {
   return element_count(buffer_of(trace, op, "x"));
 }
@@ -151,10 +155,13 @@ std::vector<OpRule> make_rules() {
   const std::vector<AttributeRule> collective{{"group"}, {"sequence"}, {"order", A::text}};
   const std::vector<AttributeRule> event{{"event"}};
   const std::vector<AttributeRule> random{
-      {"probability", A::real}, {"seed"}, {"key"}, {"step"}};
+      {"probability", A::real}, {"seed"}, {"key"}, {"step"}, {"first", A::integer, true},
+      {"run", A::integer, true}, {"stride", A::integer, true}, {"offset", A::integer, true}};
   const std::vector<AttributeRule> attention{
       {"heads"}, {"probability", A::real, true}, {"seed", A::integer, true},
-      {"key", A::integer, true}, {"step", A::integer, true}};
+      {"key", A::integer, true}, {"step", A::integer, true}, {"first", A::integer, true},
+      {"run", A::integer, true}, {"stride", A::integer, true}, {"offset", A::integer, true},
+      {"position", A::integer, true}};
   const std::vector<AttributeRule> rotary{{"heads"}, {"kv_heads"}, {"base", A::real}};
   const std::vector<AttributeRule> window{{"stride"}, {"padding"}};
   constexpr bool pure = true;  // may be executed again
@@ -162,7 +169,8 @@ std::vector<OpRule> make_rules() {
   constexpr bool factor = true;  // may be bf16 beside f32
   return {
       {K::load_batch, {{"x", write}, {"target", write, true}},
-       {{"cursor"}, {"part", A::text, true}},
+       {{"cursor"}, {"part", A::text, true}, {"width", A::integer, true},
+        {"position", A::integer, true}},
        once, no_flops, s::load_batch},
       {K::fill, {{"y", write}}, {{"value", A::real}}, pure, no_flops, s::any},
       {K::random_normal, {{"y", write}},
@@ -194,14 +202,14 @@ std::vector<OpRule> make_rules() {
        none, pure, per_output<20>, s::input_gradient},
       {K::softmax_cross_entropy_forward,
        {{"logits"}, {"target"}, {"loss", write}, {"log_sum_exp", write}},
-       none, pure, cross_entropy_forward_flops, s::cross_entropy},
+       {{"scale", A::real, true}}, pure, cross_entropy_forward_flops, s::cross_entropy},
       {K::softmax_cross_entropy_backward, {{"logits", update}, {"target"}, {"log_sum_exp"}},
        {{"scale", A::real}}, once, per_output<4>, s::cross_entropy},
       {K::embedding_forward, {{"tokens"}, {"wte"}, {"wpe"}, {"y", write}},
        {{"position", A::integer, true}}, pure, per_output<1>, s::embedding_forward},
       {K::embedding_backward,
        {{"dy"}, {"tokens"}, {"dwte", write_or_update}, {"dwpe", write_or_update}},
-       none, pure, embedding_backward_flops, s::embedding_backward},
+       {{"position", A::integer, true}}, pure, embedding_backward_flops, s::embedding_backward},
       {K::layer_norm_forward,
        {{"x"}, {"w"}, {"b"}, {"y", write, false, factor}, {"mean", write},
         {"inverse_deviation", write}},
@@ -246,9 +254,9 @@ std::vector<OpRule> make_rules() {
       {K::clip_factor, {{"sum"}, {"factor", write}}, {{"max_norm", A::real}}, pure, per_output<4>,
        s::clip_factor},
       {K::scale_by, {{"x", update}, {"factor"}}, none, once, per_output<1>, s::scale_by},
-      {K::dropout_forward, {{"x"}, {"y", write}}, random, pure, per_output<10>, s::unary},
+      {K::dropout_forward, {{"x"}, {"y", write}}, random, pure, per_output<10>, s::dropout},
       {K::dropout_backward, {{"dy"}, {"dx", write}}, random, pure, per_output<10>,
-       s::gradient_only},
+       s::dropout},
       {K::conv2d_forward, {{"x"}, {"w"}, {"b", read, true}, {"y", write}, {"workspace", write}},
        window, pure, conv2d_forward_flops, s::conv2d},
       {K::conv2d_backward_data, {{"dy"}, {"w"}, {"dx", write}, {"workspace", write}},
@@ -321,6 +329,11 @@ std::vector<OpRule> make_rules() {
       {K::combine_backward,
        {{"dy"}, {"x"}, {"slots"}, {"gates"}, {"dx", write}, {"dgates", write}}, none, pure,
        combine_backward_flops, s::combine},
+      {K::all_to_all, {{"x"}, {"y", write}},
+       {{"group"}, {"sequence"}, {"order", A::text}, {"split"}, {"join"}}, once, no_flops,
+       s::all_to_all},
+      {K::balance_backward, {{"logits"}, {"slots"}, {"dlogits", update}},
+       {{"capacity"}, {"scale", A::real}}, once, balance_flops, s::balance},
   };
 }
 // clang-format on

@@ -69,7 +69,7 @@ void set(std::int64_t (&sizes)[N], std::initializer_list<std::int64_t> values) {
 
 cuda::Mask mask_of(const KernelCall& op) {
   const kernels::DropoutMask mask(op);
-  return {mask.stream, mask.threshold, static_cast<float>(mask.scale)};
+  return {mask.stream + mask.first, mask.threshold, static_cast<float>(mask.scale)};
 }
 
 /// The launches of a linear op: factors that are not bfloat16 yet are rounded first when the op
@@ -415,6 +415,17 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
   }
 }
 
+/// Empty unless the op is for a part of the tokens in a way that the kernels do not know.
+std::string part_error(const Op& op) {
+  const bool in_runs = integer_at(op, "run", 0) != 0;
+  const bool further = op.kind == OpKind::embedding_backward && integer_at(op, "position", 0) != 0;
+  const bool scaled =
+      op.kind == OpKind::softmax_cross_entropy_forward && find_attribute(op, "scale") != nullptr;
+  const char* const name = in_runs ? "run" : further ? "position" : scaled ? "scale" : "";
+  if (*name == 0) return {};
+  return "the CUDA backend has no " + std::string(to_string(op.kind)) + " with " + name + " yet";
+}
+
 }  // namespace
 
 bool is_made_on_host(OpKind kind) {
@@ -429,6 +440,7 @@ std::string cuda_kernel_error(const Trace& trace, const Op& op) {
   }
   if (is_collective(op.kind)) return {};  // NCCL's
   if (is_made_on_host(op.kind) || op.kind == OpKind::report_loss) return {};
+  if (std::string error = part_error(op); !error.empty()) return error;
   const std::vector<std::byte*> nowhere(op.operands.size(), nullptr);
   if (find_calls({trace, op, 0, nowhere, nullptr})) return {};
   return "kind " + std::string(to_string(op.kind)) + " has no CUDA kernel";

@@ -147,6 +147,8 @@ Kernel kernel_of(OpKind kind) {
       return kernels::combine_forward<T>;
     case combine_backward:
       return kernels::combine_backward<T>;
+    case balance_backward:
+      return kernels::balance_backward<T>;
     default:
       return nullptr;
   }
