@@ -98,6 +98,8 @@ class CudaBackend : public Backend {
     return mean_of_ranks(communicator_, sum, count);
   }
 
+  [[nodiscard]] std::vector<std::vector<std::int32_t>> tokens() const override { return tokens_; }
+
   std::optional<std::int64_t> digest(BufferId id) override {
     std::vector<std::byte> content(static_cast<std::size_t>(place_.trace[id].size_bytes));
     check(api_.copy(content.data(), place_.memory.pointer(id), content.size(), streams_[0]));
@@ -137,8 +139,9 @@ class CudaBackend : public Backend {
   static std::int32_t smallest_table(const Trace& trace) {
     std::int64_t end = std::numeric_limits<std::int32_t>::max();
     for (const Op& op : trace.ops) {
-      for (const char* role : {"wte", "dwte"}) {
-        const Operand* table = find_operand(op, role);
+      const bool looks_up = find_operand(op, "tokens") != nullptr;
+      for (const char* role : {"wte", "dwte", "w", "dw"}) {
+        const Operand* table = looks_up ? find_operand(op, role) : nullptr;
         if (table != nullptr) end = std::min(end, row_count(trace[table->buffer]));
       }
       const Operand* logits = find_operand(op, "logits");
@@ -199,6 +202,22 @@ class CudaBackend : public Backend {
     for (const Operand& o : op.operands) pointers_.push_back(place_.memory.pointer(o.buffer));
     for (const cuda::Call& call : cuda_calls({place_.trace, op, step, pointers_, data_})) {
       check(api_.launch(&call, stream));
+    }
+    if (op.kind == OpKind::most_likely) keep_tokens(op, stream);
+  }
+
+  /// Waits for the copy: the next op may look the tokens up, or choose again.
+  void keep_tokens(const Op& op, void* stream) {
+    const BufferId id = op.operands[1].buffer;
+    const auto sequences = static_cast<std::size_t>(element_count(place_.trace[id]));
+    std::vector<std::byte> chosen(sequences * sizeof(std::int32_t));
+    check(api_.copy(chosen.data(), place_.memory.pointer(id), chosen.size(), stream));
+    check(api_.synchronize(stream));
+    require_in_table(op, chosen);
+    tokens_.resize(std::max(tokens_.size(), sequences));
+    for (std::size_t i = 0; i < sequences; ++i) {
+      std::memcpy(&tokens_[i].emplace_back(), chosen.data() + i * sizeof(std::int32_t),
+                  sizeof(std::int32_t));
     }
   }
 
@@ -290,7 +309,8 @@ class CudaBackend : public Backend {
   void* base_ = nullptr;
   std::int64_t base_ns_ = 0;
   std::vector<std::byte*> pointers_;  // of the op that is issued
-  float* losses_ = nullptr;           // pinned
+  std::vector<std::vector<std::int32_t>> tokens_;
+  float* losses_ = nullptr;  // pinned
   std::size_t loss_count_ = 0;
 };
 

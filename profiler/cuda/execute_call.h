@@ -2,17 +2,21 @@
 #pragma once
 
 #include "profiler/cuda/attention_bodies.h"
+#include "profiler/cuda/balance_bodies.h"
 #include "profiler/cuda/decoder_bodies.h"
+#include "profiler/cuda/execute_image.h"
 #include "profiler/cuda/kernel_bodies.h"
+#include "profiler/cuda/row_bodies.h"
+#include "profiler/cuda/table_bodies.h"
 
 namespace tidemark::cuda {
 
 /// What Place::product returns for a product with a_sums that it cannot make in one.
 inline constexpr int k_sums_not_fused = -2;
 
-/// `Place` launches: int each(std::int64_t count, body), int product(const Product&), and
-/// double* partials() of k_partials doubles in its memory. All return 0 or a code; the first that
-/// is not 0 ends the call.
+/// `Place` launches: int each(std::int64_t count, body), int teams(std::int64_t count, team body),
+/// int product(const Product&), and double* partials() of k_partials doubles in its memory. All
+/// return 0 or a code; the first that is not 0 ends the call.
 template <class Place>
 class Execution {
  public:
@@ -59,7 +63,7 @@ class Execution {
       case Kernel::layer_norm_forward:  // x, w, b, y, mean, inverse deviation; rows, channels;
                                         // epsilon
         return typed(3, [this](auto* y) {
-          return each(size(0), LayerNorm{at(0), at(1), at(2), y, at(4), at(5), size(1), real(0)});
+          return teams(size(0), LayerNorm{at(0), at(1), at(2), y, at(4), at(5), size(1), real(0)});
         });
       case Kernel::layer_norm_backward:
         return layer_norm_backward();
@@ -96,6 +100,10 @@ class Execution {
   int each(std::int64_t count, const Body& body) {
     return count > 0 ? place_.each(count, body) : 0;
   }
+  template <class Body>
+  int teams(std::int64_t count, const Body& body) {
+    return count > 0 ? place_.teams(count, body) : 0;
+  }
 
   /// Calls run(pointer to what the elements of operand i are).
   template <class Run>
@@ -123,43 +131,37 @@ class Execution {
 
   int column_sums(int from, int to, std::int64_t rows, std::int64_t columns) {
     return typed(from, [&](auto* dy) {
-      return each(columns, ColumnSums{dy, at(to), rows, columns, adds(to)});
+      return teams(column_groups(columns), ColumnSums{dy, at(to), rows, columns, adds(to)});
     });
   }
 
-  /// logits, target, log-sum-exp, loss (forward only); rows, classes; scale (backward only)
+  /// logits, target, log-sum-exp, loss (forward only); rows, classes; scale
   int cross_entropy() {
     const std::int64_t rows = size(0);
     const std::int64_t classes = size(1);
     if (call_.kernel == Kernel::cross_entropy_backward) {
       return each(rows * classes, CrossEntropySlope{at(0), indices(1), at(2), classes, real(0)});
     }
-    if (int code = each(rows, LogSumExp{at(0), at(2), classes})) return code;
-    double* parts = place_.partials();
-    if (int code = each(k_partials, LossParts{at(0), indices(1), at(2), rows, classes, parts})) {
-      return code;
-    }
-    return each(1, TotalOfParts{parts, at(3), static_cast<double>(rows), false});
+    if (int code = teams(rows, LogSumExp{at(0), at(2), classes})) return code;
+    return teams(
+        1, MeanLoss{at(0), indices(1), at(2), at(3), rows, classes, static_cast<double>(real(0))});
   }
 
-  /// dy, tokens, dwte, dwpe; tokens, sequence, channels, elements of dwte, of dwpe
+  /// dy, tokens, dwte, dwpe; tokens, sequence, channels, rows of dwte, of dwpe, first position
   int embedding_backward() {
-    if (!adds(2)) {
-      if (int code = each(size(3), Fill{at(2), 0})) return code;
-    }
-    if (!adds(3)) {
-      if (int code = each(size(4), Fill{at(3), 0})) return code;
-    }
-    return each(size(2),
-                EmbeddingSlope{at(0), indices(1), at(2), at(3), size(0), size(1), size(2)});
+    const TableSlope table{at(0), indices(1), at(2), size(0), size(2), adds(2)};
+    if (int code = teams(size(3), table)) return code;
+    return each(size(4) * size(2),
+                PositionSlope{at(0), at(3), size(0), size(1), size(2), size(5), adds(3)});
   }
 
   /// dy, x, w, mean, inverse deviation, residual?, dx, dw, db; rows, channels
   int layer_norm_backward() {
     const LayerNormSlope rows{at(0), at(1), at(2), at(3), at(4), at(5), at(6), size(1)};
-    if (int code = each(size(0), rows)) return code;
-    return each(size(1), LayerNormWeightSlope{at(0), at(1), at(3), at(4), at(7), at(8), size(0),
-                                              size(1), adds(7), adds(8)});
+    if (int code = teams(size(0), rows)) return code;
+    return teams(column_groups(size(1)),
+                 LayerNormWeightSlope{at(0), at(1), at(3), at(4), at(7), at(8), size(0), size(1),
+                                      adds(7), adds(8)});
   }
 
   /// qkv, probabilities, dy, dqkv, workspace [T,T]; batch, tokens, channels, heads. The workspace
@@ -193,8 +195,8 @@ class Execution {
                                         real(3), real(4), real(5), real(6)});
       case Kernel::sum_of_squares: {  // x, sum; count
         double* parts = place_.partials();
-        if (int code = each(k_partials, SquareParts{at(0), size(0), parts})) return code;
-        return each(1, TotalOfParts{parts, at(1), 1.0, adds(1)});
+        if (int code = teams(k_partials, SquareParts{at(0), size(0), parts})) return code;
+        return teams(1, TotalOfParts{parts, at(1), adds(1)});
       }
       case Kernel::clip_factor:  // sum, factor; ; most
         return each(1, ClipFactor{at(0), at(1), real(0)});
@@ -211,7 +213,7 @@ class Execution {
     switch (call_.kernel) {
       case Kernel::rms_norm_forward:  // x, w, y, inverse rms; rows, channels; epsilon
         return typed(2, [this](auto* y) {
-          return each(size(0), RmsNorm{at(0), at(1), y, at(3), size(1), real(0)});
+          return teams(size(0), RmsNorm{at(0), at(1), y, at(3), size(1), real(0)});
         });
       case Kernel::rms_norm_backward:
         return rms_norm_backward();
@@ -230,9 +232,8 @@ class Execution {
         });
       case Kernel::token_embedding_forward:  // tokens, w, y; tokens, channels
         return each(size(0) * size(1), TokenEmbedding{indices(0), at(1), at(2), size(1)});
-      case Kernel::token_embedding_backward:  // dy, tokens, dw; tokens, channels, elements of dw
-        if (int code = adds(2) ? 0 : each(size(2), Fill{at(2), 0})) return code;
-        return each(size(1), TokenEmbeddingSlope{at(0), indices(1), at(2), size(0), size(1)});
+      case Kernel::token_embedding_backward:  // dy, tokens, dw; tokens, channels, rows of dw
+        return teams(size(2), TableSlope{at(0), indices(1), at(2), size(0), size(1), adds(2)});
       default:
         return experts();
     }
@@ -244,7 +245,7 @@ class Execution {
       case Kernel::route_forward: {  // logits, gates, slots; rows, experts, choices, capacity
         auto* const slots = static_cast<std::int32_t*>(call_.pointers[2]);
         if (int code = each(size(0), Choose{router(), at(0), at(1), slots})) return code;
-        return each(size(1), FillExpert{router(), slots, size(0) * size(2)});
+        return teams(size(1), FillExpert{router(), slots, size(0) * size(2)});
       }
       case Kernel::route_backward:  // dgates, gates, slots, dlogits; as forward
         return each(size(0), RouteSlope{router(), at(0), at(1), indices(2), at(3)});
@@ -256,10 +257,12 @@ class Execution {
         return each(size(0) * size(2), Gather{at(0), slots(1), at(2), nullptr, at(3), size(2)});
       case Kernel::combine_backward:  // dy, x, slots, gates, dx, dgates
         if (int code = each(size(3) * size(2), Fill{at(4), 0})) return code;
-        return each(size(0) * size(1),
-                    CombineSlope{at(0), at(1), slots(2), at(3), at(4), at(5), size(2)});
+        return teams(size(0) * size(1),
+                     CombineSlope{at(0), at(1), slots(2), at(3), at(4), at(5), size(2)});
+      case Kernel::balance_backward:
+        return balance_backward();
       default:
-        return k_unknown_kernel;
+        return ImageExecution<Place>(place_, call_).run();
     }
   }
 
@@ -273,11 +276,18 @@ class Execution {
   /// dy, x, w, inverse rms, residual?, dx, dw; rows, channels
   int rms_norm_backward() {
     const RmsNormSlope rows{at(0), at(1), at(2), at(3), at(4), at(5), size(1)};
-    if (int code = each(size(0), rows)) return code;
-    return each(size(1), RmsNormWeightSlope{at(0), at(1), at(3), at(6), size(0), size(1), adds(6)});
+    if (int code = teams(size(0), rows)) return code;
+    return teams(column_groups(size(1)),
+                 RmsNormWeightSlope{at(0), at(1), at(3), at(6), size(0), size(1), adds(6)});
   }
 
-  static constexpr int k_unknown_kernel = -1;
+  /// logits, slots, dlogits; rows, experts, choices, capacity; scale experts / rows
+  int balance_backward() {
+    double* shares = place_.partials();
+    const ExpertShare share{router(), indices(1), size(0) * size(2), shares};
+    if (int code = teams(size(1), share)) return code;
+    return each(size(0), BalanceSlope{at(0), shares, at(2), size(1), real(0)});
+  }
 
   Place& place_;
   const Call& call_;

@@ -41,6 +41,12 @@ __global__ void each_kernel(std::int64_t count, Body body) {
   for (; i < count; i += stride) body(i);
 }
 
+template <class Body>
+__global__ void team_kernel(std::int64_t count, Body body) {
+  __shared__ typename Body::Shared shared;
+  for (std::int64_t i = blockIdx.x; i < count; i += gridDim.x) body(Team{}, shared, i);
+}
+
 struct Stream {
   cudaStream_t stream;
 
@@ -49,6 +55,14 @@ struct Stream {
     const std::int64_t blocks = (count + k_threads - 1) / k_threads;
     each_kernel<<<static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks), k_threads,
                   0, stream>>>(count, body);
+    return static_cast<int>(cudaGetLastError());
+  }
+
+  template <class Body>
+  int teams(std::int64_t count, const Body& body) {
+    constexpr std::int64_t k_most_teams = std::int64_t{1} << 16;
+    team_kernel<<<static_cast<unsigned>(count < k_most_teams ? count : k_most_teams), k_team, 0,
+                  stream>>>(count, body);
     return static_cast<int>(cudaGetLastError());
   }
 

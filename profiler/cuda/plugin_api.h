@@ -61,20 +61,37 @@ enum class Kernel : std::int32_t {
   dispatch_backward,
   combine_forward,
   combine_backward,
+  conv2d_forward,
+  conv2d_backward_data,
+  conv2d_backward_weight,
+  batch_norm_forward,
+  batch_norm_backward,
+  batch_norm_update,
+  batch_norm_inference,
+  max_pool_forward,
+  max_pool_backward,
+  average_pool_forward,
+  average_pool_backward,
+  cached_attention_forward,
+  last_token,
+  most_likely,
+  balance_backward,
 };
 
-/// Dropout: element e is kept when mix(stream + e) >> 11 is at or above `threshold` (0 = keep all),
-/// and scaled then.
+/// Dropout: number n is kept when mix(stream + n) >> 11 is at or above `threshold` (0 = keep all),
+/// and scaled then. Element e has number j = first + e or, with runs, offset + j / run * stride +
+/// j % run.
 struct Mask {
   std::uint64_t stream = 0;
   std::uint64_t threshold = 0;
   float scale = 1;
+  std::uint64_t first = 0, run = 0, stride = 0, offset = 0;
 };
 
 struct Call {
   Kernel kernel = Kernel::fill;
   void* pointers[9] = {};
-  std::int64_t sizes[5] = {};
+  std::int64_t sizes[8] = {};
   float reals[7] = {};
   Mask mask;
   std::uint32_t accumulates = 0;  // bit i: pointers[i] is added to, not overwritten

@@ -78,6 +78,13 @@ struct Host {
     for (std::int64_t i = count; i-- > 0;) body(i);  // backwards: the order must not matter
     return 0;
   }
+  template <class Body>
+  int teams(std::int64_t count, const Body& body) {
+    typename Body::Shared shared;
+    std::memset(&shared, 0xFF, sizeof shared);  // what a team has not written is not a number
+    for (std::int64_t i = count; i-- > 0;) body(cuda::Team{}, shared, i);
+    return 0;
+  }
   double* partials() {
     thread_local double parts[cuda::k_partials];
     return parts;
