@@ -7,7 +7,6 @@
 #include "profiler/cuda/execute_call.h"
 #include "profiler/cuda/matrix_product.h"
 #include "profiler/cuda/plugin_api.h"
-#include "profiler/cuda/pool_table.h"
 
 namespace tidemark::cuda {
 namespace {
