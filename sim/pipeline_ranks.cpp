@@ -59,8 +59,7 @@ class PipelineWriter {
         readers_(source.buffers.size()),
         owners_(from.weights.size()) {
     for (std::int32_t rank = 0; rank < ranks_; ++rank) {
-      programs_.emplace_back(source, rank, ranks_);
-      programs_.back().name_group("pipeline");
+      programs_.emplace_back(source, RankAxis{.name = "pipeline", .index = rank, .count = ranks_});
     }
     for (const auto* section : {&from.body, &from.eval}) {
       for (const OpId id : *section) note(id);

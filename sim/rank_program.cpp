@@ -1,29 +1,53 @@
 #include "sim/rank_program.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "sim/op_table.h"
 #include "sim/shard.h"
 
 namespace tidemark {
 
-RankProgram::RankProgram(const Trace& source, std::int32_t rank, std::int32_t ranks, bool alone)
-    : source_(source), rank_(rank), ranks_(ranks), kept_(source.buffers.size()) {
+RankProgram::RankProgram(const Trace& source, RankAxis axis)
+    : source_(source), axis_(std::move(axis)), kept_(source.buffers.size()) {
   out_.meta = source.meta;
   out_.layers = source.layers;
   out_.streams = source.streams;
+  out_.groups = source.groups;
   if (out_.streams.empty()) out_.streams.push_back({.name = "compute"});
-  if (alone) return;
-  out_.meta.rank = rank;
-  out_.meta.rank_count = ranks;
-  group_ = GroupId{0};
-  Group everyone{.name = "data_parallel", .ranks = {}};
-  for (std::int32_t one = 0; one < ranks; ++one) everyone.ranks.push_back(one);
-  out_.groups.push_back(std::move(everyone));
+  if (axis_.placed) return;
+  const std::int32_t further = axis_.stride * axis_.index;
+  out_.meta.rank += further;
+  out_.meta.rank_count *= axis_.count;
+  for (Group& group : out_.groups) {
+    for (std::int32_t& rank : group.ranks) rank += further;
+  }
+}
+
+RankProgram RankProgram::alone(const Trace& source, std::int32_t ranks) {
+  RankProgram out(source, {.count = ranks, .placed = true});
+  out.alone_ = true;
+  return out;
+}
+
+std::int64_t RankProgram::group_of(const std::string& name,
+                                   const std::vector<std::int32_t>& indices) {
+  Group group{.name = name, .ranks = {}};
+  for (const std::int32_t index : indices) group.ranks.push_back(number_of(index));
+  const auto same = std::ranges::find(out_.groups, group.ranks, &Group::ranks);
+  const std::int64_t row = same - out_.groups.begin();
+  if (same == out_.groups.end()) out_.groups.push_back(std::move(group));
+  return row;
+}
+
+std::int64_t RankProgram::group_of_all() {
+  std::vector<std::int32_t> indices(static_cast<std::size_t>(axis_.count));
+  std::iota(indices.begin(), indices.end(), 0);
+  return group_of(axis_.name, indices);
 }
 
 BufferId RankProgram::add_row(Buffer buffer, BufferId origin) {
-  buffer.space.rank = rank_;
+  buffer.space.rank = out_.meta.rank;
   buffer.offset_bytes = -1;
   buffer.origin = origin;
   buffer.copy = 0;
@@ -32,9 +56,10 @@ BufferId RankProgram::add_row(Buffer buffer, BufferId origin) {
 }
 
 BufferId RankProgram::kept(BufferId of_source) {
-  BufferId& row = kept_[of_source.index()];
-  if (!row.valid()) row = add_row(source_[of_source], of_source);
-  return row;
+  if (const BufferId known = kept_[of_source.index()]; known.valid()) return known;
+  Buffer buffer = source_[of_source];
+  if (buffer.storage.valid()) buffer.storage = kept(buffer.storage);
+  return kept_[of_source.index()] = add_row(std::move(buffer), of_source);
 }
 
 BufferId RankProgram::like(BufferId of_source, const std::string& suffix) {
@@ -46,7 +71,7 @@ BufferId RankProgram::like(BufferId of_source, const std::string& suffix) {
 Whole RankProgram::whole(BufferId of_source, const std::string& suffix) {
   const Buffer& source = source_[of_source];
   const std::int64_t elements = element_count(source);
-  const std::int64_t padded = part_of(elements) * ranks_;
+  const std::int64_t padded = part_of(elements) * ranks();
   if (padded == elements) {
     const BufferId row = like(of_source, suffix);
     return {.owner = row, .value = row, .padding = {}};
@@ -82,9 +107,9 @@ BufferId RankProgram::part(BufferId of_source, const Whole& whole, std::int32_t 
   buffer.name += suffix;
   buffer.shape = {count};
   buffer.size_bytes = count * element_bytes;
-  buffer.shard = {.group = group_,
+  buffer.shard = {.group = alone_ ? GroupId{} : GroupId{static_cast<std::size_t>(group_of_all())},
                   .index = index,
-                  .count = ranks_,
+                  .count = ranks(),
                   .padding_bytes = std::min(beyond, count) * element_bytes};
   if (whole.owner.valid()) {
     buffer.storage = whole.owner;
@@ -94,15 +119,18 @@ BufferId RankProgram::part(BufferId of_source, const Whole& whole, std::int32_t 
 }
 
 BufferId RankProgram::own_part(BufferId of_source, const std::string& suffix) {
-  return part(of_source, Whole{}, rank_, suffix);
+  return part(of_source, Whole{}, rank(), suffix);
 }
 
 BufferId RankProgram::split(BufferId of_source, int dimension) {
   Buffer buffer = source_[of_source];
   std::int64_t& extent = buffer.shape.at(static_cast<std::size_t>(dimension));
-  extent /= ranks_;
+  extent /= ranks();
   buffer.size_bytes = element_count(buffer) * size_bytes(buffer.dtype);
-  buffer.shard = {.group = group_, .index = rank_, .count = ranks_, .dimension = dimension};
+  buffer.shard = {.group = GroupId{static_cast<std::size_t>(group_of_all())},
+                  .index = rank(),
+                  .count = ranks(),
+                  .dimension = dimension};
   return add_row(std::move(buffer), of_source);
 }
 
@@ -111,6 +139,27 @@ BufferId RankProgram::resized(BufferId of_source, std::vector<std::int64_t> shap
   buffer.shape = std::move(shape);
   buffer.size_bytes = element_count(buffer) * size_bytes(buffer.dtype);
   return add_row(std::move(buffer), of_source);
+}
+
+BufferId RankProgram::exchanged(BufferId of_source, std::vector<std::int64_t> shape,
+                                const std::string& suffix) {
+  const BufferId row = resized(of_source, std::move(shape));
+  out_.buffers[row.index()].name += suffix;
+  out_.buffers[row.index()].category = Category::communication;
+  return row;
+}
+
+BufferId RankProgram::factors(const Op& op, BufferId of_source,
+                              const std::vector<BufferId>& before) {
+  std::int64_t elements = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const std::string& role = op.operands[i].role;
+    const bool is_factor = role == "x" || role == "w" || role == "dy";
+    const bool has_own = role == "dy" && find_operand(op, "bf16_dy") != nullptr;
+    const Buffer& factor = out_[before[i]];
+    if (is_factor && !has_own && factor.dtype != DType::bf16) elements += element_count(factor);
+  }
+  return resized(of_source, {elements});
 }
 
 BufferId RankProgram::rows(BufferId matrix, std::int64_t first, std::int64_t count,
@@ -165,17 +214,14 @@ void RankProgram::add(OpKind kind, const std::string& name, const std::vector<Us
 void RankProgram::meet(OpKind kind, const std::string& name, const std::vector<Use>& uses,
                        OpId place, Pass::Section section) {
   add(kind, name, uses, place, section,
-      {integer("group", 0), integer("sequence", 0), text("order", "rank")});
+      {integer("group", group_of_all()), integer("sequence", 0), text("order", "rank")});
 }
 
-void RankProgram::meet_some(const std::string& group, const std::vector<std::int32_t>& ranks,
+void RankProgram::meet_some(const std::string& group, const std::vector<std::int32_t>& indices,
                             OpKind kind, const std::string& name, const std::vector<Use>& uses,
                             OpId place, Pass::Section section) {
-  const auto same = std::ranges::find(out_.groups, ranks, &Group::ranks);
-  const std::int64_t row = same - out_.groups.begin();
-  if (same == out_.groups.end()) out_.groups.push_back({.name = group, .ranks = ranks});
   add(kind, name, uses, place, section,
-      {integer("group", row), integer("sequence", 0), text("order", "rank")});
+      {integer("group", group_of(group, indices)), integer("sequence", 0), text("order", "rank")});
 }
 
 void RankProgram::clear_padding(const Whole& whole, OpId place, Pass::Section section) {

@@ -18,21 +18,39 @@ struct Whole {
   BufferId padding;  // a view of what is behind the value; none when there is no padding
 };
 
+/// One direction of a mesh of ranks. Rank numbers along it are `stride` apart; a transform spreads
+/// the program of the rank at index 0 over all of them.
+struct RankAxis {
+  std::string name = "data_parallel";  // of the group of ranks along it
+  std::int32_t index = 0;              // of this rank
+  std::int32_t count = 1;
+  std::int32_t stride = 1;
+  /// The source is a program of this rank already, made by an earlier transform along the axis:
+  /// then its rank and the number of ranks stay, and only the group is added.
+  bool placed = false;
+  bool operator==(const RankAxis&) const = default;
+};
+
 /// Rows are those of the new trace unless they are called those of the source. Versions, lifetimes
-/// and sequence numbers follow from the order of the ops at finish().
+/// and sequence numbers follow from the order of the ops at finish(). The source may be that of a
+/// rank already: its groups keep their rows, with the rank numbers of this place on the axis, and
+/// its collectives are ops like any other.
 class RankProgram {
  public:
-  /// `rank` of `ranks`; or, `alone`, one that does the work of all of them.
-  RankProgram(const Trace& source, std::int32_t rank, std::int32_t ranks, bool alone = false);
+  RankProgram(const Trace& source, RankAxis axis);
+  /// One rank that does the work of `ranks`; there is no group.
+  static RankProgram alone(const Trace& source, std::int32_t ranks);
 
-  [[nodiscard]] std::int32_t rank() const { return rank_; }
-  [[nodiscard]] std::int32_t ranks() const { return ranks_; }
+  /// Along the axis.
+  [[nodiscard]] std::int32_t rank() const { return axis_.index; }
+  [[nodiscard]] std::int32_t ranks() const { return axis_.count; }
   /// Elements of one part of `elements`.
   [[nodiscard]] std::int64_t part_of(std::int64_t elements) const {
-    return (elements + ranks_ - 1) / ranks_;
+    return (elements + ranks() - 1) / ranks();
   }
 
-  /// The row that a row of the source has here; added when it is first asked for.
+  /// The row that a row of the source has here; added when it is first asked for, as is what a view
+  /// is a view of.
   BufferId kept(BufferId of_source);
   /// A row of its own like one of the source, under the name of that plus `suffix`.
   BufferId like(BufferId of_source, const std::string& suffix);
@@ -49,11 +67,14 @@ class RankProgram {
   BufferId split(BufferId of_source, int dimension);
   /// Like a row of the source, of another shape.
   BufferId resized(BufferId of_source, std::vector<std::int64_t> shape);
+  /// Like a row of the source, of another shape, for what is sent or has come from others.
+  BufferId exchanged(BufferId of_source, std::vector<std::int64_t> shape,
+                     const std::string& suffix);
+  /// Room for those factors of a product that it rounds itself, like a row of the source; `before`
+  /// are the rows of the operands before it.
+  BufferId factors(const Op& op, BufferId of_source, const std::vector<BufferId>& before);
   /// Rows first .. first + count - 1 of a matrix, or elements of a vector, as a view of it.
   BufferId rows(BufferId matrix, std::int64_t first, std::int64_t count, const std::string& suffix);
-
-  /// What the group of all ranks is called; "data_parallel" unless said otherwise.
-  void name_group(std::string name) { out_.groups[0].name = std::move(name); }
 
   void persist(BufferId owner) { schedule_.persistent.push_back(owner); }
 
@@ -65,11 +86,11 @@ class RankProgram {
   /// An op that the source does not have, in the phase, layer and micro-batch of `place`.
   void add(OpKind kind, const std::string& name, const std::vector<Use>& uses, OpId place,
            Pass::Section section, std::vector<Attribute> attributes = {});
-  /// A collective over all ranks.
+  /// A collective over all ranks along the axis.
   void meet(OpKind kind, const std::string& name, const std::vector<Use>& uses, OpId place,
             Pass::Section section);
-  /// The same over some of the ranks, ascending, this one among them.
-  void meet_some(const std::string& group, const std::vector<std::int32_t>& ranks, OpKind kind,
+  /// The same over some of them: indices along the axis, ascending, this rank's among them.
+  void meet_some(const std::string& group, const std::vector<std::int32_t>& indices, OpKind kind,
                  const std::string& name, const std::vector<Use>& uses, OpId place,
                  Pass::Section section);
   /// Sets the padding of a whole to 0; nothing when there is none.
@@ -83,11 +104,17 @@ class RankProgram {
  private:
   BufferId add_row(Buffer buffer, BufferId origin);
   std::vector<OpId>& ops_of(Pass::Section section);
+  /// The number of the rank at an index of the axis.
+  [[nodiscard]] std::int32_t number_of(std::int32_t index) const {
+    return out_.meta.rank + axis_.stride * (index - axis_.index);
+  }
+  /// The row of the group of these indices along the axis; added when it is first asked for.
+  std::int64_t group_of(const std::string& name, const std::vector<std::int32_t>& indices);
+  std::int64_t group_of_all();
 
   const Trace& source_;
-  std::int32_t rank_;
-  std::int32_t ranks_;
-  GroupId group_;  // of all ranks; none when alone
+  RankAxis axis_;
+  bool alone_ = false;
   Trace out_;
   OpOrder schedule_;
   std::vector<BufferId> kept_;  // by row of the source

@@ -257,7 +257,7 @@ std::vector<Trace> shard(const Trace& source, ShardStage stage, std::int32_t ran
   if (stage == ShardStage::none) return {shard_alone(source, from, ranks)};
   std::vector<Trace> out;
   for (std::int32_t rank = 0; rank < ranks; ++rank) {
-    RankProgram program(source, rank, ranks);
+    RankProgram program(source, {.index = rank, .count = ranks});
     RankWriter(source, from, stage, program).write();
     out.push_back(program.finish(fmt::format(", {} on {} ranks", to_string(stage), ranks)));
   }

@@ -138,7 +138,7 @@ class AloneWriter {
 }  // namespace
 
 Trace shard_alone(const Trace& source, const ShardSource& from, std::int32_t ranks) {
-  RankProgram program(source, 0, ranks, true);
+  RankProgram program = RankProgram::alone(source, ranks);
   AloneWriter(source, from, program).write();
   return program.finish(fmt::format(", gradients of {} shares apart", ranks));
 }

@@ -138,13 +138,6 @@ struct AttentionKeySlope {
   }
 };
 
-/// Index: element.
-struct Widen {
-  const BFloat16* x;
-  float* y;
-  TIDEMARK_BODY void operator()(std::int64_t i) const { y[i] = to_float(x[i]); }
-};
-
 /// Index: row (b, h, t). Scores are made twice, so no row of them is kept.
 struct FlashForward {
   Heads heads;

@@ -4,6 +4,9 @@
 #include <optional>
 #include <stdexcept>
 
+#include "profiler/communicator.h"
+#include "profiler/cuda/image_calls.h"
+#include "profiler/cuda/kernel_bodies.h"
 #include "profiler/kernels/dropout_mask.h"
 #include "profiler/kernels/execute.h"
 
@@ -49,18 +52,6 @@ std::optional<Elementwise> elementwise(OpKind kind) {
   }
 }
 
-/// Operands by role, with the bit of those that are added to.
-Call call_of(const KernelCall& op, Kernel kernel, const std::vector<std::string_view>& roles) {
-  Call call;
-  call.kernel = kernel;
-  for (std::size_t i = 0; i < roles.size(); ++i) {
-    call.pointers[i] = op.pointer<std::byte>(roles[i]);
-    if (op.accumulates(roles[i])) call.accumulates |= 1U << i;
-    if (op.is_bf16(roles[i])) call.bf16 |= 1U << i;
-  }
-  return call;
-}
-
 template <std::size_t N>
 void set(std::int64_t (&sizes)[N], std::initializer_list<std::int64_t> values) {
   std::copy(values.begin(), values.end(), sizes);
@@ -68,7 +59,13 @@ void set(std::int64_t (&sizes)[N], std::initializer_list<std::int64_t> values) {
 
 cuda::Mask mask_of(const KernelCall& op) {
   const kernels::DropoutMask mask(op);
-  return {mask.stream, mask.threshold, static_cast<float>(mask.scale)};
+  return {.stream = mask.stream,
+          .threshold = mask.threshold,
+          .scale = static_cast<float>(mask.scale),
+          .first = mask.first,
+          .run = mask.run,
+          .stride = mask.stride,
+          .offset = mask.offset};
 }
 
 /// The launches of a linear op: factors that are not bfloat16 yet are rounded first when the op
@@ -166,7 +163,8 @@ Call attention_call(const KernelCall& op) {
   const std::vector<std::int64_t>& shape = op.buffer("qkv").shape;
   call.mask = mask_of(op);
   // A library has random numbers of its own: with dropout its results would be others.
-  const bool rounds = integer_at(op.op, "bf16", 0) == 1 && call.mask.threshold == 0;
+  const bool rounds =
+      integer_at(op.op, "bf16", 0) == 1 && call.mask.threshold == 0 && !op.has("kv");
   set(call.sizes, {shape[0], shape[1], op.columns("qkv") / 3, op.integer("heads"),
                    rounds ? op.buffer("workspace").size_bytes : 0});
   return call;
@@ -182,8 +180,8 @@ Call embedding_call(const KernelCall& op) {
     set(call.sizes, {op.elements("tokens"), sequence, channels});
     call.pointers[2] = op.pointer<float>("wpe") + op.position(sequence, op.rows("wpe")) * channels;
   } else {
-    set(call.sizes, {op.elements("tokens"), sequence, op.columns("dwte"), op.elements("dwte"),
-                     op.elements("dwpe")});
+    set(call.sizes, {op.elements("tokens"), sequence, op.columns("dwte"), op.rows("dwte"),
+                     op.rows("dwpe"), op.position(sequence, op.rows("dwpe"))});
   }
   return call;
 }
@@ -209,7 +207,8 @@ Call cross_entropy_call(const KernelCall& op) {
           : call_of(op, Kernel::cross_entropy_backward, {"logits", "target", "log_sum_exp"});
   const std::int64_t rows = op.rows("logits");
   set(call.sizes, {rows, op.columns("logits")});
-  if (!forward) call.reals[0] = static_cast<float>(op.real("scale") / static_cast<double>(rows));
+  const double scale = find_attribute(op.op, "scale") == nullptr ? 1 : op.real("scale");
+  call.reals[0] = static_cast<float>(forward ? scale : scale / static_cast<double>(rows));
   return call;
 }
 
@@ -308,7 +307,7 @@ Call decoder_call(const KernelCall& op) {
       return call;
     default:
       call = call_of(op, Kernel::token_embedding_backward, {"dy", "tokens", "dw"});
-      set(call.sizes, {op.elements("tokens"), op.columns("dw"), op.elements("dw")});
+      set(call.sizes, {op.elements("tokens"), op.columns("dw"), op.rows("dw")});
       return call;
   }
 }
@@ -329,6 +328,13 @@ Call expert_call(const KernelCall& op) {
       call = call_of(op, Kernel::route_backward, {"dgates", "gates", "slots", "dlogits"});
       set(call.sizes, {op.rows("dlogits"), op.columns("dlogits"), choices, op.integer("capacity")});
       return call;
+    case OpKind::balance_backward:
+      call = call_of(op, Kernel::balance_backward, {"logits", "slots", "dlogits"});
+      set(call.sizes, {op.rows("logits"), op.columns("logits"), choices, op.integer("capacity")});
+      call.reals[0] =
+          static_cast<float>(op.real("scale") * static_cast<double>(op.columns("logits")) /
+                             static_cast<double>(op.rows("logits")));
+      return call;
     case OpKind::dispatch_forward:
       call = call_of(op, Kernel::dispatch_forward, {"x", "slots", "y"});
       return set_rows("y");
@@ -342,14 +348,6 @@ Call expert_call(const KernelCall& op) {
       call = call_of(op, Kernel::combine_backward, {"dy", "x", "slots", "gates", "dx", "dgates"});
       return set_rows("x");
   }
-}
-
-/// Of gradients that are sums over rows.
-std::int64_t most_summed_columns(const Trace& trace, const Op& op) {
-  const bool is_norm =
-      op.kind == OpKind::layer_norm_backward || op.kind == OpKind::rms_norm_backward;
-  const Operand* const sums = find_operand(op, is_norm ? "dw" : "db");
-  return sums == nullptr ? 0 : element_count(trace[sums->buffer]);
 }
 
 /// None for a kind that the plug-in has no kernels for.
@@ -419,13 +417,46 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
     case OpKind::dispatch_backward:
     case OpKind::combine_forward:
     case OpKind::combine_backward:
+    case OpKind::balance_backward:
       return std::vector{expert_call(op)};
     default:
-      return std::nullopt;
+      break;
   }
+  if (const std::optional<Call> call = find_image_call(op)) return std::vector{*call};
+  return std::nullopt;
+}
+
+/// Empty unless the op is for a part of the tokens in a way that the kernels do not know.
+std::string part_error(const Op& op) {
+  const bool turned = op.kind == OpKind::rotary_forward || op.kind == OpKind::rotary_backward;
+  const char* const name = find_operand(op, "kv") != nullptr              ? "kv"
+                           : turned && integer_at(op, "position", 0) != 0 ? "position"
+                                                                          : nullptr;
+  if (name == nullptr) return {};
+  return "the CUDA backend has no " + std::string(to_string(op.kind)) + " with " + name + " yet";
+}
+
+/// Empty when what a kernel has no room for is small enough.
+std::string size_error(const Trace& trace, const Op& op) {
+  if (op.kind != OpKind::balance_backward) return {};
+  const std::int64_t experts = column_count(trace[op.operands[0].buffer]);
+  if (experts <= cuda::k_partials) return {};
+  return "the CUDA backend balances at most " + std::to_string(cuda::k_partials) +
+         " experts, not " + std::to_string(experts);
 }
 
 }  // namespace
+
+Call call_of(const KernelCall& op, Kernel kernel, const std::vector<std::string_view>& roles) {
+  Call call;
+  call.kernel = kernel;
+  for (std::size_t i = 0; i < roles.size(); ++i) {
+    call.pointers[i] = op.pointer<std::byte>(roles[i]);
+    if (op.accumulates(roles[i])) call.accumulates |= 1U << i;
+    if (op.is_bf16(roles[i])) call.bf16 |= 1U << i;
+  }
+  return call;
+}
 
 bool is_made_on_host(OpKind kind) {
   return kind == OpKind::load_batch || kind == OpKind::random_normal;
@@ -437,13 +468,12 @@ std::string cuda_kernel_error(const Trace& trace, const Op& op) {
   for (const Operand& operand : op.operands) {
     if (trace[operand.buffer].dtype == DType::f64) return "the CUDA backend has no f64";
   }
+  if (is_collective(op.kind)) return {};  // NCCL's
   if (is_made_on_host(op.kind) || op.kind == OpKind::report_loss) return {};
+  if (std::string error = size_error(trace, op); !error.empty()) return error;
+  if (std::string error = part_error(op); !error.empty()) return error;
   const std::vector<std::byte*> nowhere(op.operands.size(), nullptr);
-  if (find_calls({trace, op, 0, nowhere, nullptr})) {
-    return most_summed_columns(trace, op) <= cuda::k_most_columns
-               ? ""
-               : "more than " + std::to_string(cuda::k_most_columns) + " columns to sum along";
-  }
+  if (find_calls({trace, op, 0, nowhere, nullptr})) return {};
   return "kind " + std::string(to_string(op.kind)) + " has no CUDA kernel";
 }
 

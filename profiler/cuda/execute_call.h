@@ -2,51 +2,32 @@
 #pragma once
 
 #include "profiler/cuda/attention_bodies.h"
-#include "profiler/cuda/cudnn_attention.h"
+#include "profiler/cuda/balance_bodies.h"
 #include "profiler/cuda/decoder_bodies.h"
+#include "profiler/cuda/execute_image.h"
 #include "profiler/cuda/kernel_bodies.h"
+#include "profiler/cuda/library_attention.h"
+#include "profiler/cuda/row_bodies.h"
+#include "profiler/cuda/table_bodies.h"
 
 namespace tidemark::cuda {
 
 /// What Place::product returns for a product with a_sums that it cannot make in one.
 inline constexpr int k_sums_not_fused = -2;
 
-/// Memory that is given out from its begin, in pieces that begin at a granule.
-class Room {
- public:
-  Room(void* begin, std::int64_t bytes) : next_(static_cast<char*>(begin)), bytes_(bytes) {}
-
-  template <class Element>
-  Element* take(std::int64_t count) {
-    constexpr std::int64_t k_granule_bytes = 256;
-    const auto bytes = count * static_cast<std::int64_t>(sizeof(Element));
-    char* const piece = next_;
-    const std::int64_t step = (bytes + k_granule_bytes - 1) / k_granule_bytes * k_granule_bytes;
-    next_ += step;
-    bytes_ -= step;
-    return reinterpret_cast<Element*>(piece);
-  }
-  /// What is left; negative when it was not enough.
-  [[nodiscard]] std::int64_t bytes() const { return bytes_; }
-  [[nodiscard]] void* rest() const { return next_; }
-
- private:
-  char* next_;
-  std::int64_t bytes_;
-};
-
-/// `Place` launches: int each(std::int64_t count, body), int rows(std::int64_t count, body) for
-/// bodies that get lanes, int product(const Product&), void* scratch() of k_scratch_floats in its
-/// memory, bool attends(const AttentionShape&,
-/// workspace bytes), whether a library makes attention in that, and int attend(const
-/// AttentionShape&, const AttentionOperands&, void* workspace). The ints are 0 or a code; the first
-/// that is not 0 ends the call.
+/// `Place` launches: int each(std::int64_t count, body), int teams(std::int64_t count, team body),
+/// int product(const Product&), double* partials() of k_partials doubles in its memory, bool
+/// attends(const AttentionShape&, bytes of room), whether a library makes attention in that, and
+/// int attend(const AttentionShape&, const AttentionOperands&, void* room). The ints are 0 or a
+/// code; the first that is not 0 ends the call.
 template <class Place>
 class Execution {
  public:
   Execution(Place& place, const Call& call) : place_(place), call_(call) {}
 
   int run() {
+    LibraryAttention<Place> library(place_, call_);
+    if (library.takes()) return library.run();
     switch (call_.kernel) {
       case Kernel::fill:  // y; count; value
         return each(size(0), Fill{at(0), real(0)});
@@ -87,7 +68,7 @@ class Execution {
       case Kernel::layer_norm_forward:  // x, w, b, y, mean, inverse deviation; rows, channels;
                                         // epsilon
         return typed(3, [this](auto* y) {
-          return rows(size(0), LayerNorm{at(0), at(1), at(2), y, at(4), at(5), size(1), real(0)});
+          return teams(size(0), LayerNorm{at(0), at(1), at(2), y, at(4), at(5), size(1), real(0)});
         });
       case Kernel::layer_norm_backward:
         return layer_norm_backward();
@@ -95,8 +76,8 @@ class Execution {
         return each(heads().rows(), AttentionForward{heads(), call_.mask, at(0), at(1), at(2)});
       case Kernel::attention_backward:
         return attention_backward();
-      case Kernel::flash_attention_forward:
-        return flash_forward();
+      case Kernel::flash_attention_forward:  // qkv, y, log-sum-exp; batch, tokens, channels, heads
+        return each(heads().rows(), FlashForward{heads(), call_.mask, at(0), at(1), at(2)});
       case Kernel::flash_attention_backward:
         return flash_backward();
       default:
@@ -125,18 +106,8 @@ class Execution {
     return count > 0 ? place_.each(count, body) : 0;
   }
   template <class Body>
-  int rows(std::int64_t count, const Body& body) {
-    return count > 0 ? place_.rows(count, body) : 0;
-  }
-  [[nodiscard]] float* scratch() { return static_cast<float*>(place_.scratch()); }
-  [[nodiscard]] double* partials() { return static_cast<double*>(place_.scratch()); }
-
-  /// Parts whose `sums` sums of each column have room in the scratch.
-  [[nodiscard]] static RowParts row_parts(std::int64_t rows, std::int64_t columns,
-                                          std::int64_t sums) {
-    constexpr std::int64_t k_most_parts = 64;
-    const std::int64_t room = k_scratch_floats / (columns * sums);
-    return {rows, columns, room < k_most_parts ? room : k_most_parts};
+  int teams(std::int64_t count, const Body& body) {
+    return count > 0 ? place_.teams(count, body) : 0;
   }
 
   /// Calls run(pointer to what the elements of operand i are).
@@ -163,54 +134,39 @@ class Execution {
     return column_sums(0, 4, size(2), size(0));
   }
 
-  int column_sums(int from, int to, std::int64_t count, std::int64_t columns) {
-    const RowParts parts = row_parts(count, columns, 1);
-    const int code = typed(from, [&](auto* dy) {
-      return each(parts.count * columns, ColumnParts{parts, dy, scratch()});
+  int column_sums(int from, int to, std::int64_t rows, std::int64_t columns) {
+    return typed(from, [&](auto* dy) {
+      return teams(column_groups(columns), ColumnSums{dy, at(to), rows, columns, adds(to)});
     });
-    return code != 0 ? code : each(columns, AddParts{parts, scratch(), at(to), adds(to)});
   }
 
-  /// logits, target, log-sum-exp, loss (forward only); rows, classes; scale (backward only)
+  /// logits, target, log-sum-exp, loss (forward only); rows, classes; scale
   int cross_entropy() {
-    const std::int64_t count = size(0);
+    const std::int64_t rows = size(0);
     const std::int64_t classes = size(1);
     if (call_.kernel == Kernel::cross_entropy_backward) {
-      return each(count * classes, CrossEntropySlope{at(0), indices(1), at(2), classes, real(0)});
+      return each(rows * classes, CrossEntropySlope{at(0), indices(1), at(2), classes, real(0)});
     }
-    if (int code = rows(count, LogSumExp{at(0), at(2), classes})) return code;
-    double* parts = partials();
-    if (int code = each(k_partials, LossParts{at(0), indices(1), at(2), count, classes, parts})) {
-      return code;
-    }
-    return each(1, TotalOfParts{parts, at(3), static_cast<double>(count), false});
+    if (int code = teams(rows, LogSumExp{at(0), at(2), classes})) return code;
+    return teams(
+        1, MeanLoss{at(0), indices(1), at(2), at(3), rows, classes, static_cast<double>(real(0))});
   }
 
-  /// dy, tokens, dwte, dwpe; tokens, sequence, channels, elements of dwte, of dwpe
+  /// dy, tokens, dwte, dwpe; tokens, sequence, channels, rows of dwte, of dwpe, first position
   int embedding_backward() {
-    if (!adds(2)) {
-      if (int code = each(size(3), Fill{at(2), 0})) return code;
-    }
-    if (!adds(3)) {
-      if (int code = each(size(4), Fill{at(3), 0})) return code;
-    }
-    if (int code = rows(size(0), TokenSlope{at(0), indices(1), at(2), size(0), size(2)})) {
-      return code;
-    }
-    return each(size(1) * size(2), PositionSlope{at(0), at(3), size(0), size(1), size(2)});
+    const TableSlope table{at(0), indices(1), at(2), size(0), size(2), adds(2)};
+    if (int code = teams(size(3), table)) return code;
+    return each(size(4) * size(2),
+                PositionSlope{at(0), at(3), size(0), size(1), size(2), size(5), adds(3)});
   }
 
   /// dy, x, w, mean, inverse deviation, residual?, dx, dw, db; rows, channels
   int layer_norm_backward() {
-    const LayerNormSlope slope{at(0), at(1), at(2), at(3), at(4), at(5), at(6), size(1)};
-    if (int code = rows(size(0), slope)) return code;
-    const RowParts parts = row_parts(size(0), size(1), 2);
-    float* const dw = scratch();
-    float* const db = dw + parts.count * size(1);
-    const LayerNormWeightParts sums{parts, at(0), at(1), at(3), at(4), dw, db};
-    if (int code = each(parts.count * size(1), sums)) return code;
-    if (int code = each(size(1), AddParts{parts, dw, at(7), adds(7)})) return code;
-    return each(size(1), AddParts{parts, db, at(8), adds(8)});
+    const LayerNormSlope rows{at(0), at(1), at(2), at(3), at(4), at(5), at(6), size(1)};
+    if (int code = teams(size(0), rows)) return code;
+    return teams(column_groups(size(1)),
+                 LayerNormWeightSlope{at(0), at(1), at(3), at(4), at(7), at(8), size(0), size(1),
+                                      adds(7), adds(8)});
   }
 
   /// qkv, probabilities, dy, dqkv, workspace [T,T]; batch, tokens, channels, heads. The workspace
@@ -226,53 +182,8 @@ class Execution {
     return 0;
   }
 
-  [[nodiscard]] AttentionShape attention_shape(bool is_backward) const {
-    return {size(0), size(1), size(2), size(3), is_backward};
-  }
-  int rounded(const float* from, BFloat16* to, std::int64_t count) {
-    return each(count, Round{from, to});
-  }
-
-  /// qkv, y, log-sum-exp, workspace; batch, tokens, channels, heads, bytes of the workspace when a
-  /// library may multiply in bf16 there, else 0
-  int flash_forward() {
-    const std::int64_t count = size(0) * size(1) * size(2);
-    Room room(call_.pointers[3], size(4));
-    auto* const qkv = room.take<BFloat16>(3 * count);
-    auto* const y = room.take<BFloat16>(count);
-    const AttentionShape shape = attention_shape(false);
-    if (size(4) == 0 || !place_.attends(shape, room.bytes())) {
-      return each(heads().rows(), FlashForward{heads(), call_.mask, at(0), at(1), at(2)});
-    }
-    AttentionOperands operands;
-    operands.qkv = qkv, operands.y = y, operands.log_sum_exp = at(2);
-    if (int code = rounded(at(0), qkv, 3 * count)) return code;
-    if (int code = place_.attend(shape, operands, room.rest())) return code;
-    return each(count, Widen{y, at(1)});
-  }
-
-  /// dy, qkv, y, log-sum-exp, dqkv, workspace; as flash_forward
+  /// dy, qkv, y, log-sum-exp, dqkv; batch, tokens, channels, heads
   int flash_backward() {
-    const std::int64_t count = size(0) * size(1) * size(2);
-    Room room(call_.pointers[5], size(4));
-    AttentionOperands operands;
-    auto* const dy = room.take<BFloat16>(count);
-    auto* const qkv = room.take<BFloat16>(3 * count);
-    auto* const y = room.take<BFloat16>(count);
-    auto* const dqkv = room.take<BFloat16>(3 * count);
-    operands.dy = dy, operands.qkv = qkv, operands.y = y, operands.dqkv = dqkv;
-    operands.log_sum_exp = at(3);
-    operands.row_sums = room.take<float>(heads().rows());
-    const AttentionShape shape = attention_shape(true);
-    if (size(4) == 0 || !place_.attends(shape, room.bytes())) return own_flash_backward();
-    if (int code = rounded(at(0), dy, count)) return code;
-    if (int code = rounded(at(1), qkv, 3 * count)) return code;
-    if (int code = rounded(at(2), y, count)) return code;
-    if (int code = place_.attend(shape, operands, room.rest())) return code;
-    return each(3 * count, Widen{dqkv, at(4)});
-  }
-
-  int own_flash_backward() {
     const FlashScores scores{heads(), call_.mask, at(0), at(1), at(2), at(3), at(4)};
     if (int code = each(heads().rows(), FlashQuerySlope{scores})) return code;
     return each(heads().rows(), FlashKeySlope{scores});
@@ -288,9 +199,9 @@ class Execution {
         return each(size(0), AdamUpdate{at(0), at(1), at(2), at(3), real(0), real(1), real(2),
                                         real(3), real(4), real(5), real(6)});
       case Kernel::sum_of_squares: {  // x, sum; count
-        double* parts = partials();
-        if (int code = each(k_partials, SquareParts{at(0), size(0), parts})) return code;
-        return each(1, TotalOfParts{parts, at(1), 1.0, adds(1)});
+        double* parts = place_.partials();
+        if (int code = teams(k_partials, SquareParts{at(0), size(0), parts})) return code;
+        return teams(1, TotalOfParts{parts, at(1), adds(1)});
       }
       case Kernel::clip_factor:  // sum, factor; ; most
         return each(1, ClipFactor{at(0), at(1), real(0)});
@@ -307,7 +218,7 @@ class Execution {
     switch (call_.kernel) {
       case Kernel::rms_norm_forward:  // x, w, y, inverse rms; rows, channels; epsilon
         return typed(2, [this](auto* y) {
-          return rows(size(0), RmsNorm{at(0), at(1), y, at(3), size(1), real(0)});
+          return teams(size(0), RmsNorm{at(0), at(1), y, at(3), size(1), real(0)});
         });
       case Kernel::rms_norm_backward:
         return rms_norm_backward();
@@ -326,9 +237,8 @@ class Execution {
         });
       case Kernel::token_embedding_forward:  // tokens, w, y; tokens, channels
         return each(size(0) * size(1), TokenEmbedding{indices(0), at(1), at(2), size(1)});
-      case Kernel::token_embedding_backward:  // dy, tokens, dw; tokens, channels, elements of dw
-        if (int code = adds(2) ? 0 : each(size(2), Fill{at(2), 0})) return code;
-        return rows(size(0), TokenSlope{at(0), indices(1), at(2), size(0), size(1)});
+      case Kernel::token_embedding_backward:  // dy, tokens, dw; tokens, channels, rows of dw
+        return teams(size(2), TableSlope{at(0), indices(1), at(2), size(0), size(1), adds(2)});
       default:
         return experts();
     }
@@ -340,7 +250,7 @@ class Execution {
       case Kernel::route_forward: {  // logits, gates, slots; rows, experts, choices, capacity
         auto* const slots = static_cast<std::int32_t*>(call_.pointers[2]);
         if (int code = each(size(0), Choose{router(), at(0), at(1), slots})) return code;
-        return each(size(1), FillExpert{router(), slots, size(0) * size(2)});
+        return teams(size(1), FillExpert{router(), slots, size(0) * size(2)});
       }
       case Kernel::route_backward:  // dgates, gates, slots, dlogits; as forward
         return each(size(0), RouteSlope{router(), at(0), at(1), indices(2), at(3)});
@@ -352,10 +262,12 @@ class Execution {
         return each(size(0) * size(2), Gather{at(0), slots(1), at(2), nullptr, at(3), size(2)});
       case Kernel::combine_backward:  // dy, x, slots, gates, dx, dgates
         if (int code = each(size(3) * size(2), Fill{at(4), 0})) return code;
-        return each(size(0) * size(1),
-                    CombineSlope{at(0), at(1), slots(2), at(3), at(4), at(5), size(2)});
+        return teams(size(0) * size(1),
+                     CombineSlope{at(0), at(1), slots(2), at(3), at(4), at(5), size(2)});
+      case Kernel::balance_backward:
+        return balance_backward();
       default:
-        return k_unknown_kernel;
+        return ImageExecution<Place>(place_, call_).run();
     }
   }
 
@@ -368,15 +280,19 @@ class Execution {
 
   /// dy, x, w, inverse rms, residual?, dx, dw; rows, channels
   int rms_norm_backward() {
-    const RmsNormSlope slope{at(0), at(1), at(2), at(3), at(4), at(5), size(1)};
-    if (int code = rows(size(0), slope)) return code;
-    const RowParts parts = row_parts(size(0), size(1), 1);
-    const RmsNormWeightParts sums{parts, at(0), at(1), at(3), scratch()};
-    if (int code = each(parts.count * size(1), sums)) return code;
-    return each(size(1), AddParts{parts, scratch(), at(6), adds(6)});
+    const RmsNormSlope rows{at(0), at(1), at(2), at(3), at(4), at(5), size(1)};
+    if (int code = teams(size(0), rows)) return code;
+    return teams(column_groups(size(1)),
+                 RmsNormWeightSlope{at(0), at(1), at(3), at(6), size(0), size(1), adds(6)});
   }
 
-  static constexpr int k_unknown_kernel = -1;
+  /// logits, slots, dlogits; rows, experts, choices, capacity; scale experts / rows
+  int balance_backward() {
+    double* shares = place_.partials();
+    const ExpertShare share{router(), indices(1), size(0) * size(2), shares};
+    if (int code = teams(size(1), share)) return code;
+    return each(size(0), BalanceSlope{at(0), shares, at(2), size(1), real(0)});
+  }
 
   Place& place_;
   const Call& call_;

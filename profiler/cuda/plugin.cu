@@ -8,6 +8,7 @@
 #include "profiler/cuda/execute_call.h"
 #include "profiler/cuda/matrix_product.cuh"
 #include "profiler/cuda/plugin_api.h"
+#include "profiler/cuda/pool_table.h"
 
 namespace tidemark::cuda {
 namespace {
@@ -18,18 +19,24 @@ constexpr std::int64_t k_most_blocks = 4096;
 constexpr int k_cublas_codes = 1 << 16;
 constexpr int k_cudnn_codes = 1 << 17;
 
+/// More devices than any machine has.
+constexpr int k_most_devices = 64;
+
+/// What a device needs beside the memory of the run.
 struct State {
   MatrixProducts products;
-  void* scratch = nullptr;
+  double* partials = nullptr;
   CudnnAttention attention;
   std::string no_attention;  // why the library is not used, or not for some shape
   bool attended = false;     // by the library
 };
-State g_state;
+State g_states[k_most_devices];
 
-unsigned blocks_of(std::int64_t threads) {
-  const std::int64_t blocks = (threads + k_threads - 1) / k_threads;
-  return static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks);
+/// Of the device that the calling thread has opened.
+State& state() {
+  int device = 0;
+  cudaGetDevice(&device);
+  return g_states[device];
 }
 
 template <class Body>
@@ -39,31 +46,10 @@ __global__ void each_kernel(std::int64_t count, Body body) {
   for (; i < count; i += stride) body(i);
 }
 
-/// The lanes of a warp, which all are at the same row.
-struct WarpLanes {
-  static constexpr std::int64_t count = 32;
-  std::int64_t index;
-  // Every lane gets the same bits: each step adds the two halves of the same pairs.
-  __device__ float sum(float x) const {
-    for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xFFFFFFFFU, x, step);
-    return x;
-  }
-  __device__ float largest(float x) const {
-    for (int step = 16; step > 0; step /= 2) {
-      const float other = __shfl_xor_sync(0xFFFFFFFFU, x, step);
-      x = other > x ? other : x;
-    }
-    return x;
-  }
-  __device__ bool any(bool x) const { return __any_sync(0xFFFFFFFFU, x) != 0; }
-};
-
 template <class Body>
-__global__ void rows_kernel(std::int64_t count, Body body) {
-  const WarpLanes lanes{threadIdx.x % WarpLanes::count};
-  const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x / WarpLanes::count;
-  for (std::int64_t row = thread / WarpLanes::count; row < count; row += stride) body(row, lanes);
+__global__ void team_kernel(std::int64_t count, Body body) {
+  __shared__ typename Body::Shared shared;
+  for (std::int64_t i = blockIdx.x; i < count; i += gridDim.x) body(Team{}, shared, i);
 }
 
 struct Stream {
@@ -71,37 +57,43 @@ struct Stream {
 
   template <class Body>
   int each(std::int64_t count, const Body& body) {
-    each_kernel<<<blocks_of(count), k_threads, 0, stream>>>(count, body);
+    const std::int64_t blocks = (count + k_threads - 1) / k_threads;
+    each_kernel<<<static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks), k_threads,
+                  0, stream>>>(count, body);
     return static_cast<int>(cudaGetLastError());
   }
 
   template <class Body>
-  int rows(std::int64_t count, const Body& body) {
-    rows_kernel<<<blocks_of(count * WarpLanes::count), k_threads, 0, stream>>>(count, body);
+  int teams(std::int64_t count, const Body& body) {
+    constexpr std::int64_t k_most_teams = std::int64_t{1} << 16;
+    team_kernel<<<static_cast<unsigned>(count < k_most_teams ? count : k_most_teams), k_team, 0,
+                  stream>>>(count, body);
     return static_cast<int>(cudaGetLastError());
   }
 
-  void* scratch() { return g_state.scratch; }
+  double* partials() { return state().partials; }
 
   int product(const Product& p) {
-    const cublasStatus_t status = g_state.products.multiply(p, stream);
+    const cublasStatus_t status = state().products.multiply(p, stream);
     if (status == CUBLAS_STATUS_NOT_SUPPORTED && p.a_sums != nullptr) return k_sums_not_fused;
     return status == CUBLAS_STATUS_SUCCESS ? 0 : k_cublas_codes + static_cast<int>(status);
   }
 
   bool attends(const AttentionShape& shape, std::int64_t room_bytes) {
-    if (g_state.attention.name().empty()) return false;
+    State& mine = state();
+    if (mine.attention.name().empty()) return false;
     std::string why;
-    const std::int64_t bytes = g_state.attention.workspace_bytes(shape, why);
+    const std::int64_t bytes = mine.attention.workspace_bytes(shape, why);
     if (bytes > room_bytes) why = "the trace has too little room for it";
     if (bytes >= 0 && bytes <= room_bytes) return true;
-    g_state.no_attention = why;
+    mine.no_attention = why;
     return false;
   }
 
-  int attend(const AttentionShape& shape, const AttentionOperands& operands, void* workspace) {
-    g_state.attended = true;
-    const int code = g_state.attention.run(shape, operands, workspace, stream);
+  int attend(const AttentionShape& shape, const AttentionOperands& operands, void* room) {
+    State& mine = state();
+    mine.attended = true;
+    const int code = mine.attention.run(shape, operands, room, stream);
     return code == 0 ? 0 : k_cudnn_codes + code;
   }
 };
@@ -122,33 +114,42 @@ const char* error_text(int code) {
                   : cudaGetErrorString(static_cast<cudaError_t>(code));
 }
 
-int open_device(char* name, std::size_t name_bytes) {
-  int count = 0;
-  if (const cudaError_t code = cudaGetDeviceCount(&count)) return code;
-  if (count == 0) return cudaErrorNoDevice;
-  if (const cudaError_t code = cudaSetDevice(0)) return code;
+int device_count(int* count) {
+  return cudaGetDeviceCount(count);
+}
+
+int describe(int device, DeviceFacts* facts) {
   cudaDeviceProp properties{};
-  if (const cudaError_t code = cudaGetDeviceProperties(&properties, 0)) return code;
-  std::strncpy(name, properties.name, name_bytes - 1);
-  name[name_bytes - 1] = '\0';
-  if (g_state.scratch != nullptr) return 0;
-  const cublasStatus_t status = g_state.products.open();
+  if (const cudaError_t code = cudaGetDeviceProperties(&properties, device)) return code;
+  std::strncpy(facts->name, properties.name, sizeof facts->name - 1);
+  static_assert(sizeof properties.uuid.bytes == 2 * sizeof(std::uint64_t));
+  std::uint64_t halves[2];
+  std::memcpy(halves, properties.uuid.bytes, sizeof halves);
+  facts->id = halves[0] ^ halves[1];
+  return cudaSuccess;
+}
+
+int open_device(int device) {
+  if (device < 0 || device >= k_most_devices) return cudaErrorInvalidDevice;
+  if (const cudaError_t code = cudaSetDevice(device)) return code;
+  State& mine = g_states[device];
+  if (mine.partials != nullptr) return 0;
+  const cublasStatus_t status = mine.products.open();
   if (status != CUBLAS_STATUS_SUCCESS) return k_cublas_codes + static_cast<int>(status);
-  const std::size_t scratch_bytes = k_scratch_floats * sizeof(float);
-  if (const cudaError_t code = cudaMalloc(&g_state.scratch, scratch_bytes)) return code;
-  g_state.no_attention = g_state.attention.open();
+  void* partials = nullptr;
+  if (const cudaError_t code = cudaMalloc(&partials, k_partials * sizeof(double))) return code;
+  mine.partials = static_cast<double*>(partials);
+  mine.no_attention = mine.attention.open();
   return 0;
 }
 
 const char* attention() {
-  static std::string text;
-  if (g_state.attention.name().empty()) g_state.no_attention = g_state.attention.open();
-  const std::string& name = g_state.attention.name();
-  const bool all = g_state.no_attention.empty();
-  if (all) {
-    text = name;
-  } else {
-    text = (g_state.attended ? name + " and " : "") + "own kernels (" + g_state.no_attention + ")";
+  static thread_local std::string text;
+  State& mine = state();
+  if (mine.attention.name().empty()) mine.no_attention = mine.attention.open();
+  text = mine.attention.name();
+  if (!mine.no_attention.empty()) {
+    text = (mine.attended ? text + " and " : "") + "own kernels (" + mine.no_attention + ")";
   }
   return text.c_str();
 }
@@ -163,6 +164,18 @@ int release(Memory memory, void* pointer) {
 
 int make_stream(void** stream) {
   return cudaStreamCreateWithFlags(reinterpret_cast<cudaStream_t*>(stream), cudaStreamNonBlocking);
+}
+
+int query(void* stream, bool* is_idle) {
+  const cudaError_t code = cudaStreamQuery(stream_of(stream));
+  *is_idle = code == cudaSuccess;
+  return code == cudaErrorNotReady ? cudaSuccess : code;
+}
+
+int is_reached(void* event, bool* reached) {
+  const cudaError_t code = cudaEventQuery(event_of(event));
+  *reached = code == cudaSuccess;
+  return code == cudaErrorNotReady ? cudaSuccess : code;
 }
 
 int elapsed_ns(void* from, void* to, std::int64_t* ns) {
@@ -181,6 +194,8 @@ PluginApi make_table() {
   PluginApi api;
   api.version = k_plugin_version;
   api.error_text = error_text;
+  api.device_count = device_count;
+  api.describe = describe;
   api.open = open_device;
   api.memory_info = [](std::size_t* free_bytes, std::size_t* total_bytes) -> int {
     return cudaMemGetInfo(free_bytes, total_bytes);
@@ -194,21 +209,26 @@ PluginApi make_table() {
     return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_of(stream));
   };
   api.make_stream = make_stream;
+  api.drop_stream = [](void* stream) -> int { return cudaStreamDestroy(stream_of(stream)); };
+  api.query = query;
   api.synchronize = [](void* stream) -> int { return cudaStreamSynchronize(stream_of(stream)); };
   api.make_event = [](void** event) -> int {
     return cudaEventCreate(reinterpret_cast<cudaEvent_t*>(event));
   };
+  api.drop_event = [](void* event) -> int { return cudaEventDestroy(event_of(event)); };
   api.record = [](void* event, void* stream) -> int {
     return cudaEventRecord(event_of(event), stream_of(stream));
   };
   api.wait = [](void* stream, void* event) -> int {
     return cudaStreamWaitEvent(stream_of(stream), event_of(event), 0);
   };
+  api.is_reached = is_reached;
   api.elapsed_ns = elapsed_ns;
   api.launch = launch;
   api.attention = attention;
   api.push_range = [](const char* name) { nvtxRangePushA(name); };
   api.pop_range = [] { nvtxRangePop(); };
+  api.pool = pool_table();
   return api;
 }
 
