@@ -54,6 +54,22 @@ ParameterBytes state_bytes(const StateRecipe& recipe, const Layout& layout, cons
   return bytes;
 }
 
+StatePart end_parameter(const StateRecipe& recipe) {
+  StatePart part = recipe.parameter;
+  if (recipe.ends != StateType::none) part.type = recipe.ends;
+  return part;
+}
+
+ParameterBytes end_state_bytes(const StateRecipe& recipe, const Layout& layout,
+                               const Parameters& p) {
+  ParameterBytes bytes = state_bytes(recipe, layout, p);
+  if (recipe.ends != StateType::none) {
+    bytes.other +=
+        part_bytes(end_parameter(recipe), layout, p) - part_bytes(recipe.parameter, layout, p);
+  }
+  return bytes;
+}
+
 double part_bytes(const StatePart& part, const Layout& layout, const Parameters& p) {
   return dense_elements(layout, p) * device_bytes(part, shard_sizes(layout)) +
          expert_elements(layout, p) * device_bytes(part, expert_shard_sizes(layout));
@@ -192,8 +208,8 @@ RankMemory CapacityModel::rank(const Strategy& s, const Terms& t, std::int64_t i
   const RankParameters p = parameters(s, index);
   Rank r{s, t, index};
   r.layers = state_bytes(s.recipe, s.layout, p.layers);
-  r.embedding = state_bytes(s.recipe, s.layout, p.embedding);
-  r.head = state_bytes(s.recipe, s.layout, p.head);
+  r.embedding = end_state_bytes(s.recipe, s.layout, p.embedding);
+  r.head = end_state_bytes(s.recipe, s.layout, p.head);
   r.head_gradient = head_gradient_bytes(s);
   r.gathered = gathered_bytes(s, p);
 
@@ -279,10 +295,13 @@ double CapacityModel::messages(const Rank& r, std::int64_t chunk, double open, d
 /// What stays gathered all the time: the ends, as FSDP's root unit; all where nothing reshards.
 double CapacityModel::gathered_bytes(const Strategy& s, const RankParameters& parameters) const {
   if (!gathers(s.recipe, shard_sizes(s.layout))) return 0;
-  double elements =
-      local_elements(s.layout, parameters.embedding) + local_elements(s.layout, parameters.head);
-  if (!s.recipe.reshard_after_forward) elements += local_elements(s.layout, parameters.layers);
-  return elements * element_bytes(s.recipe.compute);
+  const StateType ends = s.recipe.ends == StateType::none ? s.recipe.compute : s.recipe.ends;
+  double bytes = element_bytes(ends) * (local_elements(s.layout, parameters.embedding) +
+                                        local_elements(s.layout, parameters.head));
+  if (!s.recipe.reshard_after_forward) {
+    bytes += element_bytes(s.recipe.compute) * local_elements(s.layout, parameters.layers);
+  }
+  return bytes;
 }
 
 double CapacityModel::head_gradient_bytes(const Strategy& s) const {

@@ -37,7 +37,14 @@ struct RankParameters {
 [[nodiscard]] ParameterBytes state_bytes(const StateRecipe& recipe, const Layout& layout,
                                          const Parameters& parameters);
 
-/// The same of one part of them: the parameter, the master copy, one of the two moments, ...
+/// The same of embedding, final norm and output layer.
+[[nodiscard]] ParameterBytes end_state_bytes(const StateRecipe& recipe, const Layout& layout,
+                                             const Parameters& parameters);
+
+/// Of the parameters of those.
+[[nodiscard]] StatePart end_parameter(const StateRecipe& recipe);
+
+/// Bytes of one part of a state: the parameter, the master copy, one of the two moments, ...
 [[nodiscard]] double part_bytes(const StatePart& part, const Layout& layout,
                                 const Parameters& parameters);
 

@@ -186,12 +186,13 @@ class StepWriter {
   }
 
   /// Of a group of parameters, what lives from step to step.
-  void state(const std::string& name, LayerId layer, const Parameters& p) {
+  void state(const std::string& name, LayerId layer, const Parameters& p,
+             const StatePart& parameter) {
     const StateRecipe& recipe = s_.recipe;
     const auto add = [&](const char* what, const StatePart& part, Category category) {
       r_.alloc(name + what, layer, category, part_bytes(part, s_.layout, p));
     };
-    add(".weights", recipe.parameter, Category::weight);
+    add(".weights", parameter, Category::weight);
     add(".master", recipe.master, Category::optimizer_state);
     add(".first moments", recipe.moments, Category::optimizer_state);
     add(".second moments", recipe.moments, Category::optimizer_state);
@@ -209,15 +210,16 @@ class StepWriter {
 
   void states() {
     const RankParameters p = level_a_.parameters(s_, rank_);
-    state("embedding", embedding_, p.embedding);
+    state("embedding", embedding_, p.embedding, end_parameter(s_.recipe));
     for (std::int64_t chunk = 0; chunk < s_.layout.virtual_stages; ++chunk) {
       const std::int64_t stage = chunk * s_.layout.pipeline + rank_;
       const std::int64_t first = first_layer(stage);
       for (std::int64_t i = first; i < first + layers_of_stage(model_, s_, stage); ++i) {
-        state(fmt::format("layer{}", i), layer_id(i), level_a_.layer(is_dense(model_, i)));
+        state(fmt::format("layer{}", i), layer_id(i), level_a_.layer(is_dense(model_, i)),
+              s_.recipe.parameter);
       }
     }
-    state("head", head_, p.head);
+    state("head", head_, p.head, end_parameter(s_.recipe));
     r_.alloc("gathered for all of the step", {}, Category::communication,
              level_a_.gathered_bytes(s_, p));
     ends_ = p;

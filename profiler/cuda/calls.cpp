@@ -4,9 +4,11 @@
 #include <optional>
 #include <stdexcept>
 
+#include "profiler/communicator.h"
 #include "profiler/cuda/flash_bodies.h"
 #include "profiler/cuda/image_calls.h"
 #include "profiler/cuda/kernel_bodies.h"
+#include "profiler/kernels/attention_keys.h"
 #include "profiler/kernels/dropout_mask.h"
 #include "profiler/kernels/execute.h"
 
@@ -143,25 +145,30 @@ std::vector<Call> linear_calls(const KernelCall& op) {
   return std::move(out.calls);
 }
 
+/// Sizes behind the first four: of a library's workspace; keys, place of the first query among
+/// them, tokens of a part.
 Call attention_call(const KernelCall& op) {
   Call call;
   switch (op.op.kind) {
     case OpKind::attention_forward:
-      call = call_of(op, Kernel::attention_forward, {"qkv", "probabilities", "y"});
+      call = call_of(op, Kernel::attention_forward, {"qkv", "probabilities", "y", "kv"});
       break;
     case OpKind::attention_backward:
       call = call_of(op, Kernel::attention_backward,
-                     {"qkv", "probabilities", "dy", "dqkv", "workspace"});
+                     {"qkv", "probabilities", "dy", "dqkv", "workspace", "kv", "dkv"});
       break;
     case OpKind::flash_attention_forward:
-      call = call_of(op, Kernel::flash_attention_forward, {"qkv", "y", "log_sum_exp"});
+      call = call_of(op, Kernel::flash_attention_forward,
+                     {"qkv", "y", "log_sum_exp", "workspace", "kv"});
       break;
     default:
-      call =
-          call_of(op, Kernel::flash_attention_backward, {"dy", "qkv", "y", "log_sum_exp", "dqkv"});
+      call = call_of(op, Kernel::flash_attention_backward,
+                     {"dy", "qkv", "y", "log_sum_exp", "dqkv", "workspace", "kv", "dkv"});
   }
+  const kernels::AttentionKeys keys(op);
   const std::vector<std::int64_t>& shape = op.buffer("qkv").shape;
-  set(call.sizes, {shape[0], shape[1], op.columns("qkv") / 3, op.integer("heads")});
+  set(call.sizes, {shape[0], shape[1], op.columns("qkv") / 3, op.integer("heads"), 0, keys.count,
+                   keys.position, keys.part_tokens});
   call.mask = mask_of(op);
   return call;
 }
@@ -287,7 +294,7 @@ Call decoder_call(const KernelCall& op) {
       call = forward ? call_of(op, Kernel::rotary_forward, {"x", "y"})
                      : call_of(op, Kernel::rotary_backward, {"dy", "dx"});
       set(call.sizes, {op.rows(in), op.buffer(in).shape[1], heads, groups,
-                       op.columns(in) / (heads + 2 * groups)});
+                       op.columns(in) / (heads + 2 * groups), op.integer("position")});
       call.reals[0] = static_cast<float>(op.real("base"));
       return call;
     }
@@ -373,6 +380,11 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
     case OpKind::slice_columns: {
       Call call = call_of(op, Kernel::slice_columns, {"x", "y"});
       set(call.sizes, {op.rows("y"), op.columns("x"), op.columns("y"), op.integer("first")});
+      return std::vector{call};
+    }
+    case OpKind::insert_columns: {
+      Call call = call_of(op, Kernel::insert_columns, {"x", "y"});
+      set(call.sizes, {op.rows("x"), op.columns("x"), op.columns("y"), op.integer("first")});
       return std::vector{call};
     }
     case OpKind::attention_forward:
@@ -468,6 +480,7 @@ std::string cuda_kernel_error(const Trace& trace, const Op& op) {
   for (const Operand& operand : op.operands) {
     if (trace[operand.buffer].dtype == DType::f64) return "the CUDA backend has no f64";
   }
+  if (is_collective(op.kind)) return {};  // NCCL's
   if (is_made_on_host(op.kind) || op.kind == OpKind::report_loss) return {};
   if (std::string error = size_error(trace, op); !error.empty()) return error;
   const std::vector<std::byte*> nowhere(op.operands.size(), nullptr);

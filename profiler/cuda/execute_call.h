@@ -55,6 +55,8 @@ class Execution {
         return each(size(0) * size(1), AddBias{at(0), at(1), size(1)});
       case Kernel::slice_columns:  // x, y; rows, columns of x, of y, first
         return each(size(0) * size(2), SliceColumns{at(0), at(1), size(1), size(2), size(3)});
+      case Kernel::insert_columns:  // x, y; rows, columns of x, of y, first
+        return each(size(0) * size(1), InsertColumns{at(0), at(1), size(1), size(2), size(3)});
       case Kernel::cross_entropy_forward:
       case Kernel::cross_entropy_backward:
         return cross_entropy();
@@ -71,15 +73,12 @@ class Execution {
       case Kernel::layer_norm_backward:
         return layer_norm_backward();
       case Kernel::attention_forward:  // qkv, probabilities, y; batch, tokens, channels, heads
-        return each(heads().rows(), AttentionForward{heads(), call_.mask, at(0), at(1), at(2)});
+        return teams(heads().rows(),
+                     AttentionForward{attention(3), at(0), keys(0, 3), at(1), at(2)});
       case Kernel::attention_backward:
         return attention_backward();
-      case Kernel::flash_attention_forward:  // qkv, y, log-sum-exp; batch, tokens, channels, heads
-        return by_width([this](auto width) {
-          const FlashForward<decltype(width)::value> body{
-              {heads()}, call_.mask, at(0), at(1), at(2)};
-          return teams(body.tiles.count(), body);
-        });
+      case Kernel::flash_attention_forward:
+        return flash_forward();
       case Kernel::flash_attention_backward:
         return flash_backward();
       default:
@@ -98,7 +97,7 @@ class Execution {
   [[nodiscard]] bool adds(int i) const { return (call_.accumulates >> i & 1U) != 0; }
   [[nodiscard]] Heads heads() const { return {size(0), size(1), size(2), size(3)}; }
   [[nodiscard]] GroupedHeads grouped_heads() const {
-    return {size(1), size(2), size(3), size(4), static_cast<double>(real(0))};
+    return {size(1), size(2), size(3), size(4), size(5), static_cast<double>(real(0))};
   }
   [[nodiscard]] Router router() const { return {size(1), size(2), size(3)}; }
   /// Of an op of experts but route.
@@ -171,26 +170,44 @@ class Execution {
                                       adds(7), adds(8)});
   }
 
-  /// qkv, probabilities, dy, dqkv, workspace [T,T]; batch, tokens, channels, heads. The workspace
-  /// holds one head, so heads come one after the other.
+  /// Sizes of attention: batch, tokens, channels, heads, bytes for a library, keys, position,
+  /// tokens of a part; kv? is pointer `kv`.
+  [[nodiscard]] Attention attention(int kv) const {
+    return {heads(), size(5), size(6), size(7), at(kv) != nullptr, call_.mask};
+  }
+  /// Of keys: their own operand where there is one, or that of the queries.
+  [[nodiscard]] float* keys(int qkv, int kv) const { return at(kv) != nullptr ? at(kv) : at(qkv); }
+
+  /// qkv, probabilities, dy, dqkv, workspace [T,S], kv?, dkv?. The workspace holds one head, so
+  /// heads come one after the other.
   int attention_backward() {
-    const Heads h = heads();
-    for (std::int64_t first = 0; first < h.rows(); first += h.tokens) {
-      const AttentionScoreSlope rows{h, call_.mask, at(0), at(1), at(2), at(3), at(4), first};
-      if (int code = each(h.tokens, rows)) return code;
-      const AttentionKeySlope keys{h, call_.mask, at(0), at(1), at(2), at(3), at(4), first};
-      if (int code = each(h.tokens, keys)) return code;
+    const Attention a = attention(5);
+    for (std::int64_t first = 0; first < a.heads.rows(); first += a.heads.tokens) {
+      const AttentionSlope of{a, at(0), keys(0, 5), at(1), at(2), at(3), keys(3, 6), at(4), first};
+      if (int code = teams(a.heads.tokens, AttentionQuerySlope{of})) return code;
+      if (int code = teams(a.keys, AttentionKeySlope{of})) return code;
     }
     return 0;
   }
 
-  /// dy, qkv, y, log-sum-exp, dqkv; batch, tokens, channels, heads
+  /// qkv, y, log-sum-exp, workspace, kv?
+  int flash_forward() {
+    const Attention a = attention(4);
+    return by_width([&](auto width) {
+      return teams(tiles_of(a.heads, a.heads.tokens),
+                   FlashForward<decltype(width)::value>{a, at(0), keys(0, 4), at(1), at(2)});
+    });
+  }
+
+  /// dy, qkv, y, log-sum-exp, dqkv, workspace, kv?, dkv?
   int flash_backward() {
-    const FlashSlope of{{heads()}, call_.mask, at(0), at(1), at(2), at(3), at(4)};
+    const Attention a = attention(6);
+    const FlashSlope of{a, at(0), at(1), keys(1, 6), at(2), at(3), at(4), keys(4, 7)};
     return by_width([&](auto width) {
       constexpr int k_width = decltype(width)::value;
-      if (int code = teams(of.tiles.count(), FlashQuerySlope<k_width>{of})) return code;
-      return teams(of.tiles.count(), FlashKeySlope<k_width>{of});
+      const std::int64_t tiles = tiles_of(a.heads, a.heads.tokens);
+      if (int code = teams(tiles, FlashQuerySlope<k_width>{of})) return code;
+      return teams(tiles_of(a.heads, a.keys), FlashKeySlope<k_width>{of});
     });
   }
 
@@ -236,7 +253,7 @@ class Execution {
         });
       case Kernel::rms_norm_backward:
         return rms_norm_backward();
-      case Kernel::rotary_forward:  // x, y; rows, tokens, heads, groups, width; base
+      case Kernel::rotary_forward:  // x, y; rows, tokens, heads, groups, width, position; base
         return each(size(0) * 3 * size(2) * size(4) / 2, Rotary{grouped_heads(), at(0), at(1)});
       case Kernel::rotary_backward:  // dy, dx; as forward
         return each(size(0) * (size(2) + 2 * size(3)) * size(4) / 2,

@@ -61,29 +61,17 @@ struct Lane {
   }
 };
 
-/// The tiles of all heads. A team has one of them.
-struct Tiles {
-  Heads heads;
-  [[nodiscard]] TIDEMARK_BODY std::int64_t of_head() const {
-    return (heads.tokens + k_tile - 1) / k_tile;
-  }
-  [[nodiscard]] TIDEMARK_BODY std::int64_t count() const {
-    return heads.batch * heads.count * of_head();
-  }
-  /// First row of the tile of a team.
-  [[nodiscard]] TIDEMARK_BODY HeadRow first(std::int64_t index) const {
-    return {heads, index / of_head() * heads.tokens + index % of_head() * k_tile};
-  }
-  /// Row of [B,T,3C] or [B,T,C] at `from`; null beyond the last token.
-  [[nodiscard]] TIDEMARK_BODY const float* qkv(const HeadRow& head, const float* from,
-                                               std::int64_t token) const {
-    return token < heads.tokens ? from + head.qkv(heads, token) : nullptr;
-  }
-  [[nodiscard]] TIDEMARK_BODY const float* y(const HeadRow& head, const float* from,
-                                             std::int64_t token) const {
-    return token < heads.tokens ? from + head.y(heads, token) : nullptr;
-  }
-};
+/// First row of the tile of a team, when every head has `rows` of them.
+TIDEMARK_BODY HeadRow first_of_tile(const Heads& heads, std::int64_t rows, std::int64_t index) {
+  const std::int64_t tiles = (rows + k_tile - 1) / k_tile;
+  const std::int64_t head = index / tiles;
+  return {head / heads.count, head % heads.count, index % tiles * k_tile};
+}
+
+/// Tiles of all heads, when every head has `rows` rows.
+TIDEMARK_BODY std::int64_t tiles_of(const Heads& heads, std::int64_t rows) {
+  return heads.batch * heads.count * ((rows + k_tile - 1) / k_tile);
+}
 
 /// Index: tile of queries. The keys come tile by tile.
 template <int Width>
@@ -97,31 +85,35 @@ struct FlashForward {
     float largest, sum, correction;
     Lane<Width> y;
   };
-  Tiles tiles;
-  Mask mask;
+  Attention a;
   const float* qkv;
+  const float* keys;  // qkv or kv
   float* y;
   float* log_sum_exp;
   TIDEMARK_BODY void operator()(const Team& team, Shared& shared, std::int64_t index) const {
-    const HeadRow head = tiles.first(index);
-    const Heads& heads = tiles.heads;
-    const float* const keys = qkv + heads.channels;
-    const float* const values = keys + heads.channels;
+    const Heads& heads = a.heads;
+    const HeadRow head = first_of_tile(heads, heads.tokens, index);
+    const std::int64_t width = heads.width();
     Own<Row> own;
     team.each([&](int t) {
-      shared.queries.load(t, tiles.qkv(head, qkv, head.t + t / k_lanes), heads.width());
+      const std::int64_t token = head.t + t / k_lanes;
+      const float* const query = token < heads.tokens ? qkv + head.qkv(heads, token) : nullptr;
+      shared.queries.load(t, query, width);
       own[t].largest = -3.0e38f;
       own[t].sum = 0;
       own[t].y.clear();
     });
-    for (std::int64_t begin = 0; begin <= head.t; begin += k_tile) {
-      team.each([&](int t) {
-        shared.others.load(t, tiles.qkv(head, keys, begin + t / k_lanes), heads.width());
-      });
-      team.each([&](int t) { score(shared, t, head.t + t / k_lanes, begin); });
+    for (std::int64_t begin = 0; begin < a.keys && begin < a.seen(head.t + k_tile - 1);
+         begin += k_tile) {
+      const auto key = [&](int t) {
+        const std::int64_t s = begin + t / k_lanes;
+        return s < a.keys ? keys + a.key(head, s) : nullptr;
+      };
+      team.each([&](int t) { shared.others.load(t, key(t), width); });
+      team.each([&](int t) { score(shared, t, head.t, begin); });
       team.each([&](int t) {
         soften(shared, own[t], t, head, begin);
-        shared.others.load(t, tiles.qkv(head, values, begin + t / k_lanes), heads.width());
+        shared.others.load(t, key(t) == nullptr ? nullptr : key(t) + heads.channels, width);
       });
       team.each([&](int t) {
         Row& row = own[t];
@@ -134,7 +126,7 @@ struct FlashForward {
     team.each([&](int t) {
       const std::int64_t token = head.t + t / k_lanes;
       if (token >= heads.tokens) return;
-      own[t].y.write(t, y + head.y(heads, token), heads.width(), 1.0f / own[t].sum);
+      own[t].y.write(t, y + head.y(heads, token), width, 1.0f / own[t].sum);
       if (t % k_lanes != 0) return;
       log_sum_exp[(head.b * heads.count + head.h) * heads.tokens + token] =
           own[t].largest + logf(own[t].sum);
@@ -142,12 +134,13 @@ struct FlashForward {
   }
 
  private:
-  TIDEMARK_BODY void score(Shared& shared, int t, std::int64_t token, std::int64_t begin) const {
+  TIDEMARK_BODY void score(Shared& shared, int t, std::int64_t first, std::int64_t begin) const {
     const int row = t / k_lanes;
     for (int key = t % k_lanes; key < k_tile; key += k_lanes) {
       shared.scores.of[row][key] =
-          begin + key <= token ? shared.queries.dot(row, shared.others, key) * tiles.heads.scale()
-                               : -3.0e38f;
+          begin + key < a.seen(first + row)
+              ? shared.queries.dot(row, shared.others, key) * a.heads.scale()
+              : -3.0e38f;
     }
   }
 
@@ -165,8 +158,7 @@ struct FlashForward {
     for (int key = t % k_lanes; key < k_tile; key += k_lanes) {
       const float p = expf(shared.scores.of[row][key] - own.largest);
       sum += p;
-      shared.kept.of[row][key] =
-          masked(mask, head.score(tiles.heads, head.t + row, begin + key), p);
+      shared.kept.of[row][key] = masked(a.mask, a.score(head, head.t + row, begin + key), p);
     }
     shared.sums[row][t % k_lanes] = sum;
   }
@@ -174,23 +166,34 @@ struct FlashForward {
 
 /// What the two passes of the backward kernel share.
 struct FlashSlope {
-  Tiles tiles;
-  Mask mask;
+  Attention a;
   const float* dy;
   const float* qkv;
+  const float* keys;  // qkv or kv
   const float* y;
   const float* log_sum_exp;
   float* dqkv;
+  float* dkeys;  // dqkv or dkv
 
-  /// This thread's part of the sum of y dy of a query.
-  [[nodiscard]] TIDEMARK_BODY float common_part(const HeadRow& head, int t,
-                                                std::int64_t token) const {
-    const float* const from = tiles.y(head, y, token);
+  /// Loads a query with its dy and this thread's part of the sum of y dy.
+  template <class Shared>
+  TIDEMARK_BODY void load_query(Shared& shared, int t, const HeadRow& head,
+                                std::int64_t token) const {
+    const bool is_there = token < a.heads.tokens;
+    const float* const slope = is_there ? dy + head.y(a.heads, token) : nullptr;
+    shared.queries.load(t, is_there ? qkv + head.qkv(a.heads, token) : nullptr, a.heads.width());
+    shared.dy.load(t, slope, a.heads.width());
     float sum = 0;
-    for (std::int64_t d = t % k_lanes; from != nullptr && d < tiles.heads.width(); d += k_lanes) {
-      sum += from[d] * dy[head.y(tiles.heads, token) + d];
+    for (std::int64_t d = t % k_lanes; is_there && d < a.heads.width(); d += k_lanes) {
+      sum += y[head.y(a.heads, token) + d] * slope[d];
     }
-    return sum;
+    shared.common[t / k_lanes][t % k_lanes] = sum;
+  }
+  template <class Shared>
+  TIDEMARK_BODY void load_key(Shared& shared, int t, const HeadRow& head, std::int64_t s) const {
+    const float* const key = s < a.keys ? keys + a.key(head, s) : nullptr;
+    shared.keys.load(t, key, a.heads.width());
+    shared.values.load(t, key == nullptr ? nullptr : key + a.heads.channels, a.heads.width());
   }
   struct Score {
     float kept, slope;  // the probability that dropout left, and the gradient of the score
@@ -198,14 +201,14 @@ struct FlashSlope {
   /// `score` before its scale; dp: the gradient of the probability that dropout left.
   [[nodiscard]] TIDEMARK_BODY Score at(const HeadRow& head, std::int64_t query, std::int64_t key,
                                        float score, float dp, const float* common_parts) const {
-    if (key > query || query >= tiles.heads.tokens) return {0, 0};
-    const Heads& heads = tiles.heads;
+    if (query >= a.heads.tokens || key >= a.seen(query)) return {0, 0};
+    const Heads& heads = a.heads;
     float common = 0;
     for (int lane = 0; lane < k_lanes; ++lane) common += common_parts[lane];
     const float log = log_sum_exp[(head.b * heads.count + head.h) * heads.tokens + query];
     const float p = expf(score * heads.scale() - log);
-    const std::int64_t element = head.score(heads, query, key);
-    return {masked(mask, element, p), p * (masked(mask, element, dp) - common) * heads.scale()};
+    const std::int64_t element = a.score(head, query, key);
+    return {masked(a.mask, element, p), p * (masked(a.mask, element, dp) - common) * heads.scale()};
   }
 };
 
@@ -222,23 +225,16 @@ struct FlashQuerySlope {
   using Shared = FlashSlopeShared<Width>;
   FlashSlope of;
   TIDEMARK_BODY void operator()(const Team& team, Shared& shared, std::int64_t index) const {
-    const HeadRow head = of.tiles.first(index);
-    const Heads& heads = of.tiles.heads;
-    const std::int64_t width = heads.width();
+    const Attention& a = of.a;
+    const HeadRow head = first_of_tile(a.heads, a.heads.tokens, index);
     Own<Lane<Width>> dq;
     team.each([&](int t) {
-      const std::int64_t token = head.t + t / k_lanes;
-      shared.queries.load(t, of.tiles.qkv(head, of.qkv, token), width);
-      shared.dy.load(t, of.tiles.y(head, of.dy, token), width);
-      shared.common[t / k_lanes][t % k_lanes] = of.common_part(head, t, token);
+      of.load_query(shared, t, head, head.t + t / k_lanes);
       dq[t].clear();
     });
-    for (std::int64_t begin = 0; begin <= head.t; begin += k_tile) {
-      team.each([&](int t) {
-        const float* const key = of.tiles.qkv(head, of.qkv + heads.channels, begin + t / k_lanes);
-        shared.keys.load(t, key, width);
-        shared.values.load(t, key == nullptr ? nullptr : key + heads.channels, width);
-      });
+    for (std::int64_t begin = 0; begin < a.keys && begin < a.seen(head.t + k_tile - 1);
+         begin += k_tile) {
+      team.each([&](int t) { of.load_key(shared, t, head, begin + t / k_lanes); });
       team.each([&](int t) {
         const int row = t / k_lanes;
         for (int key = t % k_lanes; key < k_tile; key += k_lanes) {
@@ -252,7 +248,14 @@ struct FlashQuerySlope {
     }
     team.each([&](int t) {
       const std::int64_t token = head.t + t / k_lanes;
-      if (token < heads.tokens) dq[t].write(t, of.dqkv + head.qkv(heads, token), width);
+      if (token >= a.heads.tokens) return;
+      float* const to = of.dqkv + head.qkv(a.heads, token);
+      dq[t].write(t, to, a.heads.width());
+      if (!a.apart) return;  // the gradients of keys and values are in dkv
+      for (std::int64_t d = t % k_lanes; d < a.heads.width(); d += k_lanes) {
+        to[a.heads.channels + d] = 0;
+        to[2 * a.heads.channels + d] = 0;
+      }
     });
   }
 };
@@ -263,25 +266,18 @@ struct FlashKeySlope {
   using Shared = FlashSlopeShared<Width>;
   FlashSlope of;
   TIDEMARK_BODY void operator()(const Team& team, Shared& shared, std::int64_t index) const {
-    const HeadRow head = of.tiles.first(index);
-    const Heads& heads = of.tiles.heads;
-    const std::int64_t width = heads.width();
+    const Attention& a = of.a;
+    const HeadRow head = first_of_tile(a.heads, a.keys, index);
     Own<Lane<Width>> dk;
     Own<Lane<Width>> dv;
     team.each([&](int t) {
-      const float* const key = of.tiles.qkv(head, of.qkv + heads.channels, head.t + t / k_lanes);
-      shared.keys.load(t, key, width);
-      shared.values.load(t, key == nullptr ? nullptr : key + heads.channels, width);
+      of.load_key(shared, t, head, head.t + t / k_lanes);
       dk[t].clear();
       dv[t].clear();
     });
-    for (std::int64_t begin = head.t; begin < heads.tokens; begin += k_tile) {
-      team.each([&](int t) {
-        const std::int64_t token = begin + t / k_lanes;
-        shared.queries.load(t, of.tiles.qkv(head, of.qkv, token), width);
-        shared.dy.load(t, of.tiles.y(head, of.dy, token), width);
-        shared.common[t / k_lanes][t % k_lanes] = of.common_part(head, t, token);
-      });
+    const std::int64_t before = head.t > a.position ? (head.t - a.position) / k_tile * k_tile : 0;
+    for (std::int64_t begin = before; begin < a.heads.tokens; begin += k_tile) {
+      team.each([&](int t) { of.load_query(shared, t, head, begin + t / k_lanes); });
       team.each([&](int t) {
         const int row = t / k_lanes;
         for (int query = t % k_lanes; query < k_tile; query += k_lanes) {
@@ -298,11 +294,11 @@ struct FlashKeySlope {
       });
     }
     team.each([&](int t) {
-      const std::int64_t token = head.t + t / k_lanes;
-      if (token >= heads.tokens) return;
-      float* const to = of.dqkv + head.qkv(heads, token) + heads.channels;
-      dk[t].write(t, to, width);
-      dv[t].write(t, to + heads.channels, width);
+      const std::int64_t s = head.t + t / k_lanes;
+      if (s >= a.keys) return;
+      float* const to = of.dkeys + a.key(head, s);
+      dk[t].write(t, to, a.heads.width());
+      dv[t].write(t, to + a.heads.channels, a.heads.width());
     });
   }
 };

@@ -149,6 +149,16 @@ struct SliceColumns {
   }
 };
 
+/// Index: element of x[M,n], which is in columns of y[M,K] from `first` on.
+struct InsertColumns {
+  const float* x;
+  float* y;
+  std::int64_t columns, columns_y, first;
+  TIDEMARK_BODY void operator()(std::int64_t i) const {
+    y[i / columns * columns_y + first + i % columns] = x[i];
+  }
+};
+
 /// Index: element of logits[M,V], which become their gradient.
 struct CrossEntropySlope {
   float* logits;

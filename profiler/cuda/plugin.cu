@@ -7,6 +7,7 @@
 #include "profiler/cuda/execute_call.h"
 #include "profiler/cuda/matrix_product.h"
 #include "profiler/cuda/plugin_api.h"
+#include "profiler/cuda/pool_table.h"
 
 namespace tidemark::cuda {
 namespace {
@@ -16,11 +17,22 @@ constexpr std::int64_t k_most_blocks = 4096;
 /// Codes of cuBLAS are told apart from those of CUDA.
 constexpr int k_cublas_codes = 1 << 16;
 
+/// More devices than any machine has.
+constexpr int k_most_devices = 64;
+
+/// What a device needs beside the memory of the run.
 struct State {
   MatrixProducts products;
   double* partials = nullptr;
 };
-State g_state;
+State g_states[k_most_devices];
+
+/// Of the device that the calling thread has opened.
+State& state() {
+  int device = 0;
+  cudaGetDevice(&device);
+  return g_states[device];
+}
 
 template <class Body>
 __global__ void each_kernel(std::int64_t count, Body body) {
@@ -62,10 +74,10 @@ struct Stream {
     return static_cast<int>(cudaGetLastError());
   }
 
-  double* partials() { return g_state.partials; }
+  double* partials() { return state().partials; }
 
   int product(const Product& p) {
-    const cublasStatus_t status = g_state.products.multiply(p, stream);
+    const cublasStatus_t status = state().products.multiply(p, stream);
     if (status == CUBLAS_STATUS_NOT_SUPPORTED && p.a_sums != nullptr) return k_sums_not_fused;
     return status == CUBLAS_STATUS_SUCCESS ? 0 : k_cublas_codes + static_cast<int>(status);
   }
@@ -86,21 +98,31 @@ const char* error_text(int code) {
                   : cudaGetErrorString(static_cast<cudaError_t>(code));
 }
 
-int open_device(char* name, std::size_t name_bytes) {
-  int count = 0;
-  if (const cudaError_t code = cudaGetDeviceCount(&count)) return code;
-  if (count == 0) return cudaErrorNoDevice;
-  if (const cudaError_t code = cudaSetDevice(0)) return code;
+int device_count(int* count) {
+  return cudaGetDeviceCount(count);
+}
+
+int describe(int device, DeviceFacts* facts) {
   cudaDeviceProp properties{};
-  if (const cudaError_t code = cudaGetDeviceProperties(&properties, 0)) return code;
-  std::strncpy(name, properties.name, name_bytes - 1);
-  name[name_bytes - 1] = '\0';
-  if (g_state.partials != nullptr) return 0;
-  const cublasStatus_t status = g_state.products.open();
+  if (const cudaError_t code = cudaGetDeviceProperties(&properties, device)) return code;
+  std::strncpy(facts->name, properties.name, sizeof facts->name - 1);
+  static_assert(sizeof properties.uuid.bytes == 2 * sizeof(std::uint64_t));
+  std::uint64_t halves[2];
+  std::memcpy(halves, properties.uuid.bytes, sizeof halves);
+  facts->id = halves[0] ^ halves[1];
+  return cudaSuccess;
+}
+
+int open_device(int device) {
+  if (device < 0 || device >= k_most_devices) return cudaErrorInvalidDevice;
+  if (const cudaError_t code = cudaSetDevice(device)) return code;
+  State& mine = g_states[device];
+  if (mine.partials != nullptr) return 0;
+  const cublasStatus_t status = mine.products.open();
   if (status != CUBLAS_STATUS_SUCCESS) return k_cublas_codes + static_cast<int>(status);
   void* partials = nullptr;
   if (const cudaError_t code = cudaMalloc(&partials, k_partials * sizeof(double))) return code;
-  g_state.partials = static_cast<double*>(partials);
+  mine.partials = static_cast<double*>(partials);
   return 0;
 }
 
@@ -114,6 +136,18 @@ int release(Memory memory, void* pointer) {
 
 int make_stream(void** stream) {
   return cudaStreamCreateWithFlags(reinterpret_cast<cudaStream_t*>(stream), cudaStreamNonBlocking);
+}
+
+int query(void* stream, bool* is_idle) {
+  const cudaError_t code = cudaStreamQuery(stream_of(stream));
+  *is_idle = code == cudaSuccess;
+  return code == cudaErrorNotReady ? cudaSuccess : code;
+}
+
+int is_reached(void* event, bool* reached) {
+  const cudaError_t code = cudaEventQuery(event_of(event));
+  *reached = code == cudaSuccess;
+  return code == cudaErrorNotReady ? cudaSuccess : code;
 }
 
 int elapsed_ns(void* from, void* to, std::int64_t* ns) {
@@ -132,6 +166,8 @@ PluginApi make_table() {
   PluginApi api;
   api.version = k_plugin_version;
   api.error_text = error_text;
+  api.device_count = device_count;
+  api.describe = describe;
   api.open = open_device;
   api.memory_info = [](std::size_t* free_bytes, std::size_t* total_bytes) -> int {
     return cudaMemGetInfo(free_bytes, total_bytes);
@@ -145,20 +181,25 @@ PluginApi make_table() {
     return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_of(stream));
   };
   api.make_stream = make_stream;
+  api.drop_stream = [](void* stream) -> int { return cudaStreamDestroy(stream_of(stream)); };
+  api.query = query;
   api.synchronize = [](void* stream) -> int { return cudaStreamSynchronize(stream_of(stream)); };
   api.make_event = [](void** event) -> int {
     return cudaEventCreate(reinterpret_cast<cudaEvent_t*>(event));
   };
+  api.drop_event = [](void* event) -> int { return cudaEventDestroy(event_of(event)); };
   api.record = [](void* event, void* stream) -> int {
     return cudaEventRecord(event_of(event), stream_of(stream));
   };
   api.wait = [](void* stream, void* event) -> int {
     return cudaStreamWaitEvent(stream_of(stream), event_of(event), 0);
   };
+  api.is_reached = is_reached;
   api.elapsed_ns = elapsed_ns;
   api.launch = launch;
   api.push_range = [](const char* name) { nvtxRangePushA(name); };
   api.pop_range = [] { nvtxRangePop(); };
+  api.pool = pool_table();
   return api;
 }
 

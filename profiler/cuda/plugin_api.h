@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "profiler/cuda/pool_api.h"
+
 namespace tidemark::cuda {
 
 inline constexpr int k_plugin_version = 3;
@@ -74,6 +76,7 @@ enum class Kernel : std::int32_t {
   last_token,
   most_likely,
   balance_backward,
+  insert_columns,
 };
 
 /// Dropout: number n is kept when mix(stream + n) >> 11 is at or above `threshold` (0 = keep all),
@@ -98,13 +101,23 @@ struct Call {
 
 enum class Memory : std::int32_t { device, pinned };
 
+/// What a device says of itself.
+struct DeviceFacts {
+  char name[256] = {};
+  std::uint64_t id = 0;  // of the piece of hardware: the same in every process of every machine
+};
+
 /// Functions return 0 or a code for error_text. Streams and events are handles of the plug-in.
-/// For one thread, but for memory_info.
+/// A thread works on the device that it opened last; threads of different devices may call at the
+/// same time. Devices are numbered from 0, as CUDA_VISIBLE_DEVICES leaves them.
 struct PluginApi {
   int version = 0;
   const char* (*error_text)(int code) = nullptr;
-  /// Makes device 0 ready. `name` gets at most `name_bytes` with a zero at the end.
-  int (*open)(char* name, std::size_t name_bytes) = nullptr;
+  int (*device_count)(int* count) = nullptr;
+  /// Takes no memory of the device.
+  int (*describe)(int device, DeviceFacts* facts) = nullptr;
+  /// Makes the device ready, once, and that of the calling thread.
+  int (*open)(int device) = nullptr;
   int (*memory_info)(std::size_t* free_bytes, std::size_t* total_bytes) = nullptr;
   int (*allocate)(Memory memory, std::size_t bytes, void** pointer) = nullptr;
   int (*release)(Memory memory, void* pointer) = nullptr;
@@ -112,15 +125,22 @@ struct PluginApi {
   /// Between any two memories; asynchronous when the host side is pinned.
   int (*copy)(void* to, const void* from, std::size_t bytes, void* stream) = nullptr;
   int (*make_stream)(void** stream) = nullptr;
+  int (*drop_stream)(void* stream) = nullptr;
   int (*synchronize)(void* stream) = nullptr;
+  /// Whether all that was issued is done; does not wait.
+  int (*query)(void* stream, bool* is_idle) = nullptr;
   int (*make_event)(void** event) = nullptr;
+  int (*drop_event)(void* event) = nullptr;
   int (*record)(void* event, void* stream) = nullptr;
   int (*wait)(void* stream, void* event) = nullptr;
+  /// Whether what was recorded last is reached; does not wait.
+  int (*is_reached)(void* event, bool* is_reached) = nullptr;
   /// Both recorded and reached.
   int (*elapsed_ns)(void* from, void* to, std::int64_t* ns) = nullptr;
   int (*launch)(const Call* call, void* stream) = nullptr;
   void (*push_range)(const char* name) = nullptr;  // NVTX
   void (*pop_range)() = nullptr;
+  PoolApi pool;
 };
 
 /// Name of the function that the plug-in exports: const PluginApi* ().

@@ -1,5 +1,6 @@
 // Steps whose tokens are spread over ranks, executed by threads.
 #include "sim/check.h"
+#include "sim/shard_context.h"
 #include "sim/shard_source.h"
 #include "sim/shard_tensor.h"
 #include "tests/catch.h"
@@ -61,5 +62,39 @@ TEST_CASE("invariant 3: a rank of sequence parallelism may have a part of one se
     const RanksResult result =
         require_executed_as_planned(training, sequence_parallel(training.recorded, 2));
     require_rounded_results(training.recorded, result, tolerance_of(config.dtype));
+  }
+}
+
+namespace {
+
+std::vector<Trace> context_parallel(const Trace& source, std::int32_t ranks) {
+  const ShardSource from = shard_source_of(source);
+  std::vector<Trace> out;
+  for (std::int32_t rank = 0; rank < ranks; ++rank) {
+    out.push_back(
+        shard_context(source, from, {.name = "context_parallel", .index = rank, .count = ranks}));
+  }
+  const std::vector<Finding> findings = check_ranks(out);
+  if (!findings.empty()) FAIL(findings[0].place << ": " << findings[0].message);
+  return placed_alike(std::move(out));
+}
+
+}  // namespace
+
+TEST_CASE("context parallel ranks have the loss of one rank, with every dropout") {
+  for (const char* model : {"gpt2-tiny", "llama-tiny"}) {
+    RunConfig config = default_run(model);
+    for (const auto lowering : {AttentionLowering::composite, AttentionLowering::flash}) {
+      CAPTURE(model, to_string(lowering));
+      config.attention = lowering;
+      config.dropout = 0.1;
+      config.attention_dropout = 0.1;
+      config.dtype = DType::f64;
+      const Training training(config);
+      const RanksResult result =
+          require_executed_as_planned(training, context_parallel(training.recorded, 2));
+      CHECK(result.ranks[1].trace.steps[0].loss ==
+            Approx(training.recorded.steps[0].loss).epsilon(1e-14));
+    }
   }
 }

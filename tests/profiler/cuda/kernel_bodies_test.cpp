@@ -13,6 +13,7 @@
 #include "profiler/cuda/decoder_bodies.h"
 #include "profiler/kernels/gemm.h"
 #include "sim/builder.h"
+#include "sim/shard_context.h"
 #include "sim/shard_source.h"
 #include "sim/shard_tensor.h"
 
@@ -67,6 +68,7 @@ std::vector<Trace> programs() {
     const ShardSource from = shard_source_of(source);
     all.push_back(shard_tensor(source, from, 1, 2));
     all.push_back(shard_tensor(source, from, 1, 2, true));
+    all.push_back(shard_context(source, from, {.index = 1, .count = 2}));
   }
   return all;
 }
