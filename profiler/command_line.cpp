@@ -46,7 +46,9 @@ void declare_model(CLI::App& app, Flags& f) {
   app.add_option("--dropout", f.dropout, "probability (mlp and decoders)");
   app.add_option("--attention-dropout", f.attention_dropout,
                  "probability, of what a token attends to (decoders)");
-  app.add_option("--attention", f.attention, "composite (saves probabilities) or flash");
+  app.add_option("--attention", f.attention,
+                 "composite (saves probabilities), flash, or cudnn: flash by cuDNN on a GPU, needs "
+                 "--precision bf16");
   app.add_option("--seed", f.seed, "of the initial weights");
   app.add_option("--dtype", f.dtype, "f32 or f64");
   app.add_option("--precision", f.precision,

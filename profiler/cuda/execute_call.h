@@ -5,6 +5,7 @@
 
 #include "profiler/cuda/attention_bodies.h"
 #include "profiler/cuda/balance_bodies.h"
+#include "profiler/cuda/cudnn_attention.h"
 #include "profiler/cuda/decoder_bodies.h"
 #include "profiler/cuda/execute_image.h"
 #include "profiler/cuda/flash_bodies.h"
@@ -17,9 +18,35 @@ namespace tidemark::cuda {
 /// What Place::product returns for a product with a_sums that it cannot make in one.
 inline constexpr int k_sums_not_fused = -2;
 
+/// Memory that is given out from its begin, in pieces that begin at a granule.
+class Room {
+ public:
+  Room(void* begin, std::int64_t bytes) : next_(static_cast<char*>(begin)), bytes_(bytes) {}
+
+  template <class Element>
+  Element* take(std::int64_t count) {
+    constexpr std::int64_t k_granule_bytes = 256;
+    const auto bytes = count * static_cast<std::int64_t>(sizeof(Element));
+    char* const piece = next_;
+    const std::int64_t step = (bytes + k_granule_bytes - 1) / k_granule_bytes * k_granule_bytes;
+    next_ += step;
+    bytes_ -= step;
+    return reinterpret_cast<Element*>(piece);
+  }
+  /// What is left; negative when it was not enough.
+  [[nodiscard]] std::int64_t bytes() const { return bytes_; }
+  [[nodiscard]] void* rest() const { return next_; }
+
+ private:
+  char* next_;
+  std::int64_t bytes_;
+};
+
 /// `Place` launches: int each(std::int64_t count, body), int teams(std::int64_t count, team body),
-/// int product(const Product&), and double* partials() of k_partials doubles in its memory. All
-/// return 0 or a code; the first that is not 0 ends the call.
+/// int product(const Product&); double* partials() are k_partials doubles in its memory; bool
+/// attends(const AttentionShape&, workspace bytes) says whether a library makes attention in that,
+/// and int attend(const AttentionShape&, const AttentionOperands&, void* workspace) has it done.
+/// The ints are 0 or a code; the first that is not 0 ends the call.
 template <class Place>
 class Execution {
  public:
@@ -170,7 +197,8 @@ class Execution {
                                       adds(7), adds(8)});
   }
 
-  /// Sizes of attention: batch, tokens, channels, heads, bytes for a library, keys, position,
+  /// Sizes of attention: batch, tokens, channels, heads, bytes of the workspace when
+  /// a library may multiply in bf16 there, else 0, keys, position,
   /// tokens of a part; kv? is pointer `kv`.
   [[nodiscard]] Attention attention(int kv) const {
     return {heads(), size(5), size(6), size(7), at(kv) != nullptr, call_.mask};
@@ -190,8 +218,29 @@ class Execution {
     return 0;
   }
 
+  [[nodiscard]] AttentionShape attention_shape(bool is_backward) const {
+    return {size(0), size(1), size(2), size(3), is_backward};
+  }
+  int rounded(const float* from, BFloat16* to, std::int64_t count) {
+    return each(count, Round{from, to});
+  }
+
   /// qkv, y, log-sum-exp, workspace, kv?
   int flash_forward() {
+    const std::int64_t count = size(0) * size(1) * size(2);
+    Room room(call_.pointers[3], size(4));
+    auto* const qkv = room.take<BFloat16>(3 * count);
+    auto* const y = room.take<BFloat16>(count);
+    const AttentionShape shape = attention_shape(false);
+    if (size(4) == 0 || !place_.attends(shape, room.bytes())) return own_flash_forward();
+    AttentionOperands operands;
+    operands.qkv = qkv, operands.y = y, operands.log_sum_exp = at(2);
+    if (int code = rounded(at(0), qkv, 3 * count)) return code;
+    if (int code = place_.attend(shape, operands, room.rest())) return code;
+    return each(count, Widen{y, at(1)});
+  }
+
+  int own_flash_forward() {
     const Attention a = attention(4);
     return by_width([&](auto width) {
       return teams(tiles_of(a.heads, a.heads.tokens),
@@ -201,6 +250,26 @@ class Execution {
 
   /// dy, qkv, y, log-sum-exp, dqkv, workspace, kv?, dkv?
   int flash_backward() {
+    const std::int64_t count = size(0) * size(1) * size(2);
+    Room room(call_.pointers[5], size(4));
+    AttentionOperands operands;
+    auto* const dy = room.take<BFloat16>(count);
+    auto* const qkv = room.take<BFloat16>(3 * count);
+    auto* const y = room.take<BFloat16>(count);
+    auto* const dqkv = room.take<BFloat16>(3 * count);
+    operands.dy = dy, operands.qkv = qkv, operands.y = y, operands.dqkv = dqkv;
+    operands.log_sum_exp = at(3);
+    operands.row_sums = room.take<float>(heads().rows());
+    const AttentionShape shape = attention_shape(true);
+    if (size(4) == 0 || !place_.attends(shape, room.bytes())) return own_flash_backward();
+    if (int code = rounded(at(0), dy, count)) return code;
+    if (int code = rounded(at(1), qkv, 3 * count)) return code;
+    if (int code = rounded(at(2), y, count)) return code;
+    if (int code = place_.attend(shape, operands, room.rest())) return code;
+    return each(3 * count, Widen{dqkv, at(4)});
+  }
+
+  int own_flash_backward() {
     const Attention a = attention(6);
     const FlashSlope of{a, at(0), at(1), keys(1, 6), at(2), at(3), at(4), keys(4, 7)};
     return by_width([&](auto width) {

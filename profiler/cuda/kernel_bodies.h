@@ -101,6 +101,12 @@ struct Round {
   TIDEMARK_BODY void operator()(std::int64_t i) const { store(y + i, x[i]); }
 };
 
+struct Widen {
+  const BFloat16* x;
+  float* y;
+  TIDEMARK_BODY void operator()(std::int64_t i) const { y[i] = to_float(x[i]); }
+};
+
 template <class Y>
 struct Activation {
   Kernel kernel;

@@ -3,9 +3,10 @@
 #include <nvtx3/nvToolsExt.h>
 
 #include <cstring>
+#include <string>
 
 #include "profiler/cuda/execute_call.h"
-#include "profiler/cuda/matrix_product.h"
+#include "profiler/cuda/matrix_product.cuh"
 #include "profiler/cuda/plugin_api.h"
 #include "profiler/cuda/pool_table.h"
 
@@ -16,6 +17,7 @@ constexpr int k_threads = 256;
 constexpr std::int64_t k_most_blocks = 4096;
 /// Codes of cuBLAS are told apart from those of CUDA.
 constexpr int k_cublas_codes = 1 << 16;
+constexpr int k_cudnn_codes = 1 << 17;
 
 /// More devices than any machine has.
 constexpr int k_most_devices = 64;
@@ -24,6 +26,9 @@ constexpr int k_most_devices = 64;
 struct State {
   MatrixProducts products;
   double* partials = nullptr;
+  CudnnAttention attention;
+  std::string no_attention;  // why the library is not used, or not for some shape
+  bool attended = false;     // by the library
 };
 State g_states[k_most_devices];
 
@@ -32,6 +37,11 @@ State& state() {
   int device = 0;
   cudaGetDevice(&device);
   return g_states[device];
+}
+
+unsigned blocks_of(std::int64_t threads) {
+  const std::int64_t blocks = (threads + k_threads - 1) / k_threads;
+  return static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks);
 }
 
 template <class Body>
@@ -53,9 +63,7 @@ struct Stream {
 
   template <class Body>
   int each(std::int64_t count, const Body& body) {
-    const std::int64_t blocks = (count + k_threads - 1) / k_threads;
-    each_kernel<<<static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks), k_threads,
-                  0, stream>>>(count, body);
+    each_kernel<<<blocks_of(count), k_threads, 0, stream>>>(count, body);
     return static_cast<int>(cudaGetLastError());
   }
 
@@ -81,6 +89,22 @@ struct Stream {
     if (status == CUBLAS_STATUS_NOT_SUPPORTED && p.a_sums != nullptr) return k_sums_not_fused;
     return status == CUBLAS_STATUS_SUCCESS ? 0 : k_cublas_codes + static_cast<int>(status);
   }
+
+  bool attends(const AttentionShape& shape, std::int64_t room_bytes) {
+    if (state().attention.name().empty()) return false;
+    std::string why;
+    const std::int64_t bytes = state().attention.workspace_bytes(shape, why);
+    if (bytes > room_bytes) why = "the trace has too little room for it";
+    if (bytes >= 0 && bytes <= room_bytes) return true;
+    state().no_attention = why;
+    return false;
+  }
+
+  int attend(const AttentionShape& shape, const AttentionOperands& operands, void* workspace) {
+    state().attended = true;
+    const int code = state().attention.run(shape, operands, workspace, stream);
+    return code == 0 ? 0 : k_cudnn_codes + code;
+  }
 };
 
 cudaStream_t stream_of(void* stream) {
@@ -91,6 +115,7 @@ cudaEvent_t event_of(void* event) {
 }
 
 const char* error_text(int code) {
+  if (code >= k_cudnn_codes) return cudnn_error_text(code - k_cudnn_codes);
   if (code >= k_cublas_codes) {
     return cublasLtGetStatusString(static_cast<cublasStatus_t>(code - k_cublas_codes));
   }
@@ -123,7 +148,21 @@ int open_device(int device) {
   void* partials = nullptr;
   if (const cudaError_t code = cudaMalloc(&partials, k_partials * sizeof(double))) return code;
   mine.partials = static_cast<double*>(partials);
+  mine.no_attention = mine.attention.open();
   return 0;
+}
+
+const char* attention() {
+  thread_local std::string text;
+  if (state().attention.name().empty()) state().no_attention = state().attention.open();
+  const std::string& name = state().attention.name();
+  const bool all = state().no_attention.empty();
+  if (all) {
+    text = name;
+  } else {
+    text = (state().attended ? name + " and " : "") + "own kernels (" + state().no_attention + ")";
+  }
+  return text.c_str();
 }
 
 int allocate(Memory memory, std::size_t bytes, void** pointer) {
@@ -197,6 +236,7 @@ PluginApi make_table() {
   api.is_reached = is_reached;
   api.elapsed_ns = elapsed_ns;
   api.launch = launch;
+  api.attention = attention;
   api.push_range = [](const char* name) { nvtxRangePushA(name); };
   api.pop_range = [] { nvtxRangePop(); };
   api.pool = pool_table();
