@@ -149,13 +149,17 @@ DoctorRow injection_row() {
 }  // namespace
 
 std::vector<DoctorRow> examine() {
-  return {
-      cpu_row(),        product_row(),
-      solver_row(),     file_row("window", "tidemark-view", "built without Qt 6.4 (qt6-base-dev)"),
-      clock_row(),      {"cuda driver", probe_driver()},
-      cuda_row(),       attention_row(),
-      cuda_ranks_row(), {"cupti", probe_cupti()},
-      injection_row()};
+  return {cpu_row(),
+          product_row(),
+          solver_row(),
+          file_row("window", "tidemark-view", "built without Qt 6.4 (qt6-base-dev)"),
+          clock_row(),
+          {"cuda driver", probe_driver()},
+          cuda_row(),
+          cuda_ranks_row(),
+          attention_row(),
+          {"cupti", probe_cupti()},
+          injection_row()};
 }
 
 std::string doctor_text(const std::vector<DoctorRow>& rows) {

@@ -39,6 +39,11 @@ State& state() {
   return g_states[device];
 }
 
+unsigned blocks_of(std::int64_t threads) {
+  const std::int64_t blocks = (threads + k_threads - 1) / k_threads;
+  return static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks);
+}
+
 template <class Body>
 __global__ void each_kernel(std::int64_t count, Body body) {
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
@@ -47,8 +52,9 @@ __global__ void each_kernel(std::int64_t count, Body body) {
 }
 
 template <class Body>
-__global__ void team_kernel(std::int64_t count, Body body) {
-  __shared__ typename Body::Shared shared;
+__global__ void __launch_bounds__(k_team) team_kernel(std::int64_t count, Body body) {
+  extern __shared__ __align__(16) unsigned char memory[];
+  auto& shared = *reinterpret_cast<typename Body::Shared*>(memory);
   for (std::int64_t i = blockIdx.x; i < count; i += gridDim.x) body(Team{}, shared, i);
 }
 
@@ -57,17 +63,22 @@ struct Stream {
 
   template <class Body>
   int each(std::int64_t count, const Body& body) {
-    const std::int64_t blocks = (count + k_threads - 1) / k_threads;
-    each_kernel<<<static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks), k_threads,
-                  0, stream>>>(count, body);
+    each_kernel<<<blocks_of(count), k_threads, 0, stream>>>(count, body);
     return static_cast<int>(cudaGetLastError());
   }
 
   template <class Body>
   int teams(std::int64_t count, const Body& body) {
     constexpr std::int64_t k_most_teams = std::int64_t{1} << 16;
-    team_kernel<<<static_cast<unsigned>(count < k_most_teams ? count : k_most_teams), k_team, 0,
-                  stream>>>(count, body);
+    constexpr int shared_bytes = sizeof(typename Body::Shared);
+    constexpr int k_given_bytes = 48 << 10;  // of shared memory; more must be asked for
+    if (shared_bytes > k_given_bytes) {
+      const cudaError_t code = cudaFuncSetAttribute(
+          team_kernel<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+      if (code != cudaSuccess) return static_cast<int>(code);
+    }
+    team_kernel<<<static_cast<unsigned>(count < k_most_teams ? count : k_most_teams), k_team,
+                  shared_bytes, stream>>>(count, body);
     return static_cast<int>(cudaGetLastError());
   }
 
@@ -80,20 +91,18 @@ struct Stream {
   }
 
   bool attends(const AttentionShape& shape, std::int64_t room_bytes) {
-    State& mine = state();
-    if (mine.attention.name().empty()) return false;
+    if (state().attention.name().empty()) return false;
     std::string why;
-    const std::int64_t bytes = mine.attention.workspace_bytes(shape, why);
+    const std::int64_t bytes = state().attention.workspace_bytes(shape, why);
     if (bytes > room_bytes) why = "the trace has too little room for it";
     if (bytes >= 0 && bytes <= room_bytes) return true;
-    mine.no_attention = why;
+    state().no_attention = why;
     return false;
   }
 
-  int attend(const AttentionShape& shape, const AttentionOperands& operands, void* room) {
-    State& mine = state();
-    mine.attended = true;
-    const int code = mine.attention.run(shape, operands, room, stream);
+  int attend(const AttentionShape& shape, const AttentionOperands& operands, void* workspace) {
+    state().attended = true;
+    const int code = state().attention.run(shape, operands, workspace, stream);
     return code == 0 ? 0 : k_cudnn_codes + code;
   }
 };
@@ -144,12 +153,14 @@ int open_device(int device) {
 }
 
 const char* attention() {
-  static thread_local std::string text;
-  State& mine = state();
-  if (mine.attention.name().empty()) mine.no_attention = mine.attention.open();
-  text = mine.attention.name();
-  if (!mine.no_attention.empty()) {
-    text = (mine.attended ? text + " and " : "") + "own kernels (" + mine.no_attention + ")";
+  thread_local std::string text;
+  if (state().attention.name().empty()) state().no_attention = state().attention.open();
+  const std::string& name = state().attention.name();
+  const bool all = state().no_attention.empty();
+  if (all) {
+    text = name;
+  } else {
+    text = (state().attended ? name + " and " : "") + "own kernels (" + state().no_attention + ")";
   }
   return text.c_str();
 }

@@ -76,6 +76,7 @@ enum class Kernel : std::int32_t {
   last_token,
   most_likely,
   balance_backward,
+  insert_columns,
 };
 
 /// Dropout: number n is kept when mix(stream + n) >> 11 is at or above `threshold` (0 = keep all),

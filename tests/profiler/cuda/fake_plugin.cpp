@@ -85,15 +85,15 @@ struct Host {
     for (std::int64_t i = count; i-- > 0;) body(cuda::Team{}, shared, i);
     return 0;
   }
-  bool attends(const cuda::AttentionShape&, std::int64_t room_bytes) {
-    return g_fake->attends && room_bytes >= 0;
-  }
-  /// In f32 from what was rounded; writes to its room, as a library may.
-  int attend(const cuda::AttentionShape& s, const cuda::AttentionOperands& o, void* room);
   double* partials() {
     thread_local double parts[cuda::k_partials];
     return parts;
   }
+  bool attends(const cuda::AttentionShape&, std::int64_t room_bytes) {
+    return g_fake->attends && room_bytes >= 0;
+  }
+  /// In f32 from what was rounded; the workspace is written to, as a library may.
+  int attend(const cuda::AttentionShape& s, const cuda::AttentionOperands& o, void* workspace);
   int product(const cuda::Product& p) {
     if (p.a_sums != nullptr && !g_fake->fuses_sums) return cuda::k_sums_not_fused;
     const auto factor = [&p](const void* from, std::int64_t i) -> double {
@@ -128,9 +128,9 @@ std::vector<float> widened(const void* from, std::int64_t count) {
   return out;
 }
 
-int Host::attend(const cuda::AttentionShape& s, const cuda::AttentionOperands& o, void* room) {
+int Host::attend(const cuda::AttentionShape& s, const cuda::AttentionOperands& o, void* workspace) {
   ++g_fake->attended;
-  std::memset(room, 0xFF, 256);
+  std::memset(workspace, 0xFF, 256);
   const std::int64_t count = s.batch * s.tokens * s.channels;
   std::vector<float> qkv = widened(o.qkv, 3 * count);
   std::vector<float> y(static_cast<std::size_t>(count));
@@ -149,9 +149,9 @@ int Host::attend(const cuda::AttentionShape& s, const cuda::AttentionOperands& o
     void* const pointers[] = {qkv.data(), y.data(), o.log_sum_exp};
     std::copy_n(pointers, 3, call.pointers);
   }
-  const std::int64_t sizes[] = {s.batch, s.tokens, s.channels, s.heads, 0};
-  std::copy_n(sizes, 5, call.sizes);
-  if (const int code = cuda::execute_call(*this, call); code != 0) return code;
+  const std::int64_t sizes[] = {s.batch, s.tokens, s.channels, s.heads, 0, s.tokens, 0, s.tokens};
+  std::copy_n(sizes, 8, call.sizes);
+  if (int code = cuda::execute_call(*this, call)) return code;
   const std::vector<float>& result = s.is_backward ? dqkv : y;
   for (std::size_t i = 0; i < result.size(); ++i) {
     store(static_cast<cuda::BFloat16*>(s.is_backward ? o.dqkv : o.y) + i, result[i]);

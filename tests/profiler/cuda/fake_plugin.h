@@ -33,10 +33,10 @@ struct FakePlugin {
   std::atomic<std::int64_t> live_bytes = 0;    // allocated and not released
   std::atomic<std::int64_t> live_handles = 0;  // streams, events and pools
   std::atomic<std::int64_t> launches = 0;      // of the device that is to fail
-  std::atomic<std::int64_t> attended = 0;      // calls of the library for attention
   std::atomic<std::int64_t> ranges = 0;
-  std::atomic<int> depth = 0;   // of open ranges
-  std::atomic<int> opened = 0;  // devices that somebody has opened, as bits
+  std::atomic<std::int64_t> attended = 0;  // calls of the library for attention
+  std::atomic<int> depth = 0;              // of open ranges
+  std::atomic<int> opened = 0;             // devices that somebody has opened, as bits
 };
 
 /// For other fakes: the task takes its turn in the stream and is tried until it says that it is

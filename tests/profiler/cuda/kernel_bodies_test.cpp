@@ -13,6 +13,7 @@
 #include "profiler/cuda/decoder_bodies.h"
 #include "profiler/kernels/gemm.h"
 #include "sim/builder.h"
+#include "sim/shard_context.h"
 #include "sim/shard_source.h"
 #include "sim/shard_tensor.h"
 
@@ -67,6 +68,7 @@ std::vector<Trace> programs() {
     const ShardSource from = shard_source_of(source);
     all.push_back(shard_tensor(source, from, 1, 2));
     all.push_back(shard_tensor(source, from, 1, 2, true));
+    all.push_back(shard_context(source, from, {.index = 1, .count = 2}));
   }
   return all;
 }
@@ -142,6 +144,31 @@ TEST_CASE("cuda kernels: attention by a library is that of the CPU but for round
     CHECK(difference_of_backends(fake, narrow, op, 3) <= 1e-5);
   }
   CHECK(fake.attended == 0);
+}
+
+TEST_CASE("cuda kernels: sums over many rows have each row once") {
+  FakePlugin fake;
+  for (const std::int64_t rows : {1, 63, 64, 65, 130, 1000}) {
+    const std::int64_t columns = 3;
+    std::vector<float> dy;
+    for (std::int64_t i = 0; i < rows * columns; ++i) dy.push_back(static_cast<float>(i % 17));
+    std::vector<float> sums{1, 2, 3};
+    cuda::Call call;
+    call.kernel = cuda::Kernel::column_sums;
+    call.pointers[0] = dy.data();
+    call.pointers[1] = sums.data();
+    call.sizes[0] = rows;
+    call.sizes[1] = columns;
+    call.accumulates = 2;
+    REQUIRE(fake.api.launch(&call, nullptr) == 0);
+    for (std::int64_t j = 0; j < columns; ++j) {
+      float expected = static_cast<float>(j + 1);  // whole numbers: exact in any order
+      for (std::int64_t i = 0; i < rows; ++i) {
+        expected += dy[static_cast<std::size_t>(i * columns + j)];
+      }
+      CHECK(sums[static_cast<std::size_t>(j)] == expected);
+    }
+  }
 }
 
 TEST_CASE("cuda kernels: bfloat16 has the bits of the CPU") {
