@@ -352,6 +352,29 @@ Trouble reduce_scatter(const Trace& trace, const Op& op) {
 Trouble all_reduce(const Trace& trace, const Op& op) {
   return group_error(trace, op);
 }
+/// One part of x per rank goes out, one of each comes in, joined along another dimension.
+Trouble all_to_all(const Trace& trace, const Op& op) {
+  if (Trouble t = group_error(trace, op); !t.empty()) return t;
+  const Buffer& x = buffer_of(trace, op, "x");
+  const std::int64_t split = integer_at(op, "split", 0);
+  const std::int64_t join = integer_at(op, "join", 0);
+  const auto dimensions = static_cast<std::int64_t>(x.shape.size());
+  if (split < 0 || join < 0 || split >= dimensions || join >= dimensions || split == join) {
+    return "attributes split and join must be two of the dimensions of x";
+  }
+  const auto group = static_cast<std::size_t>(integer_at(op, "group", 0));
+  const auto ranks = static_cast<std::int64_t>(trace.groups[group].ranks.size());
+  std::vector<std::int64_t> wanted = x.shape;
+  if (wanted[static_cast<std::size_t>(split)] % ranks != 0) {
+    return trouble(trace, op, "x", fmt::format("{} equal parts along dimension {}", ranks, split));
+  }
+  wanted[static_cast<std::size_t>(split)] /= ranks;
+  // A product of extents is in 64 bits, as content() has seen.
+  wanted[static_cast<std::size_t>(join)] *= ranks;
+  if (buffer_of(trace, op, "y").shape == wanted) return {};
+  return trouble(trace, op, "y",
+                 fmt::format("x with dimension {} split and {} joined", split, join));
+}
 Trouble report_loss(const Trace& trace, const Op& op) {
   return want_elements(trace, op, "loss", 1);
 }

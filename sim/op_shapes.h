@@ -48,6 +48,7 @@ std::string rotary(const Trace& trace, const Op& op);
 std::string swiglu(const Trace& trace, const Op& op);
 std::string token_embedding(const Trace& trace, const Op& op);
 std::string route(const Trace& trace, const Op& op);
+std::string balance(const Trace& trace, const Op& op);
 std::string dispatch(const Trace& trace, const Op& op);
 std::string combine(const Trace& trace, const Op& op);
 std::string slice_columns(const Trace& trace, const Op& op);
@@ -57,6 +58,7 @@ std::string copy(const Trace& trace, const Op& op);
 std::string all_gather(const Trace& trace, const Op& op);
 std::string reduce_scatter(const Trace& trace, const Op& op);
 std::string all_reduce(const Trace& trace, const Op& op);
+std::string all_to_all(const Trace& trace, const Op& op);
 std::string report_loss(const Trace& trace, const Op& op);
 
 }  // namespace tidemark::op_shapes

@@ -226,6 +226,12 @@ Trouble route(const Trace& trace, const Op& op) {
   }
   return {};
 }
+/// logits and dlogits [M, E], slots [M, K] as route has them.
+Trouble balance(const Trace& trace, const Op& op) {
+  if (Trouble t = route(trace, op); !t.empty()) return t;
+  const Buffer& logits = buffer_of(trace, op, "logits");
+  return want_matrix(trace, op, "dlogits", row_count(logits), column_count(logits));
+}
 /// x or dx, and residual [M, C], slots [M, K], y or dy [S, C]; x and y are of one type.
 Trouble dispatch(const Trace& trace, const Op& op) {
   const char* in = has(op, "x") ? "x" : "dx";

@@ -142,6 +142,10 @@ std::int64_t combine_forward_flops(const Trace& trace, const Op& op) {
 std::int64_t combine_backward_flops(const Trace& trace, const Op& op) {
   return per_choice<3>(trace, op, "dy");
 }
+/// A softmax per row and its slope.
+std::int64_t balance_flops(const Trace& trace, const Op& op) {
+  return product({8, element_count(buffer_of(trace, op, "logits"))});
+}
 std::int64_t reduce_scatter_flops(const Trace& trace, const Op& op) {
   return element_count(buffer_of(trace, op, "x"));
 }
@@ -334,6 +338,11 @@ std::vector<OpRule> make_rules() {
       {K::combine_backward,
        {{"dy"}, {"x"}, {"slots"}, {"gates"}, {"dx", write}, {"dgates", write}}, none, pure,
        combine_backward_flops, s::combine},
+      {K::all_to_all, {{"x"}, {"y", write}},
+       {{"group"}, {"sequence"}, {"order", A::text}, {"split"}, {"join"}}, once, no_flops,
+       s::all_to_all},
+      {K::balance_backward, {{"logits"}, {"slots"}, {"dlogits", update}},
+       {{"capacity"}, {"scale", A::real}}, once, balance_flops, s::balance},
       {K::insert_columns, {{"x"}, {"y", update}}, {{"first"}}, once, no_flops, s::insert_columns},
   };
 }

@@ -111,6 +111,8 @@ enum class OpKind : std::uint8_t {
   dispatch_backward,
   combine_forward,
   combine_backward,
+  all_to_all,
+  balance_backward,
   insert_columns,
 };
 
@@ -232,6 +234,8 @@ TIDEMARK_ENUM_NAMES(OpKind, {"load_batch",
                              "dispatch_backward",
                              "combine_forward",
                              "combine_backward",
+                             "all_to_all",
+                             "balance_backward",
                              "insert_columns"});
 TIDEMARK_ENUM_NAMES(TimeSource, {"none", "measured", "modelled"});
 TIDEMARK_ENUM_NAMES(InstructionKind, {"alloc", "free", "run"});

@@ -159,6 +159,8 @@ template <class T>
 void combine_forward(const KernelCall& call);
 template <class T>
 void combine_backward(const KernelCall& call);
+template <class T>
+void balance_backward(const KernelCall& call);
 
 // token_embedding.cpp: y[b,t] = w[token]
 template <class T>
