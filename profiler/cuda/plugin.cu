@@ -8,7 +8,6 @@
 #include "profiler/cuda/execute_call.h"
 #include "profiler/cuda/matrix_product.cuh"
 #include "profiler/cuda/plugin_api.h"
-#include "profiler/cuda/pool_table.h"
 
 namespace tidemark::cuda {
 namespace {
@@ -177,16 +176,12 @@ int make_stream(void** stream) {
   return cudaStreamCreateWithFlags(reinterpret_cast<cudaStream_t*>(stream), cudaStreamNonBlocking);
 }
 
-int query(void* stream, bool* is_idle) {
-  const cudaError_t code = cudaStreamQuery(stream_of(stream));
-  *is_idle = code == cudaSuccess;
-  return code == cudaErrorNotReady ? cudaSuccess : code;
-}
-
-int is_reached(void* event, bool* reached) {
-  const cudaError_t code = cudaEventQuery(event_of(event));
-  *reached = code == cudaSuccess;
-  return code == cudaErrorNotReady ? cudaSuccess : code;
+/// Not ready is an answer; left as the last error, it would be taken for that of the next launch.
+int answer(cudaError_t code, bool* is_done) {
+  *is_done = code == cudaSuccess;
+  if (code != cudaErrorNotReady) return code;
+  cudaGetLastError();
+  return cudaSuccess;
 }
 
 int elapsed_ns(void* from, void* to, std::int64_t* ns) {
@@ -221,7 +216,9 @@ PluginApi make_table() {
   };
   api.make_stream = make_stream;
   api.drop_stream = [](void* stream) -> int { return cudaStreamDestroy(stream_of(stream)); };
-  api.query = query;
+  api.query = [](void* stream, bool* is_idle) -> int {
+    return answer(cudaStreamQuery(stream_of(stream)), is_idle);
+  };
   api.synchronize = [](void* stream) -> int { return cudaStreamSynchronize(stream_of(stream)); };
   api.make_event = [](void** event) -> int {
     return cudaEventCreate(reinterpret_cast<cudaEvent_t*>(event));
@@ -233,7 +230,9 @@ PluginApi make_table() {
   api.wait = [](void* stream, void* event) -> int {
     return cudaStreamWaitEvent(stream_of(stream), event_of(event), 0);
   };
-  api.is_reached = is_reached;
+  api.is_reached = [](void* event, bool* is_reached) -> int {
+    return answer(cudaEventQuery(event_of(event)), is_reached);
+  };
   api.elapsed_ns = elapsed_ns;
   api.launch = launch;
   api.attention = attention;
