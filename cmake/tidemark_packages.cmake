@@ -103,18 +103,6 @@ endif()
 add_feature_info(cudnn TIDEMARK_WITH_CUDNN
                  "attention by cuDNN, needs CUDA and the headers of cuDNN 9")
 
-set(TIDEMARK_WITH_NCCL OFF)
-if(TIDEMARK_WITH_CUDA)
-  find_path(TIDEMARK_NCCL_INCLUDE nccl.h HINTS ENV NCCL_HOME ${CUDAToolkit_INCLUDE_DIRS}
-            PATH_SUFFIXES include)
-  find_library(TIDEMARK_NCCL_LIBRARY nccl HINTS ENV NCCL_HOME ${CUDAToolkit_LIBRARY_DIR}
-               PATH_SUFFIXES lib)
-  if(TIDEMARK_NCCL_INCLUDE AND TIDEMARK_NCCL_LIBRARY)
-    set(TIDEMARK_WITH_NCCL ON)
-  endif()
-endif()
-add_feature_info(nccl TIDEMARK_WITH_NCCL "ranks on several GPUs, needs CUDA and NCCL (libnccl-dev)")
-
 # Headers only: libcupti itself is looked for when a recording begins.
 set(TIDEMARK_WITH_CUPTI OFF)
 if(NOT TIDEMARK_CUDA STREQUAL "OFF")
