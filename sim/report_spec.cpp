@@ -206,7 +206,7 @@ class SpecReader {
         const Description d = read_description(*fixed.text, fixed.file, {});
         if (!d.strategy) throw InputError("expected a description with a strategy, found none");
         note(d);
-        add_once(fixed.file + ": as many micro-batches as global_batch of the report asks for");
+        add_once(fixed.file + ": sequence and micro-batches are those of the report");
       });
       out.what = fixed;
     } else {
@@ -339,8 +339,8 @@ Strategy strategy_for(const ReportSpec& spec, const FixedStrategy& fixed,
       return s;
     }
   }
-  if (!fixed.text || s.batch.sequence == 0) s.batch.sequence = sequence;
   // Of files too: steps of different size are not compared.
+  s.batch.sequence = sequence;
   const std::int64_t at_once = s.layout.data * s.batch.micro_batch;
   if (at_once < 1 || spec.global_batch % at_once != 0) {
     lines.push_back(
