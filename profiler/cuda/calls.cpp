@@ -422,13 +422,22 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
   return std::nullopt;
 }
 
-/// Empty unless the op is for a part of every sequence, whose keys and values come from all ranks.
+/// Empty unless the op is for a part of the tokens in a way that the kernels do not know.
 std::string part_error(const Op& op) {
+  const bool in_runs = integer_at(op, "run", 0) != 0;
   const bool turned = op.kind == OpKind::rotary_forward || op.kind == OpKind::rotary_backward;
+  const bool further =
+      (turned || op.kind == OpKind::embedding_backward) && integer_at(op, "position", 0) != 0;
+  const bool scaled =
+      op.kind == OpKind::softmax_cross_entropy_forward && find_attribute(op, "scale") != nullptr;
   const bool apart = find_operand(op, "kv") != nullptr;
-  if (!apart && !(turned && integer_at(op, "position", 0) != 0)) return {};
-  return "the CUDA backend has no " + std::string(to_string(op.kind)) + " with " +
-         (apart ? "kv" : "position") + " yet";
+  const char* const name = apart     ? "kv"
+                           : in_runs ? "run"
+                           : further ? "position"
+                           : scaled  ? "scale"
+                                     : "";
+  if (*name == 0) return {};
+  return "the CUDA backend has no " + std::string(to_string(op.kind)) + " with " + name + " yet";
 }
 
 /// Empty when what a kernel has no room for is small enough.
