@@ -203,6 +203,7 @@ class PipelineWriter {
 
   /// What `rank` reads in op `place` and does not have yet.
   void fetch(BufferId id, std::int32_t rank, OpId place) {
+    if (source_[id].storage.valid()) return fetch(source_[id].storage, rank, place);
     std::set<std::int32_t>& holders = holders_[id.index()];
     if (holders.contains(rank)) return;
     if (const auto load = loaded_by_.find(id.value); load != loaded_by_.end()) {

@@ -50,8 +50,8 @@ int split_dimension(const Operand& operand, const Buffer& buffer) {
 }
 
 class TensorWriter {
-  /// Where what was gathered is there: section, micro-batch, phase and layer.
-  using Place = std::tuple<Pass::Section, std::int32_t, Phase, LayerId>;
+  /// Where what was gathered is there: section, micro-batch and phase.
+  using Place = std::tuple<Pass::Section, std::int32_t, Phase>;
 
  public:
   TensorWriter(const Trace& source, const ShardSource& from, RankProgram& program)
@@ -60,6 +60,7 @@ class TensorWriter {
         p_(program),
         dimension_(source.buffers.size(), -1),
         has_tokens_(source.buffers.size(), false),
+        is_routed_(source.buffers.size(), false),
         sums_of_share_(from.weights.size(), false),
         parts_(source.buffers.size()) {}
 
@@ -173,8 +174,19 @@ class TensorWriter {
     for (const auto* section : {&from_.body, &from_.eval}) {
       for (const OpId id : *section) {
         const Op& op = source_[id];
+        for (const Operand& operand : op.operands) {
+          const bool made = is_routing(op.kind) && operand.role.ends_with("logits");
+          const bool rounded = operand.role == "bf16_dy" && works_on_all(op);
+          if (made || rounded) is_routed_[operand.buffer.index()] = true;
+        }
+      }
+    }
+    for (const auto* section : {&from_.body, &from_.eval}) {
+      for (const OpId id : *section) {
+        const Op& op = source_[id];
         const bool elsewhere = op.phase == Phase::optimizer || op.kind == OpKind::report_loss ||
-                               is_meeting(op) || works_on_parts(op) || split_of(op) != nullptr;
+                               is_meeting(op) || works_on_parts(op) || works_on_all(op) ||
+                               split_of(op) != nullptr;
         if (elsewhere) continue;
         if (!works_by_token(op.kind)) {
           refuse("--layout sp, op '" + op.name + "'", "an op that works on each token by itself",
@@ -187,6 +199,13 @@ class TensorWriter {
         }
       }
     }
+  }
+
+  /// Routes, and routers, whose choices depend on all tokens: every rank makes all of them.
+  [[nodiscard]] bool works_on_all(const Op& op) const {
+    if (!share_ || is_routing(op.kind)) return share_.has_value();
+    const Operand* made = find_operand(op, op.kind == OpKind::linear_forward ? "y" : "dy");
+    return is_linear(op.kind) && is_routed_[made->buffer.index()];
   }
 
   /// How the weight is split that a linear op works with; null when it is not.
@@ -214,30 +233,29 @@ class TensorWriter {
     return row;
   }
 
-  /// The rows that an op works on, one per operand. What is split needs all tokens, and makes a
-  /// partial sum of all of them.
-  std::vector<BufferId> rows_of(OpId id, bool is_split, Pass::Section section) {
+  /// The rows that an op works on, one per operand; `on_all`: it needs and makes all tokens.
+  std::vector<BufferId> rows_of(OpId id, bool on_all, Pass::Section section) {
     const Op& op = source_[id];
     std::vector<BufferId> rows;
     for (const Operand& operand : op.operands) {
-      const bool factors = operand.role == "bf16_factors" && (is_split || share_);
+      const bool factors = operand.role == "bf16_factors" && (on_all || share_);
       if (factors) {
         rows.push_back(p_.factors(op, operand.buffer, rows));
-      } else if (!is_split || !has_tokens_[operand.buffer.index()]) {
+      } else if (!on_all || !has_tokens_[operand.buffer.index()]) {
         rows.push_back(row_of(operand.buffer));
       } else if (operand.writes < 0) {
         rows.push_back(gathered(operand.buffer, id, section));
       } else {
-        rows.push_back(p_.exchanged(operand.buffer, source_[operand.buffer].shape, ".partial"));
+        rows.push_back(p_.exchanged(operand.buffer, source_[operand.buffer].shape, ".all"));
       }
     }
     return rows;
   }
 
-  /// All tokens of what this rank has its share of, put together once per layer and phase.
+  /// All tokens of what this rank has its share of, put together once per phase.
   BufferId gathered(BufferId of_source, OpId id, Pass::Section section) {
     const Op& op = source_[id];
-    const Place place{section, op.micro_batch, op.phase, op.layer};
+    const Place place{section, op.micro_batch, op.phase};
     const auto found = gathered_.find(of_source);
     if (found != gathered_.end() && found->second.first == place) return found->second.second;
     const BufferId whole = p_.exchanged(of_source, source_[of_source].shape, ".gathered");
@@ -295,10 +313,12 @@ class TensorWriter {
       refuse("op '" + op.name + "'", "an op that can work on a part",
              std::string(to_string(op.kind)));
     }
-    const std::vector<BufferId> rows = rows_of(id, split != nullptr, section);
+    const bool on_all = works_on_all(op);
+    const std::vector<BufferId> rows = rows_of(id, split != nullptr || on_all, section);
     const BufferId first = op.operands[0].buffer;
     const bool part_of_work = works_on_parts(op) || split != nullptr ||
-                              dimension_[first.index()] >= 0 || has_tokens_[first.index()];
+                              dimension_[first.index()] >= 0 ||
+                              (has_tokens_[first.index()] && !on_all);
     p_.run(id, rows, section, part_of_work ? 1.0 / p_.ranks() : 1);
     if (works_on_parts(op)) {
       for (Attribute& a : p_.last().attributes) {
@@ -308,10 +328,25 @@ class TensorWriter {
       }
     }
     if (split != nullptr) return sum_products(id, *split, rows, section);
+    if (on_all) return keep_share(id, rows, section);
     if (!share_) return;
     set_share(p_.last(), source_, *share_);
     if (op.kind == OpKind::softmax_cross_entropy_forward) {
       all_reduce(row_of(find_operand(op, "loss")->buffer), id, section);
+    }
+  }
+
+  /// Of all tokens that an op made, as it did on every rank, those of this rank.
+  void keep_share(OpId id, const std::vector<BufferId>& rows, Pass::Section section) {
+    const Op& op = source_[id];
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const BufferId made = op.operands[i].buffer;
+      if (op.operands[i].writes < 0 || !has_tokens_[made.index()]) continue;
+      const std::int64_t first = share_->sequence * share_->whole.tokens + share_->position;
+      const BufferId mine = p_.rows(rows[i], first, share_->part.rows(), ".share");
+      p_.add(OpKind::copy, source_[made].name + ".keep", {{"src", mine}, {"dst", row_of(made)}}, id,
+             section);
+      p_.last().layer = op.layer;
     }
   }
 
@@ -382,6 +417,7 @@ class TensorWriter {
   std::optional<TokenShare> share_;                            // none: all tokens everywhere
   std::vector<int> dimension_;                                 // by buffer; -1 = whole
   std::vector<bool> has_tokens_;                               // by buffer: of the share
+  std::vector<bool> is_routed_;                                // by buffer: of a router
   std::vector<bool> sums_of_share_;                            // by weight: its gradient
   std::vector<BufferId> parts_;                                // by buffer: its row here
   std::map<std::size_t, std::vector<std::int64_t>> segments_;  // by buffer that is split

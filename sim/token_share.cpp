@@ -137,6 +137,21 @@ bool is_attention(OpKind kind) {
          kind == OpKind::flash_attention_forward || kind == OpKind::flash_attention_backward;
 }
 
+bool is_routing(OpKind kind) {
+  switch (kind) {
+    case OpKind::route_forward:
+    case OpKind::route_backward:
+    case OpKind::balance_backward:
+    case OpKind::dispatch_forward:
+    case OpKind::dispatch_backward:
+    case OpKind::combine_forward:
+    case OpKind::combine_backward:
+      return true;
+    default:
+      return false;
+  }
+}
+
 bool works_in_block(OpKind kind) {
   switch (kind) {
     case OpKind::rotary_forward:

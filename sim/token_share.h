@@ -40,6 +40,8 @@ struct TokenShare {
 /// What else stands in a decoder's block: attention, rotary embedding and nonlinearities.
 [[nodiscard]] bool works_in_block(OpKind kind);
 [[nodiscard]] bool is_attention(OpKind kind);
+/// What chooses experts, or moves rows to and from them: a choice depends on those of all tokens.
+[[nodiscard]] bool is_routing(OpKind kind);
 
 /// True when that operand of an op of either has a row for every token: no weights, gradients of
 /// them, losses, scores of attention and scratch.

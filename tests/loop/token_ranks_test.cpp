@@ -67,6 +67,15 @@ TEST_CASE("invariant 3: sequence parallel decoders lose nothing but rounding, dr
   }
 }
 
+TEST_CASE("invariant 3: sequence parallel experts get the tokens that they get on one rank") {
+  for (const RankLayout& layout :
+       {sequence_parallel(2),
+        RankLayout{.sizes = {.tensor = 2, .pipeline = 2, .data = 2, .sequence_parallel = true},
+        .states = ShardStage::zero2}}) {
+    require_trained_alike(small_decoder("moe-tiny", layout), layout);
+  }
+}
+
 TEST_CASE("invariant 3: context parallel decoders lose nothing but rounding, dropout included") {
   for (const char* model : {"gpt2-tiny", "llama-tiny"}) {
     for (const std::int64_t ranks : {2, 4}) {

@@ -180,11 +180,23 @@ TEST_CASE("sequence parallel: sums are scattered, inputs gathered, in backward a
   CHECK(count_of(biased, OpKind::all_reduce) == 1 + 1 + 2 * 5 + 2);
 }
 
-TEST_CASE("what cannot be shared by tokens is refused with the reason") {
+TEST_CASE("sequence parallel: all tokens are routed on every rank, and a rank keeps its own") {
   RunConfig config = small_llama();
   config.model.llama.experts = 4;
-  CHECK_THROWS_WITH(sequence_parallel(config, 2), Catch::Contains("route_forward"));
-  config = small_llama();
+  config.precision = Precision::bf16;
+  const std::vector<Trace> ranks = sequence_parallel(config, 2);
+  CHECK(check_ranks(ranks).empty());
+  const Trace& rank = ranks[1];
+  CHECK(named(rank, "block0.router.y").shape == std::vector<std::int64_t>{2, 16, 4});
+  CHECK(named(rank, "block0.combine.y").shape == std::vector<std::int64_t>{1, 16, 64});
+  CHECK(named(rank, "block0.combine.y.all").shape == std::vector<std::int64_t>{2, 16, 64});
+  // Attention as ever; norm2 and the gradient behind combine are gathered once, the former again.
+  CHECK(count_of(rank, OpKind::all_gather) == 2 * (1 + 2 + 1 + 2));
+  CHECK(count_of(rank, OpKind::copy) == 2 * 2);
+}
+
+TEST_CASE("what cannot be shared by tokens is refused with the reason") {
+  RunConfig config = small_llama();
   config.batch = 3;
   CHECK_THROWS_WITH(sequence_parallel(config, 2), Catch::Contains("whole sequences"));
 }
