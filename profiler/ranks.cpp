@@ -5,7 +5,6 @@
 #include <map>
 #include <thread>
 
-#include "profiler/long_turns.h"
 #include "sim/check.h"
 #include "sim/op_table.h"
 #include "traces/error.h"
@@ -119,7 +118,6 @@ RanksResult execute_ranks(std::span<const Trace> programs, const RunOptions& opt
   std::vector<std::thread> threads;
   for (std::size_t rank = 0; rank < programs.size(); ++rank) {
     threads.emplace_back([&, rank] {
-      ask_for_long_turns();
       try {
         out.ranks[rank] = runs[rank]->result();
       } catch (...) {

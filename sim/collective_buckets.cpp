@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <map>
+#include <ranges>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "sim/lifetimes.h"
+#include "sim/op_table.h"
 #include "sim/program_builder.h"
 #include "sim/shard.h"
 
@@ -22,14 +25,10 @@ struct Family {
   friend auto operator<=>(const Family&, const Family&) = default;
 };
 
-bool writes(const Op& op) {
-  return std::ranges::any_of(op.operands, [](const Operand& o) { return o.writes >= 0; });
-}
-
 class Bucketing {
  public:
   Bucketing(const Trace& rank, const Buckets& buckets)
-      : out_(rank), order_(order_of(rank)), buckets_(buckets) {}
+      : out_(rank), order_(order_of(rank)), buckets_(buckets), before_(used_rows()) {}
 
   Trace finish() {
     for (std::vector<OpId>* section : {&order_.body, &order_.eval}) {
@@ -52,7 +51,8 @@ class Bucketing {
   }
 
   [[nodiscard]] bool gathers_weight(const Op& op) const {
-    return op.kind == OpKind::all_gather && out_[op.operands[0].buffer].category == Category::weight;
+    return op.kind == OpKind::all_gather &&
+           out_[op.operands[0].buffer].category == Category::weight;
   }
   [[nodiscard]] bool sums_gradient(const Op& op) const {
     return (op.kind == OpKind::all_reduce || op.kind == OpKind::reduce_scatter) &&
@@ -171,8 +171,8 @@ class Bucketing {
   }
 
   /// Positions of the collectives of each bucket.
-  [[nodiscard]] std::vector<std::vector<std::size_t>> buckets_of(
-      const std::vector<OpId>& section, const Family& family) const {
+  [[nodiscard]] std::vector<std::vector<std::size_t>> buckets_of(const std::vector<OpId>& section,
+                                                                 const Family& family) const {
     std::vector<std::vector<std::size_t>> out;
     std::int64_t bytes = 0;
     for (std::size_t i = 0; i < section.size(); ++i) {
@@ -228,8 +228,8 @@ class Bucketing {
   void add_bucket(const std::vector<OpId>& together, std::vector<OpId>& next) {
     const OpId first = together.front();
     const Op head = out_[first];
-    const std::int64_t ranks = std::ssize(
-        out_.groups[static_cast<std::size_t>(integer_at(head, "group", 0))].ranks);
+    const std::int64_t ranks =
+        std::ssize(out_.groups[static_cast<std::size_t>(integer_at(head, "group", 0))].ranks);
     const std::string name =
         fmt::format("{}.bucket{}", out_[head.operands[0].buffer].name, bucket_count_++);
     const bool gathers = head.kind == OpKind::all_gather;
@@ -241,7 +241,8 @@ class Bucketing {
     std::int64_t sum = 0;
     for (const std::int64_t count : counts) sum += count;
     const BufferId small = add_flat(head, name + (gathers ? ".in" : ".out"), sum);
-    const BufferId large = in_place ? small : add_flat(head, name + (gathers ? ".out" : ".in"), ranks * sum);
+    const BufferId large =
+        in_place ? small : add_flat(head, name + (gathers ? ".out" : ".in"), ranks * sum);
     const BufferId in = gathers ? small : large;
     const BufferId out = gathers ? large : small;
     copy_all(together, counts, in, gathers || in_place ? 1 : ranks, true, next);
@@ -322,21 +323,36 @@ class Bucketing {
 
   // ---- rows
 
-  void drop_unused_rows() {
-    std::vector<bool> op_used(out_.ops.size(), false);
-    std::vector<bool> buffer_used(out_.buffers.size(), false);
-    for (const BufferId id : order_.persistent) buffer_used[id.index()] = true;
+  struct Used {
+    std::vector<bool> ops;
+    std::vector<bool> buffers;
+  };
+
+  [[nodiscard]] Used used_rows() const {
+    Used out{std::vector<bool>(out_.ops.size(), false),
+             std::vector<bool>(out_.buffers.size(), false)};
     for (const auto* section : {&order_.init, &order_.body, &order_.eval, &order_.final}) {
       for (const OpId id : *section) {
-        op_used[id.index()] = true;
+        out.ops[id.index()] = true;
         for (const Operand& operand : out_[id].operands) {
-          buffer_used[operand.buffer.index()] = true;
-          buffer_used[owner(operand.buffer).index()] = true;
+          out.buffers[operand.buffer.index()] = true;
+          out.buffers[owner(operand.buffer).index()] = true;
         }
       }
     }
-    const std::vector<std::size_t> op_rows = compact(out_.ops, op_used);
-    const std::vector<std::size_t> buffer_rows = compact(out_.buffers, buffer_used);
+    return out;
+  }
+
+  /// Collectives that went into buckets, and what nothing uses any more.
+  void drop_unused_rows() {
+    Used now = used_rows();
+    for (std::size_t row = 0; row < before_.buffers.size(); ++row) {
+      const BufferId storage = out_.buffers[row].storage;
+      const bool stands = !storage.valid() || now.buffers[storage.index()];
+      if (!before_.buffers[row] && stands) now.buffers[row] = true;
+    }
+    const std::vector<std::size_t> op_rows = compact(out_.ops, now.ops);
+    const std::vector<std::size_t> buffer_rows = compact(out_.buffers, now.buffers);
     for (Buffer& buffer : out_.buffers) {
       if (buffer.storage.valid()) buffer.storage = BufferId{buffer_rows[buffer.storage.index()]};
     }
@@ -367,6 +383,7 @@ class Bucketing {
   Trace out_;
   OpOrder order_;
   Buckets buckets_;
+  Used before_;  // rows of the source
   int bucket_count_ = 0;
 };
 
