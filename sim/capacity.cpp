@@ -54,6 +54,22 @@ ParameterBytes state_bytes(const StateRecipe& recipe, const Layout& layout, cons
   return bytes;
 }
 
+StatePart end_parameter(const StateRecipe& recipe) {
+  StatePart part = recipe.parameter;
+  if (recipe.ends != StateType::none) part.type = recipe.ends;
+  return part;
+}
+
+ParameterBytes end_state_bytes(const StateRecipe& recipe, const Layout& layout,
+                               const Parameters& p) {
+  ParameterBytes bytes = state_bytes(recipe, layout, p);
+  if (recipe.ends != StateType::none) {
+    bytes.other +=
+        part_bytes(end_parameter(recipe), layout, p) - part_bytes(recipe.parameter, layout, p);
+  }
+  return bytes;
+}
+
 double part_bytes(const StatePart& part, const Layout& layout, const Parameters& p) {
   return dense_elements(layout, p) * device_bytes(part, shard_sizes(layout)) +
          expert_elements(layout, p) * device_bytes(part, expert_shard_sizes(layout));
@@ -92,8 +108,12 @@ MessageBytes message_bytes(const Transformer& model, const Strategy& s) {
   if (s.recipe.library != TrainingLibrary::torchtitan || l.pipeline == 1) return {};
   const double tokens = real(s.batch.micro_batch * s.batch.sequence) / real(l.context);
   const double split = real(l.tensor);
-  return {.rows = 2 * real(model.hidden) * tokens / (l.sequence_parallel ? split : 1),
-          .logits = 2 * real(model.vocabulary) * tokens / split};
+  MessageBytes out{.rows = 2 * real(model.hidden) * tokens / (l.sequence_parallel ? split : 1)};
+  if (s.recipe.keeps_outputs) {
+    out.stay = out.rows;
+    out.logits = 2 * real(model.vocabulary) * tokens / split;
+  }
+  return out;
 }
 
 CapacityModel::CapacityModel(const Transformer& model)
@@ -192,8 +212,8 @@ RankMemory CapacityModel::rank(const Strategy& s, const Terms& t, std::int64_t i
   const RankParameters p = parameters(s, index);
   Rank r{s, t, index};
   r.layers = state_bytes(s.recipe, s.layout, p.layers);
-  r.embedding = state_bytes(s.recipe, s.layout, p.embedding);
-  r.head = state_bytes(s.recipe, s.layout, p.head);
+  r.embedding = end_state_bytes(s.recipe, s.layout, p.embedding);
+  r.head = end_state_bytes(s.recipe, s.layout, p.head);
   r.head_gradient = head_gradient_bytes(s);
   r.gathered = gathered_bytes(s, p);
 
@@ -207,7 +227,7 @@ RankMemory CapacityModel::rank(const Strategy& s, const Terms& t, std::int64_t i
   if (const std::int64_t behind = std::min(weights_behind(s, index), all - 1); behind > 0) {
     see(before_backward(r, std::min(all, ahead + behind), behind));
   }
-  const bool grows = !s.recipe.gradients_stay || t.messages.rows > 0;
+  const bool grows = !s.recipe.gradients_stay || s.recipe.keeps_outputs;
   if (grows && ahead < all) see(before_backward(r, all, all - ahead));
   if (s.recipe.gradients_stay) return best;
   see({.rank = index,
@@ -270,19 +290,22 @@ double CapacityModel::messages(const Rank& r, std::int64_t chunk, double open, d
   double bytes = 0;
   if (stage > 0) {
     const bool is_kept = !s.kept_on_host && layers_of_stage(model_, s, stage) > 0;
-    bytes += m.rows * (all - (is_kept ? open : 0) + done);
+    bytes += m.rows * (all - (is_kept ? open : 0)) + m.stay * done;
   }
   const bool is_last = stage == s.layout.pipeline * s.layout.virtual_stages - 1;
-  return bytes + (is_last ? m.logits * done : m.rows * (all + open + done));
+  return bytes + (is_last ? m.logits * done : m.rows * (all + open) + m.stay * done);
 }
 
 /// What stays gathered all the time: the ends, as FSDP's root unit; all where nothing reshards.
 double CapacityModel::gathered_bytes(const Strategy& s, const RankParameters& parameters) const {
   if (!gathers(s.recipe, shard_sizes(s.layout))) return 0;
-  double elements =
-      local_elements(s.layout, parameters.embedding) + local_elements(s.layout, parameters.head);
-  if (!s.recipe.reshard_after_forward) elements += local_elements(s.layout, parameters.layers);
-  return elements * element_bytes(s.recipe.compute);
+  const StateType ends = s.recipe.ends == StateType::none ? s.recipe.compute : s.recipe.ends;
+  double bytes = element_bytes(ends) * (local_elements(s.layout, parameters.embedding) +
+                                        local_elements(s.layout, parameters.head));
+  if (!s.recipe.reshard_after_forward) {
+    bytes += element_bytes(s.recipe.compute) * local_elements(s.layout, parameters.layers);
+  }
+  return bytes;
 }
 
 double CapacityModel::head_gradient_bytes(const Strategy& s) const {

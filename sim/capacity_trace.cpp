@@ -186,12 +186,13 @@ class StepWriter {
   }
 
   /// Of a group of parameters, what lives from step to step.
-  void state(const std::string& name, LayerId layer, const Parameters& p) {
+  void state(const std::string& name, LayerId layer, const Parameters& p,
+             const StatePart& parameter) {
     const StateRecipe& recipe = s_.recipe;
     const auto add = [&](const char* what, const StatePart& part, Category category) {
       r_.alloc(name + what, layer, category, part_bytes(part, s_.layout, p));
     };
-    add(".weights", recipe.parameter, Category::weight);
+    add(".weights", parameter, Category::weight);
     add(".master", recipe.master, Category::optimizer_state);
     add(".first moments", recipe.moments, Category::optimizer_state);
     add(".second moments", recipe.moments, Category::optimizer_state);
@@ -209,15 +210,16 @@ class StepWriter {
 
   void states() {
     const RankParameters p = level_a_.parameters(s_, rank_);
-    state("embedding", embedding_, p.embedding);
+    state("embedding", embedding_, p.embedding, end_parameter(s_.recipe));
     for (std::int64_t chunk = 0; chunk < s_.layout.virtual_stages; ++chunk) {
       const std::int64_t stage = chunk * s_.layout.pipeline + rank_;
       const std::int64_t first = first_layer(stage);
       for (std::int64_t i = first; i < first + layers_of_stage(model_, s_, stage); ++i) {
-        state(fmt::format("layer{}", i), layer_id(i), level_a_.layer(is_dense(model_, i)));
+        state(fmt::format("layer{}", i), layer_id(i), level_a_.layer(is_dense(model_, i)),
+              s_.recipe.parameter);
       }
     }
-    state("head", head_, p.head);
+    state("head", head_, p.head, end_parameter(s_.recipe));
     r_.alloc("gathered for all of the step", {}, Category::communication,
              level_a_.gathered_bytes(s_, p));
     ends_ = p;
@@ -335,7 +337,7 @@ class StepWriter {
       let_go(units);
     }
     if (!is_last(stage)) {
-      of_step_.push_back(message("output", stage, micro_batch));
+      outputs_[{stage, micro_batch}] = message("output", stage, micro_batch);
       return;
     }
     r_.op(fmt::format("head.forward@{}", micro_batch), head_, Phase::forward, micro_batch);
@@ -394,10 +396,14 @@ class StepWriter {
       r_.end_op(at_ns += each_ns);
     }
     r_.free(head_unit);
-    if (stage != 0) {
-      of_step_.push_back(message("gradient of the input", stage, micro_batch));
-      return;
+    BufferId put_out = outputs_[{stage, micro_batch}];
+    if (s_.recipe.keeps_outputs) {
+      of_step_.push_back(put_out);
+      if (stage > 0) of_step_.push_back(message("gradient of the input", stage, micro_batch));
+    } else {
+      r_.free(put_out);
     }
+    if (stage != 0) return;
     r_.free(masks_[micro_batch]);
     if (makes) gradient("embedding", embedding_, ends_.embedding);
   }
@@ -465,6 +471,7 @@ class StepWriter {
   std::map<std::int64_t, std::vector<BufferId>> head_kept_;
   std::set<std::int64_t> reached_;  // stages by a backward
   MessageBytes messages_;
+  std::map<Key, BufferId> outputs_;  // by stage and micro-batch
   std::set<std::int64_t> received_;  // layers whose input is a message
   std::vector<BufferId> of_step_;    // gradients and messages that are freed when the step ends
 };

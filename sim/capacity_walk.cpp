@@ -52,14 +52,14 @@ class Walker {
       : model_(model), s_(s), rank_(rank), sizes_(shard_sizes(s.layout)) {
     const CapacityModel level_a(model);
     const RankParameters parameters = level_a.parameters(s, rank);
-    const auto states = [&s](const Parameters& p) { return state_bytes(s.recipe, s.layout, p); };
-    embedding_gradient_ = states(parameters.embedding).gradient;
-    head_gradient_ = states(parameters.head).gradient;
+    const auto ends = [&s](const Parameters& p) { return end_state_bytes(s.recipe, s.layout, p); };
+    const ParameterBytes layers = state_bytes(s.recipe, s.layout, parameters.layers);
+    embedding_gradient_ = ends(parameters.embedding).gradient;
+    head_gradient_ = ends(parameters.head).gradient;
     live_.rank = rank;
-    live_.states = states(parameters.layers).other + states(parameters.embedding).other +
-                   states(parameters.head).other;
+    live_.states = layers.other + ends(parameters.embedding).other + ends(parameters.head).other;
     if (s.recipe.gradients_stay) {
-      live_.states += states(parameters.layers).gradient + embedding_gradient_ + head_gradient_;
+      live_.states += layers.gradient + embedding_gradient_ + head_gradient_;
     }
     live_.working = level_a.gathered_bytes(s, parameters);
     head_unit_gradient_ = level_a.head_gradient_bytes(s);
@@ -181,7 +181,8 @@ class Walker {
       if (!is_apart() && makes_gradients(stage)) live_.states += layer.gradient;
     }
     if (is_input_kept(stage)) live_.ends += messages_.rows;
-    if (stage > 0) live_.ends += messages_.rows;
+    if (stage > 0) live_.ends += messages_.stay;
+    if (!is_last(stage)) live_.ends += messages_.stay - messages_.rows;
     see(PeakMoment::backward, 0);
     if (stage == 0 && s_.kernels.dropout) live_.ends -= rows_;
     if (stage == 0 && makes_gradients(stage)) live_.states += embedding_gradient_;

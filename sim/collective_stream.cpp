@@ -35,6 +35,7 @@ class Overlap {
       : out_(rank), order_(order_of(rank)), prefetch_(static_cast<std::size_t>(prefetch)) {}
 
   Trace finish() {
+    find_buckets();
     find_groups();
     if (!groups_.empty()) {
       out_.streams.push_back({.name = "collectives", .kind = StreamKind::communication});
@@ -56,10 +57,23 @@ class Overlap {
     return find_attribute(op, "group") != nullptr && groups_.contains(integer_at(op, "group", 0));
   }
 
+  [[nodiscard]] bool is_state(BufferId id) const {
+    const Category category = out_[id].category;
+    return category == Category::weight || category == Category::gradient;
+  }
+
+  /// Flat buffers into which weights or gradients are copied.
+  void find_buckets() {
+    for (const Op& op : out_.ops) {
+      if (op.kind != OpKind::copy || !is_state(owner(op.operands[0].buffer))) continue;
+      const BufferId flat = owner(op.operands[1].buffer);
+      if (out_[flat].category == Category::communication) buckets_.insert(flat);
+    }
+  }
+
   [[nodiscard]] bool has_state(const Op& op) const {
-    const Category category = out_[op.operands[0].buffer].category;
-    return category == Category::weight || category == Category::gradient ||
-           category == Category::communication;
+    const BufferId x = op.operands[0].buffer;
+    return is_state(x) || buckets_.contains(owner(x));
   }
 
   /// Those that gather weights or sum gradients. A group stands on one stream with all it does.
@@ -223,6 +237,7 @@ class Overlap {
   OpOrder order_;
   std::size_t prefetch_;
   std::set<std::int64_t> groups_;  // rows
+  std::set<BufferId> buckets_;
   StreamId stream_;
   Touches touches_;
   std::int64_t next_event_ = 0;

@@ -306,15 +306,29 @@ Trouble average_pool(const Trace& trace, const Op& op) {
   return want_matrix(trace, op, has(op, "y") ? "y" : "dy", x.shape[0], x.shape[1]);
 }
 
+namespace {
+
+/// `narrow` [M,n] are columns first .. first + n - 1 of `wide` [M,K], the same at every step.
+Trouble columns_in(const Trace& trace, const Op& op, std::string_view narrow,
+                   std::string_view wide) {
+  const Buffer& whole = buffer_of(trace, op, wide);
+  const std::int64_t count = column_count(buffer_of(trace, op, narrow));
+  const Attribute* first = find_attribute(op, "first");
+  if (first->per_step != 0) return "attribute first must be the same at every step";
+  if (first->integer < 0 || first->integer > column_count(whole) - count) {
+    return trouble(trace, op, wide, fmt::format("{} columns from {} on", count, first->integer));
+  }
+  return want_matrix(trace, op, narrow, row_count(whole), count);
+}
+
+}  // namespace
+
 /// x [M, K], y [M, n] with columns first .. first + n - 1 of x.
 Trouble slice_columns(const Trace& trace, const Op& op) {
-  const Buffer& x = buffer_of(trace, op, "x");
-  const Buffer& y = buffer_of(trace, op, "y");
-  const std::int64_t first = integer_at(op, "first", 0);
-  if (first < 0 || first > column_count(x) - column_count(y)) {
-    return trouble(trace, op, "x", fmt::format("{} columns from {} on", column_count(y), first));
-  }
-  return want_matrix(trace, op, "y", row_count(x), column_count(y));
+  return columns_in(trace, op, "y", "x");
+}
+Trouble insert_columns(const Trace& trace, const Op& op) {
+  return columns_in(trace, op, "x", "y");
 }
 
 /// y [M, N], b [N].

@@ -52,6 +52,7 @@ std::string balance(const Trace& trace, const Op& op);
 std::string dispatch(const Trace& trace, const Op& op);
 std::string combine(const Trace& trace, const Op& op);
 std::string slice_columns(const Trace& trace, const Op& op);
+std::string insert_columns(const Trace& trace, const Op& op);
 std::string add_bias(const Trace& trace, const Op& op);
 std::string copy(const Trace& trace, const Op& op);
 std::string all_gather(const Trace& trace, const Op& op);

@@ -85,8 +85,12 @@ std::int64_t per_input(const Trace& trace, const Op& op) {
 std::int64_t flash_forward_flops(const Trace& trace, const Op& op) {
   const Buffer& qkv = buffer_of(trace, op, "qkv");
   const std::int64_t heads = integer_at(op, "heads", 0, 1);
+  const Operand* kv = find_operand(op, "kv");
+  const std::int64_t keys = kv == nullptr
+                                ? qkv.shape[1]
+                                : product({trace[kv->buffer].shape[0], trace[kv->buffer].shape[2]});
   return product(
-      {qkv.shape[0], heads, qkv.shape[1], qkv.shape[1], 4 * (column_count(qkv) / 3 / heads) + 5});
+      {qkv.shape[0], heads, qkv.shape[1], keys, 4 * (column_count(qkv) / 3 / heads) + 5});
 }
 std::int64_t flash_backward_flops(const Trace& trace, const Op& op) {
   return product({5, flash_forward_flops(trace, op)}) / 2;
@@ -162,7 +166,10 @@ std::vector<OpRule> make_rules() {
       {"key", A::integer, true}, {"step", A::integer, true}, {"first", A::integer, true},
       {"run", A::integer, true}, {"stride", A::integer, true}, {"offset", A::integer, true},
       {"position", A::integer, true}};
-  const std::vector<AttributeRule> rotary{{"heads"}, {"kv_heads"}, {"base", A::real}};
+  std::vector<AttributeRule> flash = attention;
+  flash.push_back({"bf16", A::integer, true});
+  const std::vector<AttributeRule> rotary{
+      {"heads"}, {"kv_heads"}, {"base", A::real}, {"position", A::integer, true}};
   const std::vector<AttributeRule> window{{"stride"}, {"padding"}};
   constexpr bool pure = true;  // may be executed again
   constexpr bool once = false;
@@ -220,10 +227,12 @@ std::vector<OpRule> make_rules() {
         {"dw", write_or_update}, {"db", write_or_update}},
        none, pure, per_output<14>, s::layer_norm},
       {K::attention_forward,
-       {{"qkv"}, {"probabilities", write}, {"y", write}, {"workspace", write, true}},
+       {{"qkv"}, {"kv", read, true}, {"probabilities", write}, {"y", write},
+        {"workspace", write, true}},
        attention, pure, attention_forward_flops, s::attention},
       {K::attention_backward,
-       {{"dy"}, {"qkv"}, {"probabilities"}, {"dqkv", write}, {"workspace", write}},
+       {{"dy"}, {"qkv"}, {"kv", read, true}, {"probabilities"}, {"dqkv", write},
+        {"dkv", write, true}, {"workspace", write}},
        attention, pure, attention_backward_flops, s::attention},
       {K::add, {{"a"}, {"b"}, {"y", write}}, none, pure, per_output<1>, s::add},
       {K::sgd_update, {{"w", update}, {"dw"}},
@@ -282,11 +291,13 @@ std::vector<OpRule> make_rules() {
       {K::average_pool_backward, {{"dy"}, {"dx", write}}, none, pure, per_output<1>,
        s::average_pool},
       {K::flash_attention_forward,
-       {{"qkv"}, {"y", write}, {"log_sum_exp", write}, {"workspace", write}}, attention, pure,
+       {{"qkv"}, {"kv", read, true}, {"y", write}, {"log_sum_exp", write}, {"workspace", write}},
+       flash, pure,
        flash_forward_flops, s::flash_attention},
       {K::flash_attention_backward,
-       {{"dy"}, {"qkv"}, {"y"}, {"log_sum_exp"}, {"dqkv", write}, {"workspace", write}},
-       attention, pure, flash_backward_flops, s::flash_attention},
+       {{"dy"}, {"qkv"}, {"kv", read, true}, {"y"}, {"log_sum_exp"}, {"dqkv", write},
+        {"dkv", write, true}, {"workspace", write}},
+       flash, pure, flash_backward_flops, s::flash_attention},
       {K::cached_attention_forward,
        {{"qkv"}, {"keys", update}, {"values", update}, {"y", write}, {"workspace", write}},
        {{"heads"}, {"position"}}, once, cached_attention_flops, s::cached_attention},
@@ -334,6 +345,7 @@ std::vector<OpRule> make_rules() {
        s::all_to_all},
       {K::balance_backward, {{"logits"}, {"slots"}, {"dlogits", update}},
        {{"capacity"}, {"scale", A::real}}, once, balance_flops, s::balance},
+      {K::insert_columns, {{"x"}, {"y", update}}, {{"first"}}, once, no_flops, s::insert_columns},
   };
 }
 // clang-format on

@@ -35,8 +35,9 @@ struct RankSearchResult {
 [[nodiscard]] std::vector<RankLayout> layouts_of(const std::vector<ShardStage>& stages,
                                                  std::int32_t ranks);
 
-/// Every way to spread a step over so many ranks: all products of tensor, pipeline and data sizes,
-/// each way to share states, whole and hybrid.
+/// Every way to spread a step over so many ranks: all products of tensor (with and without
+/// sequence parallelism), pipeline, context and data sizes, each way to share states, whole and
+/// hybrid.
 [[nodiscard]] std::vector<RankLayout> layouts_of(std::int32_t ranks);
 
 /// The ranks of a layout without any decision, placed, with a filled plan record. `source` has a

@@ -27,24 +27,14 @@ struct WeightSplit {
   throw InputError(InputError::Parts{.place = place, .expected = expected, .found = found});
 }
 
-bool is_attention(OpKind kind) {
-  return kind == OpKind::attention_forward || kind == OpKind::attention_backward ||
-         kind == OpKind::flash_attention_forward || kind == OpKind::flash_attention_backward;
+/// Columns of keys and values, taken from and put to those of a token.
+bool moves_columns(OpKind kind) {
+  return kind == OpKind::slice_columns || kind == OpKind::insert_columns;
 }
 
-/// What stands between two linear layers of a decoder's block.
-bool works_on_parts(OpKind kind) {
-  switch (kind) {
-    case OpKind::rotary_forward:
-    case OpKind::rotary_backward:
-    case OpKind::swiglu_forward:
-    case OpKind::swiglu_backward:
-    case OpKind::gelu_forward:
-    case OpKind::gelu_backward:
-      return true;
-    default:
-      return is_attention(kind);
-  }
+/// What stands between two linear layers of a decoder's block, or gathers keys and values there.
+bool works_on_parts(const Op& op) {
+  return works_in_block(op.kind) || moves_columns(op.kind);
 }
 
 bool is_linear(OpKind kind) {
@@ -93,7 +83,7 @@ class TensorWriter {
     for (const auto* section : {&from_.body, &from_.eval}) {
       for (const OpId id : *section) {
         attends = attends || is_attention(source_[id].kind);
-        if (works_on_parts(source_[id].kind)) split_operands(source_[id]);
+        if (works_on_parts(source_[id])) split_operands(source_[id]);
       }
     }
     if (!attends) refuse("--shard tensor", "a decoder", "a program without attention");
@@ -120,6 +110,7 @@ class TensorWriter {
       refuse("--ranks", fmt::format("a divisor of the {} heads of '{}'", units, op.name),
              std::to_string(p_.ranks()));
     }
+    if (moves_columns(op.kind)) return;
     if (const Operand* in = find_operand(op, is_attention(op.kind) ? "qkv" : "x")) {
       segments_[in->buffer.index()] = segments_of(op, column_count(source_[in->buffer]));
     }
@@ -183,11 +174,11 @@ class TensorWriter {
       for (const OpId id : *section) {
         const Op& op = source_[id];
         const bool elsewhere = op.phase == Phase::optimizer || op.kind == OpKind::report_loss ||
-                               works_on_parts(op.kind) || split_of(op) != nullptr;
+                               is_meeting(op) || works_on_parts(op) || split_of(op) != nullptr;
         if (elsewhere) continue;
         if (!works_by_token(op.kind)) {
-          refuse("sequence parallel, op '" + op.name + "'",
-                 "an op that works on each token by itself", std::string(to_string(op.kind)));
+          refuse("--layout sp, op '" + op.name + "'", "an op that works on each token by itself",
+                 std::string(to_string(op.kind)));
         }
         for (const Operand& operand : op.operands) {
           if (has_row_per_token(op, operand)) has_tokens_[operand.buffer.index()] = true;
@@ -231,7 +222,7 @@ class TensorWriter {
     for (const Operand& operand : op.operands) {
       const bool factors = operand.role == "bf16_factors" && (is_split || share_);
       if (factors) {
-        rows.push_back(factors_of(op, operand.buffer, rows));
+        rows.push_back(p_.factors(op, operand.buffer, rows));
       } else if (!is_split || !has_tokens_[operand.buffer.index()]) {
         rows.push_back(row_of(operand.buffer));
       } else if (operand.writes < 0) {
@@ -252,21 +243,9 @@ class TensorWriter {
     const BufferId whole = p_.exchanged(of_source, source_[of_source].shape, ".gathered");
     p_.meet(OpKind::all_gather, p_[whole].name, {{"x", row_of(of_source)}, {"y", whole}}, id,
             section);
+    p_.last().layer = op.layer;
     gathered_[of_source] = {place, whole};
     return whole;
-  }
-
-  /// Room for those factors of a product that it rounds itself; `rows` are those before it.
-  BufferId factors_of(const Op& op, BufferId of_source, const std::vector<BufferId>& rows) {
-    std::int64_t elements = 0;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const std::string& role = op.operands[i].role;
-      const bool is_factor = role == "x" || role == "w" || role == "dy";
-      const bool has_own = role == "dy" && find_operand(op, "bf16_dy") != nullptr;
-      if (!is_factor || has_own || p_[rows[i]].dtype == DType::bf16) continue;
-      elements += element_count(p_[rows[i]]);
-    }
-    return p_.resized(of_source, {elements});
   }
 
   // ---- ops
@@ -309,8 +288,8 @@ class TensorWriter {
     if (op.phase == Phase::optimizer && op.kind == OpKind::sum_of_squares) return norm(id);
     if (op.kind == OpKind::clip_factor) return clip(id);
     const WeightSplit* split = split_of(op);
-    const bool on_parts = works_on_parts(op.kind) || split != nullptr || is_update(op.kind) ||
-                          op.kind == OpKind::scale_by;
+    const bool on_parts = works_on_parts(op) || split != nullptr || is_update(op.kind) ||
+                          op.kind == OpKind::scale_by || is_meeting(op);
     for (const Operand& operand : op.operands) {
       if (on_parts || dimension_[operand.buffer.index()] < 0) continue;
       refuse("op '" + op.name + "'", "an op that can work on a part",
@@ -318,12 +297,14 @@ class TensorWriter {
     }
     const std::vector<BufferId> rows = rows_of(id, split != nullptr, section);
     const BufferId first = op.operands[0].buffer;
-    const bool part_of_work = works_on_parts(op.kind) || split != nullptr ||
+    const bool part_of_work = works_on_parts(op) || split != nullptr ||
                               dimension_[first.index()] >= 0 || has_tokens_[first.index()];
     p_.run(id, rows, section, part_of_work ? 1.0 / p_.ranks() : 1);
-    if (works_on_parts(op.kind)) {
+    if (works_on_parts(op)) {
       for (Attribute& a : p_.last().attributes) {
-        if (a.name == "heads" || a.name == "kv_heads") a.integer /= p_.ranks();
+        const bool counts_columns = a.name == "first" && moves_columns(op.kind);
+        const bool counts_heads = a.name == "heads" || a.name == "kv_heads";
+        if (counts_heads || counts_columns) a.integer /= p_.ranks();
       }
     }
     if (split != nullptr) return sum_products(id, *split, rows, section);

@@ -46,12 +46,17 @@ struct StateRecipe {
   StatePart master{StateType::f32};
   StatePart moments{StateType::f32};    // two per parameter
   StateType compute = StateType::bf16;  // of units that are gathered from their shards
-  std::int64_t prefetch = 1;            // units gathered ahead of the one that runs
+  /// Of parameters of embedding, final norm and output layer, gathered too; none: as all others.
+  StateType ends = StateType::none;
+  std::int64_t prefetch = 1;  // units gathered ahead of the one that runs
   /// Between steps; false: freed by the optimizer and made anew by the first backward of each
   /// layer.
   bool gradients_stay = true;
   bool unit_gradients = false;        // a unit's gradient is whole until it is reduced or used
   bool reshard_after_forward = true;  // false: gathered units stay until their backward
+  /// Of torchtitan with pipelines: what stages put out, and gradients of their inputs, stay until
+  /// the step ends.
+  bool keeps_outputs = false;
   TrainingLibrary library = TrainingLibrary::megatron;  // its measured constants are used
   std::string source;
   bool operator==(const StateRecipe&) const = default;

@@ -52,6 +52,14 @@ void set_mask(Op& op, const TokenShare& share, std::int64_t columns) {
   op.attributes.push_back(integer("offset", position * columns));
 }
 
+/// Scores are [B,H,T,T]: a share has some rows of each head.
+void set_score_mask(Op& op, const TokenShare& share) {
+  if (real_of(op, "probability") <= 0) return;
+  op.attributes.push_back(integer("run", share.part.tokens * share.whole.tokens));
+  op.attributes.push_back(integer("stride", share.whole.tokens * share.whole.tokens));
+  op.attributes.push_back(integer("offset", share.position * share.whole.tokens));
+}
+
 /// A mean over fewer rows counts as much less.
 void set_scale(Op& op, const TokenShare& share) {
   const double part =
@@ -87,7 +95,7 @@ TokenShare share_of_rows(const TokenGrid& grid, std::int32_t index, std::int32_t
   const bool whole_sequences = rows > 0 && rows % grid.tokens == 0;
   const bool part_of_one = rows > 0 && grid.tokens % rows == 0;
   if (grid.rows() % count != 0 || (!whole_sequences && !part_of_one)) {
-    refuse("sequence parallel",
+    refuse("--layout sp",
            fmt::format("ranks that take whole sequences, or equal parts of one, of {} of {} tokens",
                        grid.sequences, grid.tokens),
            fmt::format("{} ranks", count));
@@ -124,8 +132,31 @@ bool works_by_token(OpKind kind) {
   }
 }
 
+bool is_attention(OpKind kind) {
+  return kind == OpKind::attention_forward || kind == OpKind::attention_backward ||
+         kind == OpKind::flash_attention_forward || kind == OpKind::flash_attention_backward;
+}
+
+bool works_in_block(OpKind kind) {
+  switch (kind) {
+    case OpKind::rotary_forward:
+    case OpKind::rotary_backward:
+    case OpKind::swiglu_forward:
+    case OpKind::swiglu_backward:
+    case OpKind::gelu_forward:
+    case OpKind::gelu_backward:
+      return true;
+    default:
+      return is_attention(kind);
+  }
+}
+
 bool has_row_per_token(const Op& op, const Operand& operand) {
   if (op.kind == OpKind::add) return true;  // whose b is no bias
+  constexpr std::array<std::string_view, 3> k_scores{"probabilities", "log_sum_exp", "workspace"};
+  if (is_attention(op.kind) && std::ranges::find(k_scores, operand.role) != k_scores.end()) {
+    return false;
+  }
   constexpr std::array<std::string_view, 10> k_others{
       "w", "b", "dw", "db", "wte", "wpe", "dwte", "dwpe", "loss", "bf16_factors"};
   return std::ranges::find(k_others, operand.role) == k_others.end();
@@ -153,6 +184,8 @@ void set_share(Op& op, const Trace& before, const TokenShare& share) {
       return set_loaded(op, share);
     case OpKind::embedding_forward:
     case OpKind::embedding_backward:
+    case OpKind::rotary_forward:
+    case OpKind::rotary_backward:
       return add_to(op, "position", share.position);
     case OpKind::dropout_forward:
     case OpKind::dropout_backward: {
@@ -163,7 +196,7 @@ void set_share(Op& op, const Trace& before, const TokenShare& share) {
     case OpKind::softmax_cross_entropy_backward:
       return set_scale(op, share);
     default:
-      return;
+      if (is_attention(op.kind)) set_score_mask(op, share);
   }
 }
 

@@ -37,17 +37,20 @@ struct TokenShare {
 /// Norms, residual sums, dropout, embeddings, linear layers, the loss, and what loads the tokens.
 [[nodiscard]] bool works_by_token(OpKind kind);
 
-/// True when that operand of such an op has a row for every token: no weights, gradients of them,
-/// losses and scratch.
+/// What else stands in a decoder's block: attention, rotary embedding and nonlinearities.
+[[nodiscard]] bool works_in_block(OpKind kind);
+[[nodiscard]] bool is_attention(OpKind kind);
+
+/// True when that operand of an op of either has a row for every token: no weights, gradients of
+/// them, losses, scores of attention and scratch.
 [[nodiscard]] bool has_row_per_token(const Op& op, const Operand& operand);
 
 /// The shape of a buffer [B,T,...] or [B T,...] with the rows of the share. Throws InputError when
 /// it is neither.
 [[nodiscard]] std::vector<std::int64_t> share_shape(const Buffer& buffer, const TokenShare& share);
 
-/// Makes `op`, which works by token on the whole of `before` and is for a share now, load the
-/// tokens, look up the positions, draw the masks and take the part of the mean loss that are its
-/// own.
+/// Makes `op`, which works on all tokens in `before` and is for a share now, load the tokens, know
+/// the positions, draw the masks and take the part of the mean loss that are its own.
 void set_share(Op& op, const Trace& before, const TokenShare& share);
 
 }  // namespace tidemark

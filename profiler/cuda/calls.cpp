@@ -4,6 +4,11 @@
 #include <optional>
 #include <stdexcept>
 
+#include "profiler/communicator.h"
+#include "profiler/cuda/flash_bodies.h"
+#include "profiler/cuda/image_calls.h"
+#include "profiler/cuda/kernel_bodies.h"
+#include "profiler/kernels/attention_keys.h"
 #include "profiler/kernels/dropout_mask.h"
 #include "profiler/kernels/execute.h"
 
@@ -49,18 +54,6 @@ std::optional<Elementwise> elementwise(OpKind kind) {
   }
 }
 
-/// Operands by role, with the bit of those that are added to.
-Call call_of(const KernelCall& op, Kernel kernel, const std::vector<std::string_view>& roles) {
-  Call call;
-  call.kernel = kernel;
-  for (std::size_t i = 0; i < roles.size(); ++i) {
-    call.pointers[i] = op.pointer<std::byte>(roles[i]);
-    if (op.accumulates(roles[i])) call.accumulates |= 1U << i;
-    if (op.is_bf16(roles[i])) call.bf16 |= 1U << i;
-  }
-  return call;
-}
-
 template <std::size_t N>
 void set(std::int64_t (&sizes)[N], std::initializer_list<std::int64_t> values) {
   std::copy(values.begin(), values.end(), sizes);
@@ -68,7 +61,13 @@ void set(std::int64_t (&sizes)[N], std::initializer_list<std::int64_t> values) {
 
 cuda::Mask mask_of(const KernelCall& op) {
   const kernels::DropoutMask mask(op);
-  return {mask.stream + mask.first, mask.threshold, static_cast<float>(mask.scale)};
+  return {.stream = mask.stream,
+          .threshold = mask.threshold,
+          .scale = static_cast<float>(mask.scale),
+          .first = mask.first,
+          .run = mask.run,
+          .stride = mask.stride,
+          .offset = mask.offset};
 }
 
 /// The launches of a linear op: factors that are not bfloat16 yet are rounded first when the op
@@ -146,26 +145,34 @@ std::vector<Call> linear_calls(const KernelCall& op) {
   return std::move(out.calls);
 }
 
+/// Sizes behind the first four: of a library's workspace; keys, place of the first query among
+/// them, tokens of a part.
 Call attention_call(const KernelCall& op) {
   Call call;
   switch (op.op.kind) {
     case OpKind::attention_forward:
-      call = call_of(op, Kernel::attention_forward, {"qkv", "probabilities", "y"});
+      call = call_of(op, Kernel::attention_forward, {"qkv", "probabilities", "y", "kv"});
       break;
     case OpKind::attention_backward:
       call = call_of(op, Kernel::attention_backward,
-                     {"qkv", "probabilities", "dy", "dqkv", "workspace"});
+                     {"qkv", "probabilities", "dy", "dqkv", "workspace", "kv", "dkv"});
       break;
     case OpKind::flash_attention_forward:
-      call = call_of(op, Kernel::flash_attention_forward, {"qkv", "y", "log_sum_exp"});
+      call = call_of(op, Kernel::flash_attention_forward,
+                     {"qkv", "y", "log_sum_exp", "workspace", "kv"});
       break;
     default:
-      call =
-          call_of(op, Kernel::flash_attention_backward, {"dy", "qkv", "y", "log_sum_exp", "dqkv"});
+      call = call_of(op, Kernel::flash_attention_backward,
+                     {"dy", "qkv", "y", "log_sum_exp", "dqkv", "workspace", "kv", "dkv"});
   }
+  const kernels::AttentionKeys keys(op);
   const std::vector<std::int64_t>& shape = op.buffer("qkv").shape;
-  set(call.sizes, {shape[0], shape[1], op.columns("qkv") / 3, op.integer("heads")});
   call.mask = mask_of(op);
+  // A library has random numbers of its own: with dropout its results would be others.
+  const bool rounds = integer_at(op.op, "bf16", 0) == 1 && call.mask.threshold == 0 && !keys.apart;
+  set(call.sizes, {shape[0], shape[1], op.columns("qkv") / 3, op.integer("heads"),
+                   rounds ? op.buffer("workspace").size_bytes : 0, keys.count, keys.position,
+                   keys.part_tokens});
   return call;
 }
 
@@ -179,8 +186,8 @@ Call embedding_call(const KernelCall& op) {
     set(call.sizes, {op.elements("tokens"), sequence, channels});
     call.pointers[2] = op.pointer<float>("wpe") + op.position(sequence, op.rows("wpe")) * channels;
   } else {
-    set(call.sizes, {op.elements("tokens"), sequence, op.columns("dwte"), op.elements("dwte"),
-                     op.elements("dwpe")});
+    set(call.sizes, {op.elements("tokens"), sequence, op.columns("dwte"), op.rows("dwte"),
+                     op.rows("dwpe"), op.position(sequence, op.rows("dwpe"))});
   }
   return call;
 }
@@ -206,7 +213,8 @@ Call cross_entropy_call(const KernelCall& op) {
           : call_of(op, Kernel::cross_entropy_backward, {"logits", "target", "log_sum_exp"});
   const std::int64_t rows = op.rows("logits");
   set(call.sizes, {rows, op.columns("logits")});
-  if (!forward) call.reals[0] = static_cast<float>(op.real("scale") / static_cast<double>(rows));
+  const double scale = find_attribute(op.op, "scale") == nullptr ? 1 : op.real("scale");
+  call.reals[0] = static_cast<float>(forward ? scale : scale / static_cast<double>(rows));
   return call;
 }
 
@@ -289,7 +297,7 @@ Call decoder_call(const KernelCall& op) {
       call = forward ? call_of(op, Kernel::rotary_forward, {"x", "y"})
                      : call_of(op, Kernel::rotary_backward, {"dy", "dx"});
       set(call.sizes, {op.rows(in), op.buffer(in).shape[1], heads, groups,
-                       op.columns(in) / (heads + 2 * groups)});
+                       op.columns(in) / (heads + 2 * groups), op.integer("position")});
       call.reals[0] = static_cast<float>(op.real("base"));
       return call;
     }
@@ -305,7 +313,7 @@ Call decoder_call(const KernelCall& op) {
       return call;
     default:
       call = call_of(op, Kernel::token_embedding_backward, {"dy", "tokens", "dw"});
-      set(call.sizes, {op.elements("tokens"), op.columns("dw"), op.elements("dw")});
+      set(call.sizes, {op.elements("tokens"), op.columns("dw"), op.rows("dw")});
       return call;
   }
 }
@@ -325,6 +333,13 @@ Call expert_call(const KernelCall& op) {
     case OpKind::route_backward:
       call = call_of(op, Kernel::route_backward, {"dgates", "gates", "slots", "dlogits"});
       set(call.sizes, {op.rows("dlogits"), op.columns("dlogits"), choices, op.integer("capacity")});
+      return call;
+    case OpKind::balance_backward:
+      call = call_of(op, Kernel::balance_backward, {"logits", "slots", "dlogits"});
+      set(call.sizes, {op.rows("logits"), op.columns("logits"), choices, op.integer("capacity")});
+      call.reals[0] =
+          static_cast<float>(op.real("scale") * static_cast<double>(op.columns("logits")) /
+                             static_cast<double>(op.rows("logits")));
       return call;
     case OpKind::dispatch_forward:
       call = call_of(op, Kernel::dispatch_forward, {"x", "slots", "y"});
@@ -370,6 +385,11 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
       set(call.sizes, {op.rows("y"), op.columns("x"), op.columns("y"), op.integer("first")});
       return std::vector{call};
     }
+    case OpKind::insert_columns: {
+      Call call = call_of(op, Kernel::insert_columns, {"x", "y"});
+      set(call.sizes, {op.rows("x"), op.columns("x"), op.columns("y"), op.integer("first")});
+      return std::vector{call};
+    }
     case OpKind::attention_forward:
     case OpKind::attention_backward:
     case OpKind::flash_attention_forward:
@@ -408,24 +428,50 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
     case OpKind::dispatch_backward:
     case OpKind::combine_forward:
     case OpKind::combine_backward:
+    case OpKind::balance_backward:
       return std::vector{expert_call(op)};
     default:
-      return std::nullopt;
+      break;
+  }
+  if (const std::optional<Call> call = find_image_call(op)) return std::vector{*call};
+  return std::nullopt;
+}
+
+/// Empty when what a kernel has no room for is small enough.
+std::string size_error(const Trace& trace, const Op& op) {
+  const auto columns = [&](const char* role) {
+    const Operand* operand = find_operand(op, role);
+    return operand == nullptr ? 0 : column_count(trace[operand->buffer]);
+  };
+  const auto limited = [](std::int64_t found, std::int64_t most, const char* what) {
+    if (found <= most) return std::string();
+    return "the CUDA backend takes " + std::string(what) + " of at most " + std::to_string(most) +
+           ", not " + std::to_string(found);
+  };
+  switch (op.kind) {
+    case OpKind::balance_backward:
+      return limited(columns("logits"), cuda::k_partials, "experts in a number");
+    case OpKind::flash_attention_forward:
+    case OpKind::flash_attention_backward:
+      return limited(columns("qkv") / 3 / integer_at(op, "heads", 0), cuda::k_most_width,
+                     "heads with a width");
+    default:
+      return {};
   }
 }
 
-/// Empty unless the op is for a part of the tokens in a way that the kernels do not know.
-std::string part_error(const Op& op) {
-  const bool in_runs = integer_at(op, "run", 0) != 0;
-  const bool further = op.kind == OpKind::embedding_backward && integer_at(op, "position", 0) != 0;
-  const bool scaled =
-      op.kind == OpKind::softmax_cross_entropy_forward && find_attribute(op, "scale") != nullptr;
-  const char* const name = in_runs ? "run" : further ? "position" : scaled ? "scale" : "";
-  if (*name == 0) return {};
-  return "the CUDA backend has no " + std::string(to_string(op.kind)) + " with " + name + " yet";
-}
-
 }  // namespace
+
+Call call_of(const KernelCall& op, Kernel kernel, const std::vector<std::string_view>& roles) {
+  Call call;
+  call.kernel = kernel;
+  for (std::size_t i = 0; i < roles.size(); ++i) {
+    call.pointers[i] = op.pointer<std::byte>(roles[i]);
+    if (op.accumulates(roles[i])) call.accumulates |= 1U << i;
+    if (op.is_bf16(roles[i])) call.bf16 |= 1U << i;
+  }
+  return call;
+}
 
 bool is_made_on_host(OpKind kind) {
   return kind == OpKind::load_batch || kind == OpKind::random_normal;
@@ -437,8 +483,9 @@ std::string cuda_kernel_error(const Trace& trace, const Op& op) {
   for (const Operand& operand : op.operands) {
     if (trace[operand.buffer].dtype == DType::f64) return "the CUDA backend has no f64";
   }
+  if (is_collective(op.kind)) return {};  // NCCL's
   if (is_made_on_host(op.kind) || op.kind == OpKind::report_loss) return {};
-  if (std::string error = part_error(op); !error.empty()) return error;
+  if (std::string error = size_error(trace, op); !error.empty()) return error;
   const std::vector<std::byte*> nowhere(op.operands.size(), nullptr);
   if (find_calls({trace, op, 0, nowhere, nullptr})) return {};
   return "kind " + std::string(to_string(op.kind)) + " has no CUDA kernel";

@@ -1,79 +1,22 @@
-// The ops of Llama decoders and of experts as functions of one index, with the formulas of
-// kernels/rms_norm.cpp, rotary.cpp, swiglu.cpp, token_embedding.cpp and routing.cpp. Read
-// kernel_bodies.h first.
+// The ops of Llama decoders and of experts with the formulas of kernels/rotary.cpp, swiglu.cpp,
+// token_embedding.cpp and routing.cpp. Read team.h first.
 #pragma once
 
 #include "profiler/cuda/attention_bodies.h"
 #include "profiler/cuda/kernel_bodies.h"
+#include "profiler/cuda/row_bodies.h"
 
 namespace tidemark::cuda {
-
-/// Index: row of x[M,C].
-template <class Y>
-struct RmsNorm {
-  const float* x;
-  const float* w;
-  Y* y;
-  float* inverse_rms;
-  std::int64_t channels;
-  float epsilon;
-  TIDEMARK_BODY void operator()(std::int64_t i) const {
-    const float* row = x + i * channels;
-    const float r = 1.0f / sqrtf(dot(row, row, channels) / static_cast<float>(channels) + epsilon);
-    for (std::int64_t c = 0; c < channels; ++c) store(y + i * channels + c, row[c] * r * w[c]);
-    inverse_rms[i] = r;
-  }
-};
-template <class Y>
-RmsNorm(const float*, const float*, Y*, float*, std::int64_t, float) -> RmsNorm<Y>;
-
-/// Index: row.
-struct RmsNormSlope {
-  const float* dy;
-  const float* x;
-  const float* w;
-  const float* inverse_rms;
-  const float* residual;  // null: none
-  float* dx;
-  std::int64_t channels;
-  TIDEMARK_BODY void operator()(std::int64_t i) const {
-    const std::int64_t at = i * channels;
-    const float r = inverse_rms[i];
-    float sum = 0;
-    for (std::int64_t c = 0; c < channels; ++c) sum += dy[at + c] * w[c] * x[at + c];
-    const float mean = sum / static_cast<float>(channels) * r;
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const float slope = r * (dy[at + c] * w[c] - x[at + c] * r * mean);
-      dx[at + c] = slope + (residual == nullptr ? 0.0f : residual[at + c]);
-    }
-  }
-};
-
-/// Index: channel.
-struct RmsNormWeightSlope {
-  const float* dy;
-  const float* x;
-  const float* inverse_rms;
-  float* dw;
-  std::int64_t rows, channels;
-  bool adds;
-  TIDEMARK_BODY void operator()(std::int64_t c) const {
-    float sum = adds ? dw[c] : 0.0f;
-    for (std::int64_t i = 0; i < rows; ++i) {
-      sum += dy[i * channels + c] * (x[i * channels + c] * inverse_rms[i]);
-    }
-    dw[c] = sum;
-  }
-};
 
 /// H heads on G of keys and values of width D; rows of (H + 2 G) D and of 3 H D numbers.
 struct GroupedHeads {
   std::int64_t tokens, queries, groups, width;
+  std::int64_t position;  // of the first token
   double base;
 
-  /// Of numbers i and i + D/2 at a position: in double, as the CPU kernel forms it.
-  TIDEMARK_BODY void turn(std::int64_t position, std::int64_t i, float* cosine, float* sine) const {
-    const double angle = static_cast<double>(position) *
+  /// Of numbers i and i + D/2 of a token: in double, as the CPU kernel forms it.
+  TIDEMARK_BODY void turn(std::int64_t token, std::int64_t i, float* cosine, float* sine) const {
+    const double angle = static_cast<double>(position + token) *
                          pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(width));
     *cosine = static_cast<float>(cos(angle));
     *sine = static_cast<float>(sin(angle));
@@ -174,19 +117,6 @@ struct TokenEmbedding {
   }
 };
 
-/// Index: channel. A token may occur often, so one index adds all of its rows, in order.
-struct TokenEmbeddingSlope {
-  const float* dy;
-  const std::int32_t* tokens;
-  float* dw;
-  std::int64_t count, channels;
-  TIDEMARK_BODY void operator()(std::int64_t c) const {
-    for (std::int64_t i = 0; i < count; ++i) {
-      dw[tokens[i] * channels + c] += dy[i * channels + c];
-    }
-  }
-};
-
 /// M rows that choose J of E experts, each with room for `capacity` of them.
 struct Router {
   std::int64_t experts, choices, capacity;
@@ -218,17 +148,32 @@ struct Choose {
   }
 };
 
-/// Index: expert. Other experts' choices may change meanwhile, but never to or from this one's.
+/// Index: expert. Each thread of the team has some choices, behind those of the one before. Other
+/// experts' choices may change meanwhile, but never to or from this one's.
 struct FillExpert {
+  struct Shared {
+    std::int64_t counts[k_team];
+  };
   Router router;
   std::int32_t* slots;
   std::int64_t count;
-  TIDEMARK_BODY void operator()(std::int64_t expert) const {
-    std::int64_t place = 0;
-    for (std::int64_t i = 0; i < count && place < router.capacity; ++i) {
-      if (slots[i] != -1 - expert) continue;
-      slots[i] = static_cast<std::int32_t>(expert * router.capacity + place++);
-    }
+  TIDEMARK_BODY void operator()(const Team& team, Shared& shared, std::int64_t expert) const {
+    const std::int64_t each = (count + k_team - 1) / k_team;
+    team.each([&](int t) {
+      std::int64_t wanted = 0;
+      for (std::int64_t i = t * each; i < count && i < (t + 1) * each; ++i) {
+        wanted += slots[i] == -1 - expert ? 1 : 0;
+      }
+      shared.counts[t] = wanted;
+    });
+    team.each([&](int t) {
+      std::int64_t place = 0;
+      for (int before = 0; before < t; ++before) place += shared.counts[before];
+      for (std::int64_t i = t * each; i < count && i < (t + 1) * each; ++i) {
+        if (slots[i] != -1 - expert || place >= router.capacity) continue;
+        slots[i] = static_cast<std::int32_t>(expert * router.capacity + place++);
+      }
+    });
   }
 };
 
@@ -305,6 +250,9 @@ struct Gather {
 
 /// Index: choice. dx is cleared before.
 struct CombineSlope {
+  struct Shared {
+    float sums[k_team];
+  };
   const float* dy;
   const float* x;
   Slots slots;
@@ -312,13 +260,18 @@ struct CombineSlope {
   float* dx;
   float* dgates;
   std::int64_t channels;
-  TIDEMARK_BODY void operator()(std::int64_t choice) const {
-    dgates[choice] = 0;
-    if (!slots.has(choice)) return;
+  TIDEMARK_BODY void operator()(const Team& team, Shared& shared, std::int64_t choice) const {
+    const bool has_slot = slots.has(choice);
     const float* slope = dy + choice / slots.choices * channels;
-    const std::int64_t at = slots.at(choice, channels);
-    add_scaled(gates[choice], slope, dx + at, channels);
-    dgates[choice] = dot(slope, x + at, channels);
+    const std::int64_t at = has_slot ? slots.at(choice, channels) : 0;
+    const float sum = row_sum(team, shared.sums, has_slot ? channels : 0,
+                              [&](std::int64_t c) { return slope[c] * x[at + c]; });
+    team.each([&](int t) {
+      for (std::int64_t c = t; c < channels && has_slot; c += k_team) {
+        dx[at + c] = gates[choice] * slope[c];
+      }
+      if (t == 0) dgates[choice] = sum;
+    });
   }
 };
 

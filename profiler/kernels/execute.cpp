@@ -133,6 +133,8 @@ Kernel kernel_of(OpKind kind) {
       return kernels::token_embedding_backward<T>;
     case slice_columns:
       return kernels::slice_columns<T>;
+    case insert_columns:
+      return kernels::insert_columns<T>;
     case add_bias:
       return kernels::add_bias<T>;
     case route_forward:

@@ -118,11 +118,12 @@ void over_positions(const KernelCall& call, const Heads& heads, const char* grid
   const std::int64_t tokens = call.buffer(grid).shape[1];
   const std::int64_t rows = call.rows(grid);
   const std::int64_t numbers = rows / tokens * call.columns(grid);
+  const std::int64_t first = call.integer("position");
   const std::vector<double> angles = frequencies(heads.width, call.real("base"));
   over_rows(call, tokens, numbers, [&](std::int64_t begin, std::int64_t end) {
     Turn<T> turn;
     for (std::int64_t t = begin; t < end; ++t) {
-      set_turn(t, angles, turn);
+      set_turn(first + t, angles, turn);
       for (std::int64_t row = t; row < rows; row += tokens) token(row, turn);
     }
   });

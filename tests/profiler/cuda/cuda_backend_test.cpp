@@ -59,6 +59,7 @@ std::vector<RunConfig> configurations() {
   all[4].dropout = 0.1;
   all[4].attention_dropout = 0.2;
   all[4].optimizer.kind = Optimizer::adam;
+  all.insert(all.end(), {small_lenet(), small_resnet()});
   if (!kernels::bfloat16_error().empty()) return all;
   for (const std::size_t i : {1, 2, 3, 5, 6}) {
     all.push_back(all[i]);
@@ -83,6 +84,41 @@ TEST_CASE("cuda backend: trainings give the losses of the CPU backend") {
   }
 }
 
+TEST_CASE("cuda backend: evaluation gives the losses of the CPU backend") {
+  for (RunConfig config : {small_lenet(), small_resnet()}) {
+    config.eval_every = 1;
+    const Trace program = build_program(config);
+    const Dataset data = small_images(config.model.image, 24);
+    FakePlugin fake;
+    const Trace found = run_on(BackendKind::cuda, &fake.api, program, data);
+    const Trace expected = run_on(BackendKind::cpu, nullptr, program, data);
+    check_losses(found, expected);
+    for (std::size_t i = 0; i < expected.steps.size(); ++i) {
+      CHECK(found.steps[i].has_eval_loss);
+      CHECK(found.steps[i].eval_loss == Approx(expected.steps[i].eval_loss).epsilon(2e-5));
+    }
+  }
+}
+
+TEST_CASE("cuda backend: generation chooses the tokens of the CPU backend") {
+  RunConfig config = small_gpt2();
+  config.model.gpt2.positions = 12;
+  config.batch = 3;
+  set_inference(config, 5, 6);
+  const Trace program = build_program(config);
+  const Dataset data = small_text();
+  RunOptions options{.steps = 6, .device_memory_bytes = 64 * k_mib, .data = &data};
+  const RunResult expected = execute(program, options);
+  FakePlugin fake;
+  options.backend = BackendKind::cuda;
+  options.cuda = &fake.api;
+  const RunResult found = execute(program, options);
+  REQUIRE(expected.tokens.size() == 3);
+  CHECK(expected.tokens[0].size() == 7);
+  CHECK(found.tokens == expected.tokens);
+  CHECK(allocations(found.trace) == allocations(expected.trace));
+}
+
 TEST_CASE("cuda backend: its allocations are those of the dry backend") {
   for (const RunConfig& config : configurations()) {
     const Trace program = build_program(config);
@@ -90,6 +126,28 @@ TEST_CASE("cuda backend: its allocations are those of the dry backend") {
     FakePlugin fake;
     CHECK(allocations(run_on(BackendKind::cuda, &fake.api, program, data)) ==
           allocations(run_on(BackendKind::dry, nullptr, program, data)));
+  }
+}
+
+TEST_CASE("cuda backend: attention by a library is named, and its rounding does no harm") {
+  if (const std::string error = kernels::bfloat16_error(); !error.empty()) {
+    WARN("SKIP: " << error);
+    return;
+  }
+  RunConfig config = small_llama();
+  config.precision = Precision::bf16;
+  config.attention = AttentionLowering::cudnn;
+  const Trace program = build_program(config);
+  const Dataset data = data_for(config);
+  FakePlugin fake;
+  const Trace cuda = run_on(BackendKind::cuda, &fake.api, program, data);
+  const Trace cpu = run_on(BackendKind::cpu, nullptr, program, data);
+  CHECK(fake.attended == 2 * 2 * 3);  // blocks, passes, steps
+  CHECK_THAT(cuda.meta.device, Catch::EndsWith(", attention by a library"));
+  CHECK(cpu.meta.device == "cpu");
+  CHECK(allocations(cuda) == allocations(run_on(BackendKind::dry, nullptr, program, data)));
+  for (std::size_t i = 0; i < cpu.steps.size(); ++i) {
+    CHECK(std::abs(cuda.steps[i].loss - cpu.steps[i].loss) <= 2e-3 * cpu.steps[i].loss);
   }
 }
 
