@@ -1,6 +1,7 @@
 // libtidemark-mpi.so: ranks that are processes of Open MPI. All that links MPI is here, so that the
 // programs start where there is none.
 #include <mpi.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cstring>
@@ -42,6 +43,26 @@ Layout parts_of(std::int64_t elements, std::size_t ranks, DType dtype) {
   return out;
 }
 
+std::int64_t thread_cpu_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+/// CPU time that this thread has spent on waiting.
+std::int64_t& spent_waiting_ns() {
+  static thread_local std::int64_t ns = 0;
+  return ns;
+}
+
+/// Until all ranks of the group are here. MPI waits by asking again and again: what it spends on
+/// that is no work of this rank, and apart from what it spends on the data behind it.
+void wait_for_all(MPI_Comm group) {
+  const std::int64_t begin_ns = thread_cpu_ns();
+  MPI_Barrier(group);
+  spent_waiting_ns() += thread_cpu_ns() - begin_ns;
+}
+
 class MpiCommunicator : public ProcessCommunicator {
  public:
   MpiCommunicator() {
@@ -64,6 +85,7 @@ class MpiCommunicator : public ProcessCommunicator {
 
   void run(const CollectiveCall& call) override {
     const MPI_Comm group = group_of(call.ranks);
+    wait_for_all(group);
     if (call.kind == OpKind::all_gather) return gather(call, group);
     if (call.kind == OpKind::all_to_all) return exchange(call, group);
     const auto place = static_cast<std::size_t>(std::ranges::lower_bound(call.ranks, call.rank) -
@@ -82,6 +104,8 @@ class MpiCommunicator : public ProcessCommunicator {
     MPI_Allgather(values.data(), count, MPI_DOUBLE, all.data(), count, MPI_DOUBLE, MPI_COMM_WORLD);
     return all;
   }
+
+  [[nodiscard]] std::int64_t waiting_cpu_ns() const override { return spent_waiting_ns(); }
 
   /// Who waits inside MPI cannot be woken up: leave() ends it.
   void stop() override {}

@@ -7,7 +7,6 @@
 
 #include "profiler/cuda/nccl_communicator.h"
 #include "profiler/cuda/rank_devices.h"
-#include "profiler/long_turns.h"
 #include "sim/check.h"
 #include "sim/op_table.h"
 #include "traces/error.h"
@@ -149,7 +148,6 @@ RanksResult execute_ranks(std::span<const Trace> programs, const RunOptions& opt
   std::vector<std::thread> threads;
   for (std::size_t rank = 0; rank < programs.size(); ++rank) {
     threads.emplace_back([&, rank] {
-      ask_for_long_turns();
       try {
         out.ranks[rank] = run_rank(programs[rank], of_rank[rank], runs[rank]);
       } catch (const TeamStopped&) {

@@ -16,6 +16,11 @@ double flops_per_s(const Device& device, const Trace& trace, const Op& op) {
   return device.f32_flops_per_s;
 }
 
+/// A copy between device and host; one within a memory moves at the rate of that.
+bool crosses_link(const Trace& trace, const Op& op) {
+  return trace[op.operands[0].buffer].space != trace[op.operands[1].buffer].space;
+}
+
 std::int64_t to_ns(double seconds) {
   return static_cast<std::int64_t>(seconds * 1e9 + 0.5);
 }
@@ -34,7 +39,7 @@ std::int64_t modelled_ns(const Device& device, const Trace& trace, const Op& op)
   if (op.kind == OpKind::record_event || op.kind == OpKind::wait_event) return 0;
   const OpWork work = op_work(trace, op);
   const auto bytes = static_cast<double>(work.bytes_read + work.bytes_written);
-  if (op.kind == OpKind::copy) {
+  if (op.kind == OpKind::copy && crosses_link(trace, op)) {
     return device.launch_ns + to_ns(bytes / 2 / device.host_link_bytes_per_s);
   }
   const double compute_s =

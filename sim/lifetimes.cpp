@@ -7,17 +7,6 @@
 namespace tidemark {
 namespace {
 
-/// Index of the last op of `section` that uses each owning buffer; -1 = not used.
-std::vector<std::int64_t> last_uses(const Trace& trace, std::span<const OpId> section) {
-  std::vector<std::int64_t> last(trace.buffers.size(), -1);
-  for (std::size_t i = 0; i < section.size(); ++i) {
-    for (const Operand& operand : trace[section[i]].operands) {
-      last[storage_of(trace, operand.buffer).index()] = static_cast<std::int64_t>(i);
-    }
-  }
-  return last;
-}
-
 Instruction line(InstructionKind kind, BufferId buffer) {
   return {kind, buffer.value};
 }
@@ -25,22 +14,43 @@ Instruction line(OpId op) {
   return {InstructionKind::run, op.value};
 }
 
+std::vector<OpId> ops_of(const std::vector<Instruction>& section) {
+  std::vector<OpId> out;
+  for (const Instruction& one : section) {
+    if (one.kind == InstructionKind::run) out.push_back(one.op());
+  }
+  return out;
+}
+
 struct Walk {
   const Trace& trace;
+  const Touches& touches;
   std::vector<char> live;        // by owning buffer
   std::vector<char> persistent;  // by owning buffer
 
+  /// Owning buffers of the operands, then of what else the op keeps alive.
+  [[nodiscard]] std::vector<BufferId> owners(OpId op) const {
+    std::vector<BufferId> out;
+    for (const Operand& operand : trace[op].operands) {
+      out.push_back(storage_of(trace, operand.buffer));
+    }
+    if (op.index() >= touches.size()) return out;
+    for (const BufferId id : touches[op.index()]) out.push_back(storage_of(trace, id));
+    return out;
+  }
+
   std::vector<Instruction> section(std::span<const OpId> ops) {
-    const std::vector<std::int64_t> last = last_uses(trace, ops);
+    std::vector<std::size_t> last(trace.buffers.size(), 0);
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      for (const BufferId owner : owners(ops[i])) last[owner.index()] = i;
+    }
     std::vector<Instruction> out;
     for (std::size_t i = 0; i < ops.size(); ++i) {
-      for (const Operand& operand : trace[ops[i]].operands) {
-        begin(out, storage_of(trace, operand.buffer));
-      }
+      const std::vector<BufferId> used = owners(ops[i]);
+      for (const BufferId owner : used) begin(out, owner);
       out.push_back(line(ops[i]));
-      for (const Operand& operand : trace[ops[i]].operands) {
-        const BufferId owner = storage_of(trace, operand.buffer);
-        if (last[owner.index()] == static_cast<std::int64_t>(i)) end(out, owner);
+      for (const BufferId owner : used) {
+        if (last[owner.index()] == i) end(out, owner);
       }
     }
     return out;
@@ -88,8 +98,21 @@ void number_section(Trace& trace, std::span<const OpId> section) {
 
 }  // namespace
 
-Program with_lifetimes(const Trace& trace, const OpOrder& schedule) {
-  Walk walk{trace, std::vector<char>(trace.buffers.size(), 0),
+OpOrder order_of(const Trace& trace) {
+  OpOrder out{.init = ops_of(trace.program.init),
+              .body = ops_of(trace.program.body),
+              .eval = ops_of(trace.program.eval),
+              .final = ops_of(trace.program.final),
+              .persistent = {}};
+  for (const Instruction& one : trace.program.init) {
+    if (one.kind == InstructionKind::alloc) out.persistent.push_back(one.buffer());
+    if (one.kind == InstructionKind::free) std::erase(out.persistent, one.buffer());
+  }
+  return out;
+}
+
+Program with_lifetimes(const Trace& trace, const OpOrder& schedule, const Touches& touches) {
+  Walk walk{trace, touches, std::vector<char>(trace.buffers.size(), 0),
             std::vector<char>(trace.buffers.size(), 0)};
   for (BufferId id : schedule.persistent) walk.persistent[id.index()] = 1;
   Program program;

@@ -19,8 +19,16 @@ struct OpOrder {
   std::vector<BufferId> persistent;
 };
 
+/// Ops and persistent buffers of a program, in issue order: what with_lifetimes() began with.
+[[nodiscard]] OpOrder order_of(const Trace& trace);
+
+/// Buffers that an op keeps alive beside its operands, by op row; may be shorter than the ops. A
+/// wait keeps what the awaited op uses.
+using Touches = std::vector<std::vector<BufferId>>;
+
 /// The program that runs `schedule`: allocations before an op and frees after it in operand order.
-[[nodiscard]] Program with_lifetimes(const Trace& trace, const OpOrder& schedule);
+[[nodiscard]] Program with_lifetimes(const Trace& trace, const OpOrder& schedule,
+                                     const Touches& touches = {});
 
 /// Numbers the versions of all operands of `schedule` in issue order, from their access in the op
 /// table and the order of the ops. Version 0 is the content at the begin of a section.

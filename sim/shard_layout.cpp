@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "sim/collective_stream.h"
 #include "sim/pipeline_ranks.h"
 #include "sim/rank_program.h"
 #include "sim/shard_context.h"
@@ -110,7 +111,7 @@ class Mesh {
           .stage = layout_.states, .axis = same, .shard = size(layout_.sizes.shard)};
       Trace next = shard_states(stage, rank_source_of(stage), split);
       lead_to_source(stage, next);
-      stage = std::move(next);
+      stage = exchanging(std::move(next));
     }
     return out;
   }
@@ -140,6 +141,13 @@ class Mesh {
                            .virtual_stages = layout_.sizes.virtual_stages,
                            .stage_layers = layout_.stage_layers},
                           tensor_ * context_ * data_);
+  }
+
+  [[nodiscard]] Trace exchanging(Trace rank) const {
+    const StateExchange& exchange = layout_.exchange;
+    if (exchange.buckets != Buckets{}) rank = put_in_buckets(rank, exchange.buckets);
+    if (exchange.prefetch) rank = overlap_collectives(rank, *exchange.prefetch);
+    return rank;
   }
 
   /// Rows of `next` come from `middle`: says from which of the source those came.

@@ -243,7 +243,8 @@ int plan(PlanOptions& options) {
   set_allowed(options.allow, options.request);
   set_link(options, source);
   watch(options.request, options.quiet);
-  if (options.spread.any() || options.spread.of_pipeline()) return plan_shards(options, source);
+  if (options.spread.any() || options.spread.of_pipeline() || options.spread.of_states())
+    return plan_shards(options, source);
   if (!options.sweep.empty()) return sweep_budgets(options, source);
   if (options.budget.empty()) {
     throw InputError(InputError::Parts{.place = "plan",
@@ -311,6 +312,16 @@ std::vector<CLI::Option*> add_ranks(CLI::App& verb, RankWords& words) {
       ->check(CLI::Range(1, 1024));
   verb.add_option("--stage-layers", words.stage_layers,
                   "layers of each stage: 3,3,2; default: even in time");
+  verb.add_option("--bucket", words.bucket,
+                  "gather weights and sum gradients of dp ranks together: block (all of a block of "
+                  "the model, as FSDP's units), or up to a size (25MiB, as DDP's buckets)");
+  verb.add_flag(
+      "--keep-gathered", words.keep_gathered,
+      "zero3: weights that forward gathered stay for backward (reshard_after_forward off)");
+  verb.add_option("--prefetch", words.prefetch,
+                  "collectives of dp ranks run beside the computation, and weights are gathered so "
+                  "many buckets early (0: where they are needed)")
+      ->check(CLI::Range(0, 1024));
   return {layout, shard};
 }
 

@@ -78,8 +78,40 @@ std::vector<RankLayout> spread_of(const RankWords& words, bool has_budget) {
   return {layout_of(*stage, words.ranks)};
 }
 
+/// How ranks exchange states, for all layouts in which they share any.
+void set_exchange(const RankWords& words, bool has_budget, std::vector<RankLayout>& layouts) {
+  if (!words.of_states()) return;
+  const std::string place = !words.bucket.empty() ? "--bucket"
+                            : words.keep_gathered ? "--keep-gathered"
+                                                  : "--prefetch";
+  if (!words.any()) refuse(place, "--shard or --layout beside it", "neither");
+  StateExchange exchange;
+  exchange.buckets.by_block = words.bucket == "block";
+  if (!words.bucket.empty() && !exchange.buckets.by_block) {
+    exchange.buckets.bytes = parse_size(words.bucket, "--bucket");
+    if (exchange.buckets.bytes == 0) refuse("--bucket", "block, or a size above 0", "0");
+  }
+  exchange.buckets.reshard_after_forward = !words.keep_gathered;
+  if (words.prefetch >= 0) exchange.prefetch = words.prefetch;
+  if (has_budget && exchange.prefetch) {
+    refuse("--prefetch", "no --budget: plans are searched for ranks that do one thing at a time",
+           "one");
+  }
+  bool any = false;
+  for (RankLayout& layout : layouts) {
+    if (layout.sizes.data * layout.sizes.context == 1) continue;
+    layout.exchange = exchange;
+    any = any || !words.keep_gathered || layout.states == ShardStage::zero3;
+  }
+  if (any) return;
+  refuse(words.keep_gathered ? "--keep-gathered" : place,
+         words.keep_gathered ? "--shard zero3, on several dp ranks" : "several dp ranks",
+         to_text(layouts.front()));
+}
+
 std::vector<RankLayout> layouts_from(const RankWords& words, bool has_budget) {
   std::vector<RankLayout> out = spread_of(words, has_budget);
+  set_exchange(words, has_budget, out);
   const auto named = parse_enum<PipelineSchedule>(words.schedule);
   if (!named && !words.schedule.empty()) {
     refuse("--pipeline",

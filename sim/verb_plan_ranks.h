@@ -17,7 +17,11 @@ struct RankWords {
   std::string schedule;      // of the pipeline
   std::int64_t chunks = 1;   // stages of each rank of the pipeline
   std::string stage_layers;  // "3,3,2"
+  std::string bucket;        // "block" or a size; "" = one collective per weight
+  bool keep_gathered = false;
+  std::int32_t prefetch = -1;  // collectives beside the computation; -1 = not
   [[nodiscard]] bool any() const { return !layout.empty() || !shard.empty(); }
+  [[nodiscard]] bool of_states() const { return !bucket.empty() || keep_gathered || prefetch >= 0; }
   [[nodiscard]] bool of_pipeline() const {
     return !schedule.empty() || !stage_layers.empty() || chunks > 1;
   }

@@ -1,6 +1,8 @@
 #include "tests/bench/strategy_rows.h"
 
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -18,18 +20,40 @@
 namespace tidemark::bench {
 namespace {
 
-/// While one lives, this thread and those that it starts stay on one core: what a rank finds in the
-/// cache, and so its CPU time, does not depend on where the system puts it.
+/// struct sched_attr of sched_setattr(2); C libraries before glibc 2.41 do not have it.
+struct Turns {
+  std::uint32_t size = sizeof(Turns);
+  std::uint32_t policy = SCHED_OTHER;
+  std::uint64_t flags = 0;
+  std::int32_t nice = 0;
+  std::uint32_t priority = 0;
+  std::uint64_t runtime_ns = 0;  // of a turn; 0 = what the system likes
+  std::uint64_t deadline_ns = 0;
+  std::uint64_t period_ns = 0;
+};
+
+/// Of the calling thread and those that it starts. A hint: Linux before 6.12 does without.
+void set_turns(const Turns& turns) {
+  (void)syscall(SYS_sched_setattr, 0, &turns, 0);
+}
+
+/// While one lives, this thread and those that it starts stay on one core, and keep it until they
+/// wait, for 100 ms at most: what a rank finds in the cache, and so its CPU time, depends neither
+/// on where the system puts it nor on others that it would take turns with every few milliseconds.
 class OneCore {
  public:
   OneCore() {
+    set_turns({.policy = SCHED_BATCH, .runtime_ns = 100'000'000});
     sched_getaffinity(0, sizeof before_, &before_);
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET(sched_getcpu(), &one);
     sched_setaffinity(0, sizeof one, &one);
   }
-  ~OneCore() { sched_setaffinity(0, sizeof before_, &before_); }
+  ~OneCore() {
+    sched_setaffinity(0, sizeof before_, &before_);
+    set_turns({});
+  }
   OneCore(const OneCore&) = delete;
   OneCore& operator=(const OneCore&) = delete;
 

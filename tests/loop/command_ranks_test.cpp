@@ -54,6 +54,34 @@ TEST_CASE("a sharded plan is written, run, shown and compared through its index"
   CHECK(call(folder, "show m.tmk").out.find("zero1 on 2 ranks") != std::string::npos);
 }
 
+TEST_CASE("ranks exchange states in buckets and beside the computation") {
+  const Folder folder;
+  record_micro_batches(folder);
+  Result r = call(folder, "plan run.tmk --shard zero3 -o plain.tmk --json");
+  const json plain = json::parse(r.out);
+  r = call(folder, "plan run.tmk --shard zero3 --bucket block --prefetch 1 -o p.tmk --json");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  CHECK(json::parse(r.out)["height_bytes"] > plain["height_bytes"]);
+  r = call(folder, "profile --schedule p.tmk --steps 3 -o m.tmk --json");
+  REQUIRE(r.code == 0);
+  const json measured = json::parse(r.out);
+  for (const json& rank : measured["ranks"]) CHECK(rank["peak_error_bytes"] == 0);
+
+  const auto refused = [&](const std::string& flags, const std::string& why) {
+    r = call(folder, "plan run.tmk " + flags);
+    CAPTURE(flags, r.error);
+    CHECK(r.code == 2);
+    CHECK(r.error.find(why) != std::string::npos);
+  };
+  refused("--bucket block", "expected --shard or --layout beside it");
+  refused("--shard zero3 --bucket blocks", "--bucket: expected a size");
+  refused("--shard zero3 --bucket 0", "--bucket: expected block, or a size above 0");
+  refused("--shard tensor --prefetch 1", "--prefetch: expected several dp ranks, found tp=2");
+  refused("--shard zero2 --keep-gathered", "--keep-gathered: expected --shard zero3");
+  refused("--shard zero3 --prefetch 1 --budget 60%", "--prefetch: expected no --budget");
+}
+
 TEST_CASE("a decoder is split by heads and hidden units, and its plan is run") {
   const Folder folder;
   Result r = call(folder, "profile llama-tiny --steps 3 --quiet -o run.tmk");
