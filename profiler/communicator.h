@@ -13,7 +13,7 @@
 
 namespace tidemark {
 
-/// True for all_reduce, reduce_scatter and all_gather.
+/// True for all_reduce, reduce_scatter, all_gather and all_to_all.
 [[nodiscard]] bool is_collective(OpKind kind);
 
 /// One rank's share in one collective. R ranks of a group, n elements of a part.
@@ -21,11 +21,28 @@ struct CollectiveCall {
   OpKind kind = OpKind::all_reduce;
   std::span<const std::int32_t> ranks;  // of the group, ascending
   std::int32_t rank = 0;                // the caller
-  DType dtype = DType::f32;             // f32 or f64
-  std::byte* x = nullptr;  // all_reduce: any number, in place; reduce_scatter: R n; all_gather: n
-  std::byte* y = nullptr;  // reduce_scatter: n; all_gather: R n; all_reduce: not used
+  DType dtype = DType::f32;             // of sums f32 or f64
+  std::byte* x = nullptr;  // all_reduce: any number, in place; all_gather: n; others: R n
+  std::byte* y = nullptr;  // reduce_scatter: n; all_gather, all_to_all: R n; all_reduce: not used
   std::int64_t elements = 0;  // of x
+  // all_to_all: x is split along one of its dimensions into a part for each rank, in their order;
+  // y are the parts that came, joined along another one in the order of the ranks.
+  std::span<const std::int64_t> shape = {};  // of x
+  std::size_t split = 0, join = 0;
+  void* stream = nullptr;     // of a device, where x and y are: the call takes its turn there
 };
+
+/// Bytes that stay together on their way from one rank's x to another's y.
+struct Piece {
+  std::int64_t from_bytes = 0;  // in the sender's x
+  std::int64_t to_bytes = 0;    // in the receiver's y
+  std::int64_t size_bytes = 0;
+};
+
+/// What the rank at place `sender` of the group brings to that at `receiver` in an all_to_all,
+/// ascending in the sender's x. The two count as many, of the same sizes.
+[[nodiscard]] std::vector<Piece> pieces_of(const CollectiveCall& call, std::size_t sender,
+                                           std::size_t receiver);
 
 /// What waits for a rank that will not come any more gets this.
 class TeamStopped : public std::runtime_error {
@@ -38,9 +55,10 @@ class Communicator {
  public:
   virtual ~Communicator() = default;
 
-  /// Returns when the result is there and x may be written again. Sums are made in ascending order
-  /// of the ranks: ((x0 + x1) + x2) + ..., element by element, so they are the same on every rank
-  /// and in every run. Throws TeamStopped.
+  /// Returns when the result is there and x may be written again; on a device, when the call stands
+  /// in its stream. Sums are made in ascending order of the ranks: ((x0 + x1) + x2) + ..., element
+  /// by element, so they are the same on every rank and in every run; on a device in an order that
+  /// its library chooses. Throws TeamStopped.
   virtual void run(const CollectiveCall& call) = 0;
 
   /// The values that every rank of the run brought, in the order of the ranks. All bring as many.
@@ -50,6 +68,10 @@ class Communicator {
   /// CPU time that the calling thread has spent on waiting for others so far: on going to sleep and
   /// waking up, not on their data.
   [[nodiscard]] virtual std::int64_t waiting_cpu_ns() const { return 0; }
+
+  /// For who waits for a device on which others may be waited for: throws TeamStopped when another
+  /// rank ended the run, InputError when the way to the others is broken.
+  virtual void require_going() {}
 
   /// Ends the waiting of all ranks, now and later.
   virtual void stop() = 0;

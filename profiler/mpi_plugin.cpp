@@ -49,6 +49,10 @@ class MpiCommunicator : public ProcessCommunicator {
     MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks_);
+    MPI_Comm here = MPI_COMM_NULL;
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &here);
+    MPI_Comm_rank(here, &local_rank_);
+    MPI_Comm_free(&here);
     if (provided != MPI_THREAD_MULTIPLE) {
       throw InputError({"mpirun", "MPI", "an MPI that threads may call at the same time", "none"});
     }
@@ -56,10 +60,12 @@ class MpiCommunicator : public ProcessCommunicator {
 
   [[nodiscard]] std::int32_t rank() const override { return rank_; }
   [[nodiscard]] std::int32_t ranks() const override { return ranks_; }
+  [[nodiscard]] std::int32_t local_rank() const override { return local_rank_; }
 
   void run(const CollectiveCall& call) override {
     const MPI_Comm group = group_of(call.ranks);
     if (call.kind == OpKind::all_gather) return gather(call, group);
+    if (call.kind == OpKind::all_to_all) return exchange(call, group);
     const auto place = static_cast<std::size_t>(std::ranges::lower_bound(call.ranks, call.rank) -
                                                 call.ranks.begin());
     const Layout parts = parts_of(call.elements, call.ranks.size(), call.dtype);
@@ -113,6 +119,33 @@ class MpiCommunicator : public ProcessCommunicator {
     MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, call.y, bytes, MPI_BYTE, group);
   }
 
+  /// Pieces for one rank behind each other, so that each gets one message.
+  static void exchange(const CollectiveCall& call, MPI_Comm group) {
+    const std::size_t ranks = call.ranks.size();
+    const auto place = static_cast<std::size_t>(std::ranges::lower_bound(call.ranks, call.rank) -
+                                                call.ranks.begin());
+    const auto bytes = static_cast<std::size_t>(call.elements * size_bytes(call.dtype));
+    std::vector<std::byte> sent(bytes), received(bytes);
+    std::size_t at = 0;
+    for (std::size_t to = 0; to < ranks; ++to) {
+      for (const Piece& piece : pieces_of(call, place, to)) {
+        std::memcpy(sent.data() + at, call.x + piece.from_bytes,
+                    static_cast<std::size_t>(piece.size_bytes));
+        at += static_cast<std::size_t>(piece.size_bytes);
+      }
+    }
+    const int each = to_int(static_cast<std::int64_t>(bytes / ranks));
+    MPI_Alltoall(sent.data(), each, MPI_BYTE, received.data(), each, MPI_BYTE, group);
+    at = 0;
+    for (std::size_t from = 0; from < ranks; ++from) {
+      for (const Piece& piece : pieces_of(call, from, place)) {
+        std::memcpy(call.y + piece.to_bytes, received.data() + at,
+                    static_cast<std::size_t>(piece.size_bytes));
+        at += static_cast<std::size_t>(piece.size_bytes);
+      }
+    }
+  }
+
   /// Made when its ranks first meet; they do so in the same order.
   MPI_Comm group_of(std::span<const std::int32_t> ranks) {
     const std::lock_guard lock(mutex_);
@@ -131,6 +164,7 @@ class MpiCommunicator : public ProcessCommunicator {
 
   int rank_ = 0;
   int ranks_ = 1;
+  int local_rank_ = 0;
   std::mutex mutex_;
   std::map<std::vector<std::int32_t>, MPI_Comm> groups_;
 };

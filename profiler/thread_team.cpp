@@ -72,6 +72,11 @@ class Team {
     return all;
   }
 
+  void require_going() {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) throw TeamStopped();
+  }
+
   void stop() {
     {
       const std::lock_guard lock(mutex_);
@@ -133,6 +138,8 @@ class ThreadCommunicator : public Communicator {
     const std::vector<const CollectiveCall*>& calls = team_->gather(call, place);
     if (call.kind == OpKind::all_gather) {
       gather(call, calls);
+    } else if (call.kind == OpKind::all_to_all) {
+      exchange(call, calls, place);
     } else {
       reduce(call, calls, place);
     }
@@ -148,6 +155,8 @@ class ThreadCommunicator : public Communicator {
   }
 
   [[nodiscard]] std::int64_t waiting_cpu_ns() const override { return Waiting::spent_ns(); }
+
+  void require_going() override { team_->require_going(); }
 
   void stop() override { team_->stop(); }
 
@@ -170,6 +179,16 @@ class ThreadCommunicator : public Communicator {
     for (std::size_t i = 0; i < calls.size(); ++i) {
       std::byte* to = call.y + static_cast<std::int64_t>(i) * bytes;
       if (to != calls[i]->x) std::memcpy(to, calls[i]->x, static_cast<std::size_t>(bytes));
+    }
+  }
+
+  static void exchange(const CollectiveCall& call, const std::vector<const CollectiveCall*>& calls,
+                       std::size_t place) {
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      for (const Piece& piece : pieces_of(call, i, place)) {
+        std::memcpy(call.y + piece.to_bytes, calls[i]->x + piece.from_bytes,
+                    static_cast<std::size_t>(piece.size_bytes));
+      }
     }
   }
 
@@ -202,10 +221,6 @@ class ThreadCommunicator : public Communicator {
 };
 
 }  // namespace
-
-bool is_collective(OpKind kind) {
-  return kind == OpKind::all_reduce || kind == OpKind::reduce_scatter || kind == OpKind::all_gather;
-}
 
 std::vector<std::unique_ptr<Communicator>> make_thread_team(std::int32_t ranks) {
   const auto team = std::make_shared<Team>(ranks);

@@ -140,6 +140,7 @@ Block make_block(ProgramBuilder& p, const std::string& name, const RunConfig& co
           .feed_forward =
               make_feed_forward(p, name, m,
                                 {.tokens = config.batch / config.accumulation * config.sequence,
+                                 .micro_batches = config.accumulation,
                                  .deviation = k_deviation,
                                  .down_deviation = residual}),
           .dropout2 = make_dropout(p, name + ".dropout2", config.dropout),

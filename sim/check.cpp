@@ -385,9 +385,13 @@ std::string call_text(const Trace& trace, const Op& op) {
   const Attribute* order = find_attribute(op, "order");
   const Attribute* sequence = find_attribute(op, "sequence");
   const Buffer& x = trace[op.operands[0].buffer];
-  return fmt::format("{}, sequence {}{}, order {}, {} {}", to_string(op.kind), sequence->integer,
-                     sequence->per_step == 0 ? "" : fmt::format(" + {} step", sequence->per_step),
-                     order->text, element_count(x), to_string(x.dtype));
+  std::string text =
+      fmt::format("{}, sequence {}{}, order {}, {} {}", to_string(op.kind), sequence->integer,
+                  sequence->per_step == 0 ? "" : fmt::format(" + {} step", sequence->per_step),
+                  order->text, element_count(x), to_string(x.dtype));
+  if (op.kind != OpKind::all_to_all) return text;
+  return text + fmt::format(" as [{}], split {}, join {}", fmt::join(x.shape, ", "),
+                            integer_at(op, "split", 0), integer_at(op, "join", 0));
 }
 
 /// Adds the collectives of one section; each group counts its own from 0.

@@ -91,6 +91,9 @@ struct LlamaConfig {
   std::int64_t experts_per_token = 2;
   /// Room of an expert, in tokens that it would get if all got as many (llama_config.h).
   double capacity_factor = 1.25;
+  /// Weight of the load-balancing loss of each router beside the loss of the model (FORMAT.md,
+  /// balance_backward); 0 = none. Only gradients have it: the loss of a step is the model's.
+  double balance_loss = 0;
   bool operator==(const LlamaConfig&) const = default;
 };
 

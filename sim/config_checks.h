@@ -73,6 +73,11 @@ inline void get(const Json& object, const char* key, double& out) {
   if (!object[key].is_number()) bad(key, "a number", object[key].dump());
   out = object[key].get<double>();
 }
+inline void get(const Json& object, const char* key, bool& out) {
+  if (!object.contains(key)) return;
+  if (!object[key].is_boolean()) bad(key, "true or false", object[key].dump());
+  out = object[key].get<bool>();
+}
 inline void get(const Json& object, const char* key, std::string& out) {
   if (!object.contains(key)) return;
   if (!object[key].is_string()) bad(key, "a string", object[key].dump());

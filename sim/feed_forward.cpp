@@ -16,7 +16,8 @@ FeedForward make_feed_forward(ProgramBuilder& p, const std::string& name, const 
                  .name = name,
                  .experts = m.experts,
                  .choices = m.experts_per_token,
-                 .capacity = expert_capacity(m, sizes.tokens)};
+                 .capacity = expert_capacity(m, sizes.tokens),
+                 .balance = m.balance_loss / static_cast<double>(sizes.micro_batches)};
   }
   const auto linear = [&](const char* part, std::int64_t inputs, std::int64_t outputs,
                           double deviation) {

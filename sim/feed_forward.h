@@ -55,10 +55,11 @@ struct Routing {
   LayerId dispatch, combine;
   std::string name;  // of the block
   std::int64_t experts = 0, choices = 0, capacity = 0;
-  BufferId gates{}, slots{}, outputs{};
+  double balance = 0;  // share of the load-balancing loss in that of the step
+  BufferId logits{}, gates{}, slots{}, outputs{};
 
   BufferId forward(ProgramBuilder& p, BufferId x) {
-    const BufferId logits = router.forward(p, x);
+    logits = router.forward(p, x);
     Shape shape = p.shape_of(x);
     const Shape slots_shape{experts, capacity, shape.back()};
     shape.back() = choices;
@@ -113,6 +114,11 @@ struct Routing {
     p.run(OpKind::route_backward, router.name + ".route_backward",
           {{"dgates", dgates}, {"gates", gates}, {"slots", slots}, {"dlogits", dlogits}},
           {integer("capacity", capacity)});
+    if (balance > 0) {
+      p.run(OpKind::balance_backward, router.name + ".balance",
+            {{"logits", logits}, {"slots", slots}, {"dlogits", dlogits}},
+            {integer("capacity", capacity), real("scale", balance)});
+    }
     const BufferId of_router = router.backward(p, dlogits);
     p.at(dispatch, Phase::backward);
     const BufferId dx = p.value(name + ".dispatch.dx", Category::temporary, p.shape_of(of_router));
@@ -138,10 +144,11 @@ struct FeedForward {
 };
 
 /// Layers "NAME.gate_up", "NAME.swiglu" and "NAME.down" under the open group, and with experts
-/// "NAME.router", "NAME.dispatch" and "NAME.combine" around them. `tokens`: of a micro-batch;
-/// deviations of initial weights, of `down` its own.
+/// "NAME.router", "NAME.dispatch" and "NAME.combine" around them. `tokens`: of a micro-batch, of
+/// which a step has as many as `micro_batches`; deviations of initial weights, of `down` its own.
 struct FeedForwardSizes {
   std::int64_t tokens = 0;
+  std::int64_t micro_batches = 1;
   double deviation = 0, down_deviation = 0;
 };
 FeedForward make_feed_forward(ProgramBuilder& p, const std::string& name, const LlamaConfig& m,

@@ -19,6 +19,7 @@ void validate_experts(const LlamaConfig& m, std::int64_t batch, std::int64_t seq
   if (m.experts == 0) return;
   want_between("model experts_per_token", m.experts_per_token, 1, m.experts);
   want_real("model capacity_factor", m.capacity_factor, 0.01, static_cast<double>(k_most_experts));
+  want_real("model balance_loss", m.balance_loss, 0, 1e6);
   const std::int64_t capacity = expert_capacity(m, batch * sequence);
   want_between("slots of all experts", m.experts * capacity, 1,
                std::numeric_limits<std::int32_t>::max());
@@ -67,9 +68,10 @@ void validate_llama(const LlamaConfig& m, std::int64_t batch, std::int64_t seque
 }
 
 std::set<std::string> llama_keys() {
-  return {"layers",  "heads",      "kv_heads",          "channels",
-          "hidden",  "vocabulary", "positions",         "rotary_base",
-          "epsilon", "experts",    "experts_per_token", "capacity_factor"};
+  return {"layers",      "heads",      "kv_heads",          "channels",
+          "hidden",      "vocabulary", "positions",         "rotary_base",
+          "epsilon",     "experts",    "experts_per_token", "capacity_factor",
+          "balance_loss"};
 }
 
 LlamaConfig llama_from(const Json& j) {
@@ -87,6 +89,7 @@ LlamaConfig llama_from(const Json& j) {
   get(j, "experts", m.experts);
   get(j, "experts_per_token", m.experts_per_token);
   get(j, "capacity_factor", m.capacity_factor);
+  get(j, "balance_loss", m.balance_loss);
   return m;
 }
 
@@ -104,6 +107,7 @@ void add_llama(const LlamaConfig& m, Json& j) {
   j["experts"] = m.experts;
   j["experts_per_token"] = m.experts_per_token;
   j["capacity_factor"] = m.capacity_factor;
+  if (m.balance_loss > 0) j["balance_loss"] = m.balance_loss;
 }
 
 namespace {
@@ -142,6 +146,18 @@ LlamaConfig huggingface_defaults(bool is_mixtral) {
   return m;
 }
 
+/// transformers adds the loss with `output_router_logits` only, as one over all layers, and of each
+/// of a token's choices: ours is the sum over the layers, of all choices together.
+void take_router_loss(const Json& j, LlamaConfig& m) {
+  bool adds_loss = false;
+  double coefficient = 0.001;  // the default of its MixtralConfig
+  get(j, "output_router_logits", adds_loss);
+  get(j, "router_aux_loss_coef", coefficient);
+  if (!adds_loss) return;
+  m.balance_loss =
+      coefficient * static_cast<double>(m.experts_per_token) / static_cast<double>(m.layers);
+}
+
 }  // namespace
 
 LlamaConfig llama_from_huggingface(const Json& j, bool is_mixtral) {
@@ -174,7 +190,7 @@ LlamaConfig llama_from_huggingface(const Json& j, bool is_mixtral) {
     want_between("num_local_experts", m.experts, 1, k_most_experts);
     only("sliding_window", nullptr);
     only("router_jitter_noise", 0.0);
-    only("output_router_logits", false);  // with it, a loss of the router is added
+    take_router_loss(j, m);
   }
   if (m.heads > 0 && m.channels % m.heads == 0) only("head_dim", m.channels / m.heads);
   return m;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "profiler/kernels/clones.h"
 #include "profiler/kernels/kernels.h"
@@ -92,6 +93,26 @@ void clear(const KernelCall& call, std::string_view role) {
     std::memset(y + begin * element_bytes, 0,
                 static_cast<std::size_t>((end - begin) * element_bytes));
   });
+}
+
+/// The share of all choices that each expert got, with a slot or without.
+template <class T>
+std::vector<T> shares_of_experts(const KernelCall& call) {
+  const std::int64_t experts = call.columns("logits");
+  const std::int64_t capacity = call.integer("capacity");
+  const auto* const slots = call.pointer<const std::int32_t>("slots");
+  const std::int64_t choices = call.elements("slots");
+  require_slots(call, experts * capacity);
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(experts));
+  for (std::int64_t i = 0; i < choices; ++i) {
+    const std::int64_t expert = slots[i] >= 0 ? slots[i] / capacity : -1 - std::int64_t{slots[i]};
+    if (expert < experts) ++counts[static_cast<std::size_t>(expert)];
+  }
+  std::vector<T> shares;
+  for (const std::int64_t n : counts) {
+    shares.push_back(static_cast<T>(n) / static_cast<T>(choices));
+  }
+  return shares;
 }
 
 /// Calls each(token, choice, slot) for the choices that have one, by parts of the tokens.
@@ -217,6 +238,39 @@ void combine_backward(const KernelCall& call) {
              });
 }
 
+/// With a = scale E / M: dlogits[e] += p[e] (a f[e] - sum of p a f), p the softmax of a row.
+template <class T>
+void balance_backward(const KernelCall& call) {
+  const std::int64_t experts = call.columns("logits");
+  const T factor = static_cast<T>(call.real("scale")) * static_cast<T>(experts) /
+                   static_cast<T>(call.rows("logits"));
+  std::vector<T> slopes = shares_of_experts<T>(call);
+  for (T& slope : slopes) slope *= factor;
+  const T* const logits = call.pointer<const T>("logits");
+  T* const dlogits = call.pointer<T>("dlogits");
+  constexpr std::int64_t k_operations = 40;  // of an element: two exponentials
+  over_rows(call, call.rows("logits"), experts * k_operations,
+            [&](std::int64_t begin, std::int64_t end) {
+              for (std::int64_t row = begin; row < end; ++row) {
+                const T* const x = logits + row * experts;
+                const T largest = *std::max_element(x, x + experts);
+                T sum = 0, weighted = 0;
+                for (std::int64_t e = 0; e < experts; ++e) {
+                  const T power = std::exp(x[e] - largest);
+                  sum += power;
+                  weighted += power * slopes[static_cast<std::size_t>(e)];
+                }
+                for (std::int64_t e = 0; e < experts; ++e) {
+                  const T p = std::exp(x[e] - largest) / sum;
+                  dlogits[row * experts + e] +=
+                      p * (slopes[static_cast<std::size_t>(e)] - weighted / sum);
+                }
+              }
+            });
+}
+
+template void balance_backward<float>(const KernelCall&);
+template void balance_backward<double>(const KernelCall&);
 template void route_forward<float>(const KernelCall&);
 template void route_forward<double>(const KernelCall&);
 template void route_backward<float>(const KernelCall&);

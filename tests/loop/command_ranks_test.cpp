@@ -78,7 +78,7 @@ TEST_CASE("a budget with --shard auto chooses a stage, or says that there is non
   INFO(r.error);
   REQUIRE(r.code == 0);
   const json found = json::parse(r.out);
-  CHECK(found["layouts"].size() == 6);
+  CHECK(found["layouts"].size() == 11);
   CHECK(found["height_bytes"] <= found["budget_bytes"]);
   r = call(folder, "plan run.tmk --shard auto --budget 64KiB --nodes 5 -o p.tmk");
   CHECK(r.code == 1);
@@ -93,7 +93,6 @@ TEST_CASE("a budget with --shard auto passes over what the model does not allow,
   INFO(r.error);
   REQUIRE(r.code == 0);
   const json found = json::parse(r.out);
-  CHECK(found["layout"] == "tp=2");
   CHECK(found["layouts"][0]["refused"].get<std::string>().find("a divisor of the 1 micro-batch") !=
         std::string::npos);
   r = call(folder, "profile --schedule p.tmk --steps 2 -o m.tmk --json");

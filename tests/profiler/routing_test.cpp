@@ -126,6 +126,45 @@ TEST_CASE("gradients of dispatch and combine equal finite differences") {
         1e-8);
 }
 
+TEST_CASE("the gradient of the load-balancing loss equals finite differences") {
+  // k_slots: experts 0, 1, 2 were chosen 2, 2 and 4 times of 8, two of them without a slot.
+  const Numbers shares{.25, .25, .5};
+  const auto loss = [&](const Numbers& logits) {
+    Numbers means(E, 0);
+    for (std::size_t token = 0; token < M; ++token) {
+      double sum = 0;
+      for (std::size_t e = 0; e < E; ++e) sum += std::exp(logits[token * E + e]);
+      for (std::size_t e = 0; e < E; ++e) means[e] += std::exp(logits[token * E + e]) / sum / M;
+    }
+    double out = 0;
+    for (std::size_t e = 0; e < E; ++e) out += E * shares[e] * means[e];
+    return out;
+  };
+  constexpr double k_scale = 0.3, k_step = 1e-6;
+  const Numbers before = random_numbers(M * E, 7);
+  Numbers expected = before;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    Numbers up = k_logits, down = k_logits;
+    up[i] += k_step;
+    down[i] -= k_step;
+    expected[i] += k_scale * (loss(up) - loss(down)) / (2 * k_step);
+  }
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    OpCase c(OpKind::balance_backward, dtype);
+    c.reads("logits", {M, E}, k_logits).reads("slots", {M, K}, k_slots);
+    c.updates("dlogits", {M, E}, before).integer("capacity", Room).real("scale", k_scale);
+    CHECK(relative_error(c.run().at("dlogits"), expected) < (dtype == DType::f64 ? 1e-8 : 1e-6));
+  }
+}
+
+TEST_CASE("where all experts are chosen as often, balancing changes nothing") {
+  OpCase c(OpKind::balance_backward);
+  c.reads("logits", {M, E}, k_logits)
+      .reads("slots", {M, 3}, {0, 2, 4, 1, 3, 5, -1, -2, -3, -1, -2, -3});
+  c.updates("dlogits", {M, E}, Numbers(M * E, 0)).integer("capacity", Room).real("scale", 1);
+  for (const double slope : c.run().at("dlogits")) CHECK(std::abs(slope) < 1e-16);
+}
+
 TEST_CASE("a slot that the experts do not have is refused") {
   OpCase c = dispatch();
   c.values("slots")[3] = E * Room;

@@ -135,6 +135,48 @@ TEST_CASE("all_gather puts the parts behind each other, also in place and in a s
   CHECK(results[2] == results[0]);
 }
 
+TEST_CASE("all_to_all splits along one dimension and joins along another, and the way back too") {
+  // x [4, 2, 3] of rank r: expert e, slot s, channel c is 1000 r + 100 e + 10 s + c.
+  const std::vector<std::int32_t> two{0, 2};
+  const std::vector<std::int64_t> mine{4, 2, 3}, theirs{2, 4, 3};
+  std::array<Numbers, 3> there, back;
+  on_all_ranks(3, [&](std::int32_t rank, Communicator& others) {
+    if (rank == 1) return;
+    Numbers x;
+    for (const int e : {0, 1, 2, 3}) {
+      for (const int s : {0, 1}) {
+        for (const int c : {0, 1, 2}) {
+          x.push_back(static_cast<float>(1000 * rank + 100 * e + 10 * s + c));
+        }
+      }
+    }
+    Numbers y(24), z(24);
+    CollectiveCall call{.kind = OpKind::all_to_all,
+                        .ranks = two,
+                        .rank = rank,
+                        .x = bytes_of(x),
+                        .y = bytes_of(y),
+                        .elements = 24,
+                        .shape = mine,
+                        .split = 0,
+                        .join = 1};
+    others.run(call);
+    call.x = bytes_of(y);
+    call.y = bytes_of(z);
+    call.shape = theirs;
+    std::swap(call.split, call.join);
+    others.run(call);
+    there[static_cast<std::size_t>(rank)] = y;
+    back[static_cast<std::size_t>(rank)] = z == x ? Numbers{1} : Numbers{0};
+  });
+  // Rank 2 has experts 2 and 3, each with the slots of rank 0 and then its own.
+  CHECK(there[2] == Numbers{200, 201, 202, 210, 211, 212, 2200, 2201, 2202, 2210, 2211, 2212,
+                            300, 301, 302, 310, 311, 312, 2300, 2301, 2302, 2310, 2311, 2312});
+  CHECK(there[0][6] == 2000);
+  CHECK(back[0] == Numbers{1});
+  CHECK(back[2] == Numbers{1});
+}
+
 TEST_CASE("shared values come in the order of the ranks, every time") {
   on_all_ranks(2, [](std::int32_t rank, Communicator& others) {
     for (int round = 0; round < 100; ++round) {

@@ -35,7 +35,7 @@ class Parameters:
     """Tensors by name, in the order of the program's parameters."""
 
     def __init__(self, shapes, dtype):
-        self.rows, self.tensors = [], {}
+        self.rows, self.tensors, self.balance = [], {}, []
         for row, (name, shape) in enumerate(shapes):
             count = math.prod(shape)
             norm = len(shape) == 1 and "norm" in name and name.endswith(".w")
@@ -152,6 +152,9 @@ def experts(p, n, x, choices=2, factor=1.25):
     gates = gates / gates.sum(-1, keepdim=True)
     count = weights.shape[1]
     room = math.ceil(factor * len(x) * choices / count)
+    # Fedus et al. 2022, equations 4 to 6, with all choices of a token; `train` takes what is asked for.
+    share = F.one_hot(chosen, count).to(x.dtype).mean((0, 1))
+    p.balance.append(count * (share * weights.mean(0)).sum())
     y = torch.zeros_like(x)
     for e in range(count):
         token, choice = torch.where(chosen == e)  # in the order of the tokens
@@ -239,8 +242,10 @@ def cases():
         {"kind": "adamw", "learning_rate": 1e-3, "epsilon": 1e-4, "weight_decay": 0.1, "clip_norm": 0.5}
     yield "llama", llama_shapes(2, 4, 2, 16, 20, 32), llama, (2, 4, 2, 100.0), text, \
         {"kind": "adamw", "learning_rate": 1e-3, "epsilon": 1e-4, "weight_decay": 0.1, "clip_norm": 0.5}
-    yield "moe", llama_shapes(2, 4, 2, 16, 20, 32, 4), llama, (2, 4, 2, 100.0), text, \
-        {"kind": "adamw", "learning_rate": 1e-3, "epsilon": 1e-4, "weight_decay": 0.1, "clip_norm": 0.5}
+    for name, balance in (("moe", 0), ("moe_balanced", 0.1)):
+        yield name, llama_shapes(2, 4, 2, 16, 20, 32, 4), llama, (2, 4, 2, 100.0), text, \
+            {"kind": "adamw", "learning_rate": 1e-3, "epsilon": 1e-4, "weight_decay": 0.1, "clip_norm": 0.5,
+             **({"balance": balance} if balance else {})}
 
 
 def optimizer(o, tensors):
@@ -262,9 +267,10 @@ def train(shapes, model, extra, load, o, dtype):
     for step in range(STEPS):
         x, target = load(step, dtype)
         update.zero_grad()
+        p.balance.clear()
         logits = model(p, x, extra)
         loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), target.reshape(-1))
-        loss.backward()
+        (loss + o["balance"] * sum(p.balance) if "balance" in o else loss).backward()
         losses.append(loss.item())
         if step == 0:
             for row in p.rows:

@@ -51,7 +51,7 @@ RunConfig config_of(const std::string& name, DType dtype) {
     c.model.gpt2 = {.layers = 2, .heads = 2, .channels = 16, .vocabulary = 32, .positions = 16};
     c.sequence = 12;
   }
-  if (name == "llama" || name == "moe") {
+  if (name == "llama" || name.starts_with("moe")) {
     c.model.family = ModelFamily::llama;
     c.model.llama = {.layers = 2,
                      .heads = 4,
@@ -62,9 +62,10 @@ RunConfig config_of(const std::string& name, DType dtype) {
                      .positions = 16,
                      .rotary_base = 100};
     c.sequence = 12;
-    if (name == "moe") c.model.llama.experts = 4;
+    if (name != "llama") c.model.llama.experts = 4;
   }
   const Json& o = reference()["models"][name]["optimizer"];
+  c.model.llama.balance_loss = o.value("balance", 0.0);
   c.optimizer.kind = parse_enum<Optimizer>(o["kind"].get<std::string>()).value();
   c.optimizer.learning_rate = o["learning_rate"];
   c.optimizer.weight_decay = o.value("weight_decay", 0.0);
@@ -214,7 +215,7 @@ void check_model(const std::string& name, DType dtype) {
 }  // namespace
 
 TEST_CASE("20 steps, gradients and running statistics are PyTorch's") {
-  for (const char* name : {"mlp", "lenet", "resnet", "gpt2", "llama", "moe"}) {
+  for (const char* name : {"mlp", "lenet", "resnet", "gpt2", "llama", "moe", "moe_balanced"}) {
     for (const DType dtype : {DType::f64, DType::f32}) check_model(name, dtype);
   }
 }

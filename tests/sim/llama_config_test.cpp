@@ -81,10 +81,34 @@ TEST_CASE("the configuration of a Mixtral of transformers is taken over") {
                          .experts = 4,
                          .experts_per_token = 1});
   for (const char* change : {R"({"sliding_window": 4096})", R"({"router_jitter_noise": 0.1})",
-                             R"({"output_router_logits": true})", R"({"num_local_experts": 0})"}) {
+                             R"({"output_router_logits": 1})", R"({"num_local_experts": 0})"}) {
     CAPTURE(change);
     CHECK_THROWS_AS(llama_from_huggingface(json::parse(change), true), InputError);
   }
+}
+
+TEST_CASE(
+    "transformers' loss of the router is taken over where it is added, at the same strength") {
+  json j = json::parse(R"({"model_type": "mixtral", "num_hidden_layers": 4,
+      "num_experts_per_tok": 2, "router_aux_loss_coef": 0.02})");
+  CHECK(llama_from_huggingface(j, true).balance_loss == 0);
+  j["output_router_logits"] = true;
+  // Theirs is, of equal layers, 0.02 x the sum over 2 choices; ours is summed over 4 layers.
+  CHECK(llama_from_huggingface(j, true).balance_loss == Approx(0.02 * 2 / 4));
+  j.erase("router_aux_loss_coef");
+  CHECK(llama_from_huggingface(j, true).balance_loss == Approx(0.001 * 2 / 4));
+}
+
+TEST_CASE("a load-balancing loss survives the JSON form, and is named only where there is one") {
+  LlamaConfig moe = default_run("moe-tiny").model.llama;
+  json j = json::object();
+  add_llama(moe, j);
+  CHECK_FALSE(j.contains("balance_loss"));
+  moe.balance_loss = 0.01;
+  add_llama(moe, j);
+  CHECK(llama_from(j) == moe);
+  moe.balance_loss = -1;
+  refused(moe, "balance_loss");
 }
 
 TEST_CASE("what we cannot compute is refused by name") {

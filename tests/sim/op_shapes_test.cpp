@@ -43,6 +43,7 @@ TEST_CASE("one more row of any operand of any built op is refused") {
     config.batch = 2;
     config.optimizer.clip_norm = 1;
     config.eval_every = 1;
+    config.model.llama.balance_loss = 0.1;
     if (config.sequence > 0) {
       config.dropout = config.attention_dropout = 0.5;
       config.attention = AttentionLowering::flash;
@@ -184,6 +185,34 @@ TEST_CASE("a collective has one part per rank of a group that this rank is in") 
     c.gather.attributes[0].integer = group;
     CHECK(op_error(c.t, c.gather) == "attribute group is not a row of groups");
   }
+}
+
+TEST_CASE("all_to_all splits one dimension among the ranks and joins another") {
+  Collective c = collective();
+  c.t.buffers = {buffer("slots", {4, 3, 5}), buffer("rows", {2, 6, 5})};
+  const std::vector<Attribute> attributes{number("group", 0),
+                                          number("sequence", 0),
+                                          {"order", 0, 0, 0, "rank"},
+                                          number("split", 0),
+                                          number("join", 1)};
+  Op exchange = op(OpKind::all_to_all, {use("x", 0, 0), use("y", 1, -1, 1)}, attributes);
+  CHECK(op_error(c.t, exchange) == "");
+  exchange.attributes[3].integer = 1;
+  CHECK_THAT(op_error(c.t, exchange), Catch::Contains("two of the dimensions"));
+  exchange.attributes[4].integer = 0;
+  CHECK_THAT(op_error(c.t, exchange),
+             Catch::Contains("x is [4, 3, 5] f32, expected 2 equal parts along dimension 1"));
+  exchange.attributes[3].integer = 3;
+  CHECK_THAT(op_error(c.t, exchange), Catch::Contains("two of the dimensions"));
+  exchange.attributes[3].integer = 0;
+  exchange.attributes[4].integer = 2;
+  CHECK_THAT(op_error(c.t, exchange), Catch::Contains("y is [2, 6, 5] f32"));
+  c.t.buffers[0].shape = {6, 10};
+  c.t.buffers[1].shape = {3, 20};
+  exchange.attributes[4].integer = 1;
+  CHECK(op_error(c.t, exchange) == "");
+  exchange.attributes[0].integer = 1;
+  CHECK(op_error(c.t, exchange) == "attribute group is not a row of groups");
 }
 
 TEST_CASE("a part inside its whole is the part of this rank") {

@@ -35,6 +35,7 @@ std::vector<std::pair<Trace, Op>> built_ops() {
       config.batch = 2;
       config.optimizer.clip_norm = 1;
       config.eval_every = 1;
+      config.model.llama.balance_loss = 0.1;
       if (config.sequence > 0) {
         const bool is_flash = optimizer != Optimizer::sgd;
         config.dropout = 0.5;
@@ -75,7 +76,8 @@ TEST_CASE("ops that update, communicate, report or order are never recomputed") 
     CAPTURE(to_string(kind));
     bool updates = false;
     for (const OperandRule& o : rule.operands) updates = updates || o.access == Access::update;
-    const bool collective = kind == OpKind::all_gather || kind == OpKind::reduce_scatter;
+    const bool collective =
+        kind == OpKind::all_gather || kind == OpKind::reduce_scatter || kind == OpKind::all_to_all;
     if (updates || collective || is_structural(kind) || kind == OpKind::report_loss ||
         kind == OpKind::load_batch) {
       CHECK_FALSE(rule.recomputable);
