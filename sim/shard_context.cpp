@@ -125,7 +125,9 @@ class ContextWriter {
     const BufferId all = all_keys(qkv->buffer, channels, ".kv.gathered");
     p_.add(OpKind::slice_columns, p_[own].name, {{"x", row_of(op, *qkv, {})}, {"y", own}}, id,
            section, {integer("first", channels)});
+    p_.last().layer = op.layer;
     p_.meet(OpKind::all_gather, p_[all].name, {{"x", own}, {"y", all}}, id, section);
+    p_.last().layer = op.layer;
     return all;
   }
 
@@ -143,9 +145,11 @@ class ContextWriter {
     insert_behind(here, "dqkv", {"dkv", all, -1, -1});
     const BufferId own = own_keys(made->buffer, channels, ".dkv.sum");
     p_.meet(OpKind::reduce_scatter, p_[own].name, {{"x", all}, {"y", own}}, id, section);
+    p_.last().layer = op.layer;
     p_.add(OpKind::insert_columns, p_[own].name + ".insert",
            {{"x", own}, {"y", rows_[made->buffer.index()]}}, id, section,
            {integer("first", channels)});
+    p_.last().layer = op.layer;
   }
 
   static void insert_behind(Op& op, std::string_view role, Operand operand) {

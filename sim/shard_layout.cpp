@@ -49,7 +49,7 @@ const RankLayout& checked(const RankLayout& layout) {
   }
   require(l.expert == 1, "ep: expected 1: no program is spread over experts yet");
   require(l.expert_tensor == 1, "etp: expected 1: experts are split as the layers are (tp)");
-  require(!l.sequence_parallel || l.tensor > 1, "sp: expected tp above 1 beside it");
+  require(!l.sequence_parallel || l.tensor > 1, "sp: expected tp of 2 or more beside it");
   if (!lines.empty()) throw InputError(fmt::format("{}", fmt::join(lines, "\n")));
   return layout;
 }

@@ -27,11 +27,6 @@ struct WeightSplit {
   throw InputError(InputError::Parts{.place = place, .expected = expected, .found = found});
 }
 
-/// A collective that is there already: ranks of another axis meet with the same parts.
-bool meets(const Op& op) {
-  return find_attribute(op, "group") != nullptr;
-}
-
 /// Columns of keys and values, taken from and put to those of a token.
 bool moves_columns(OpKind kind) {
   return kind == OpKind::slice_columns || kind == OpKind::insert_columns;
@@ -179,7 +174,7 @@ class TensorWriter {
       for (const OpId id : *section) {
         const Op& op = source_[id];
         const bool elsewhere = op.phase == Phase::optimizer || op.kind == OpKind::report_loss ||
-                               meets(op) || works_on_parts(op) || split_of(op) != nullptr;
+                               is_meeting(op) || works_on_parts(op) || split_of(op) != nullptr;
         if (elsewhere) continue;
         if (!works_by_token(op.kind)) {
           refuse("sequence parallel, op '" + op.name + "'",
@@ -248,7 +243,7 @@ class TensorWriter {
     const BufferId whole = p_.exchanged(of_source, source_[of_source].shape, ".gathered");
     p_.meet(OpKind::all_gather, p_[whole].name, {{"x", row_of(of_source)}, {"y", whole}}, id,
             section);
-    p_.last().layer = op.layer;  // whose pipeline stage has both
+    p_.last().layer = op.layer;
     gathered_[of_source] = {place, whole};
     return whole;
   }
@@ -294,7 +289,7 @@ class TensorWriter {
     if (op.kind == OpKind::clip_factor) return clip(id);
     const WeightSplit* split = split_of(op);
     const bool on_parts = works_on_parts(op) || split != nullptr || is_update(op.kind) ||
-                          op.kind == OpKind::scale_by || meets(op);
+                          op.kind == OpKind::scale_by || is_meeting(op);
     for (const Operand& operand : op.operands) {
       if (on_parts || dimension_[operand.buffer.index()] < 0) continue;
       refuse("op '" + op.name + "'", "an op that can work on a part",
@@ -349,7 +344,7 @@ class TensorWriter {
 
   void all_reduce(BufferId sum, OpId place, Pass::Section section) {
     p_.meet(OpKind::all_reduce, p_[sum].name + ".all_reduce", {{"x", sum}}, place, section);
-    p_.last().layer = source_[place].layer;
+    p_.last().layer = source_[place].layer;  // whose pipeline stage has both
   }
 
   /// Gradients that saw the tokens of this rank only, before the optimizer reads them.

@@ -85,7 +85,7 @@ void add_plans_of_ranks(const Source& source, const Request& request, std::int32
     const RankSearchResult found =
         search_layouts(source.recorded, layouts_of(stages, ranks), joint);
     if (found.best < 0) continue;
-    const ShardStage stage = found.layouts[static_cast<std::size_t>(found.best)].stage;
+    const ShardStage stage = found.layouts[static_cast<std::size_t>(found.best)].layout.states;
     const std::string name = fmt::format("joint 55 %: {}, {} decisions", to_string(stage),
                                          found.planned[0].decisions.size());
     rows.push_back(measure_ranks(source, name, found.planned, alone));
