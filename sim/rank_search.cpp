@@ -202,34 +202,38 @@ std::vector<RankLayout> layouts_of(const std::vector<ShardStage>& stages, std::i
   return out;
 }
 
+namespace {
+
+/// The layout, and with it each way to share states among its ranks with the same weights.
+void add_states(RankLayout layout, std::vector<RankLayout>& out) {
+  out.push_back(layout);
+  const std::int64_t same = layout.sizes.data * layout.sizes.context;
+  if (same == 1) return;
+  for (const ShardStage states : {ShardStage::zero1, ShardStage::zero2, ShardStage::zero3}) {
+    layout.states = states;
+    for (std::int64_t shard = same; shard > 1; --shard) {
+      if (same % shard != 0) continue;
+      layout.sizes.shard = shard == same ? 0 : shard;
+      out.push_back(layout);
+    }
+  }
+}
+
+}  // namespace
+
 std::vector<RankLayout> layouts_of(std::int32_t ranks) {
   std::vector<RankLayout> out;
-  const auto add = [&](RankLayout layout) {
-    out.push_back(layout);
-    const std::int64_t same = layout.sizes.data * layout.sizes.context;
-    if (same == 1) return;
-    for (const ShardStage states : {ShardStage::zero1, ShardStage::zero2, ShardStage::zero3}) {
-      layout.states = states;
-      for (std::int64_t shard = same; shard > 1; --shard) {
-        if (same % shard != 0) continue;
-        layout.sizes.shard = shard == same ? 0 : shard;
-        out.push_back(layout);
-      }
-    }
-  };
   for (std::int64_t tensor = 1; tensor <= ranks; ++tensor) {
-    for (std::int64_t context = 1; tensor * context <= ranks; ++context) {
-      for (std::int64_t pipeline = 1; tensor * context * pipeline <= ranks; ++pipeline) {
-        if (ranks % (tensor * context * pipeline) != 0) continue;
+    for (std::int64_t pipeline = 1; pipeline <= ranks / tensor; ++pipeline) {
+      for (std::int64_t context = 1; context <= ranks / (tensor * pipeline); ++context) {
+        const std::int64_t others = tensor * pipeline * context;
+        if (ranks % others != 0) continue;
         RankLayout layout;
-        layout.sizes.tensor = tensor;
-        layout.sizes.context = context;
-        layout.sizes.pipeline = pipeline;
-        layout.sizes.data = ranks / (tensor * context * pipeline);
-        add(layout);
-        if (tensor == 1) continue;
+        layout.sizes = {
+            .tensor = tensor, .pipeline = pipeline, .data = ranks / others, .context = context};
+        add_states(layout, out);
         layout.sizes.sequence_parallel = true;
-        add(layout);
+        if (tensor > 1) add_states(layout, out);
       }
     }
   }

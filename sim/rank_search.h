@@ -17,10 +17,10 @@ struct LayoutPlan {
   std::int64_t bound_step_ns = -1;  // no plan of these ranks is faster
   bool searched = false;            // false: its bound says that it cannot be the fastest
   bool feasible = false;
-  std::int64_t step_ns = -1;           // of the slowest rank, with what it waits for others
-  std::int64_t height_bytes = -1;      // of the rank that needs most; the least found, if too much
-  std::int64_t bound_bytes = -1;       // no plan of some rank needs less
-  std::int64_t decisions = 0;          // of one rank of each kind
+  std::int64_t step_ns = -1;       // of the slowest rank, with what it waits for others
+  std::int64_t height_bytes = -1;  // of the rank that needs most; the least found, if too much
+  std::int64_t bound_bytes = -1;   // no plan of some rank needs less
+  std::int64_t decisions = 0;      // of one rank of each kind
 };
 
 struct RankSearchResult {
@@ -36,7 +36,7 @@ struct RankSearchResult {
                                                  std::int32_t ranks);
 
 /// Every way to spread a step over so many ranks: all products of tensor (with and without
-/// sequence parallelism), context, pipeline and data sizes, each way to share states, whole and
+/// sequence parallelism), pipeline, context and data sizes, each way to share states, whole and
 /// hybrid.
 [[nodiscard]] std::vector<RankLayout> layouts_of(std::int32_t ranks);
 
