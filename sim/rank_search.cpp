@@ -32,9 +32,14 @@ std::vector<Trace> timed(std::vector<Trace> ranks, const Trace& source) {
   return ranks;
 }
 
-/// The step of ranks with times. Those of a pipeline wait for each other; the others are alike.
+/// Whether ranks of the layout are busy for unequal times, and so wait for each other.
+bool has_waiting(const RankLayout& layout) {
+  return layout.sizes.pipeline > 1 || layout.sizes.context > 1;
+}
+
+/// The step of ranks with times.
 std::int64_t step_of(std::vector<Trace>& ranks, const RankLayout& layout) {
-  if (layout.sizes.pipeline > 1) return add_waiting(ranks);
+  if (has_waiting(layout)) return add_waiting(ranks);
   return replay(ranks.front(), {SpaceKind::device, ranks.front().meta.rank}).step_ns;
 }
 
@@ -76,7 +81,8 @@ std::vector<Trace> placed(std::vector<Trace> ranks, const RankLayout& layout,
 class LayoutSearch {
  public:
   LayoutSearch(const Trace& source, const RankLayout& layout)
-      : plan_{.layout = layout}, firsts_(timed(shard_layout_first(source, layout), source)) {
+      : firsts_(timed(shard_layout_first(source, layout), source)) {
+    plan_.layout = layout;
     std::vector<Trace> copy = firsts_;
     plan_.bound_step_ns = step_of(copy, layout);
   }
@@ -87,9 +93,14 @@ class LayoutSearch {
   /// need not be so for ranks that wait for each other.
   void search(const SearchRequest& request) {
     plan_.searched = true;
+    for (const Trace& first : firsts_) {
+      plan_.bound_bytes = std::max(plan_.bound_bytes, budget_bound(first, request).bound_bytes);
+    }
+    if (plan_.bound_bytes > request.budget_bytes) return;
     try_kinds(request);
     const Layout& sizes = plan_.layout.sizes;
-    const bool keeps_states = sizes.data == 1 || plan_.layout.states == ShardStage::data;
+    const bool keeps_states =
+        sizes.data * sizes.context == 1 || plan_.layout.states == ShardStage::data;
     const bool may_gain = !plan_.feasible || plan_.step_ns > plan_.bound_step_ns;
     const bool has_both = request.allow_recompute && request.allow_offload;
     if (!may_gain || !has_both || (!keeps_states && sizes.pipeline == 1)) return;
@@ -104,14 +115,14 @@ class LayoutSearch {
   /// All ranks with the decisions that were found.
   [[nodiscard]] std::vector<Trace> planned(const Trace& source) const {
     std::vector<Trace> out = timed(shard_layout(source, plan_.layout), source);
-    const std::size_t each = out.size() / plan_.searches.size();
+    const std::size_t each = out.size() / planned_.size();
     for (std::size_t i = 0; i < out.size(); ++i) {
-      const Trace& first = plan_.searches[i / each].planned;
+      const Trace& first = planned_[i / each];
       out[i].streams = first.streams;  // with the host link
       out[i] = apply_plan(out[i], first.decisions);
       place_like(first, out[i]);
     }
-    if (plan_.layout.sizes.pipeline == 1) return out;
+    if (!has_waiting(plan_.layout)) return out;
     add_waiting(out);
     for (Trace& rank : out) {
       rank.plan.step_ns = plan_.step_ns;
@@ -122,35 +133,55 @@ class LayoutSearch {
 
  private:
   void try_kinds(const SearchRequest& request) {
-    std::vector<SearchResult> found;
-    std::vector<Trace> ranks;
-    std::int64_t height_bytes = 0;
+    std::vector<Trace> found;
     for (const Trace& first : firsts_) {
-      found.push_back(tidemark::search(first, request));
-      const SearchResult& one = found.back();
-      if (!one.feasible) return give_up(one);
-      height_bytes = std::max(height_bytes, one.planned.plan.height_bytes);
-      ranks.push_back(one.planned);
+      SearchResult one = tidemark::search(first, request);
+      if (!one.feasible) return give_up(one.infeasible.smallest_found_bytes);
+      found.push_back(std::move(one.planned));
     }
-    const std::int64_t step_ns = step_of(ranks, plan_.layout);
+    std::vector<Trace> copy = found;
+    const std::int64_t step_ns = step_of(copy, plan_.layout);
     if (plan_.feasible && step_ns >= plan_.step_ns) return;
     plan_.feasible = true;
     plan_.step_ns = step_ns;
-    plan_.height_bytes = height_bytes;
-    plan_.searches = std::move(found);
+    plan_.height_bytes = 0;
+    plan_.decisions = 0;
+    for (const Trace& rank : found) {
+      plan_.height_bytes = std::max(plan_.height_bytes, rank.plan.height_bytes);
+      plan_.decisions += std::ssize(rank.decisions);
+    }
+    planned_ = std::move(found);
   }
 
-  void give_up(const SearchResult& rank) {
-    if (plan_.feasible) return;
-    const Infeasible& why = rank.infeasible;
-    const bool less = plan_.height_bytes < 0 || why.smallest_found_bytes < plan_.height_bytes;
-    if (less && why.smallest_found_bytes > 0) plan_.height_bytes = why.smallest_found_bytes;
-    plan_.bound_bytes = std::max(plan_.bound_bytes, why.bound_bytes);
+  void give_up(std::int64_t smallest_found_bytes) {
+    if (plan_.feasible || smallest_found_bytes <= 0) return;
+    const bool less = plan_.height_bytes < 0 || smallest_found_bytes < plan_.height_bytes;
+    if (less) plan_.height_bytes = smallest_found_bytes;
   }
 
   LayoutPlan plan_;
-  std::vector<Trace> firsts_;  // one per pipeline rank, with times, without waiting
+  std::vector<Trace> firsts_;   // one per pipeline rank, with times, without waiting
+  std::vector<Trace> planned_;  // the same with the best decisions
 };
+
+/// Bounds of all layouts, or why they are not possible. Nothing else is kept: there are many.
+std::vector<LayoutPlan> bounds_of(const Trace& source, const std::vector<RankLayout>& layouts,
+                                  const SearchRequest& watched) {
+  std::vector<LayoutPlan> out;
+  for (const RankLayout& layout : layouts) {
+    out.emplace_back().layout = layout;
+    if (!watched.progress({})) continue;
+    try {
+      out.back() = LayoutSearch(source, layout).plan();
+    } catch (const InputError& error) {
+      out.back().refused = error.what();
+    }
+  }
+  const bool none =
+      std::ranges::none_of(out, [](const LayoutPlan& p) { return p.refused.empty(); });
+  if (none && !out.empty()) throw InputError(out.front().refused);
+  return out;
+}
 
 }  // namespace
 
@@ -221,45 +252,31 @@ std::vector<Trace> shard_placed(const Trace& source, ShardStage stage, std::int3
 RankSearchResult search_layouts(const Trace& source, const std::vector<RankLayout>& layouts,
                                 const SearchRequest& request) {
   RankSearchResult out;
-  std::vector<std::unique_ptr<LayoutSearch>> searches;  // none: refused
-  for (const RankLayout& layout : layouts) {
-    out.layouts.push_back({.layout = layout});
-    try {
-      searches.push_back(std::make_unique<LayoutSearch>(source, layout));
-      out.layouts.back() = searches.back()->plan();
-    } catch (const InputError& error) {
-      if (out.layouts.size() == layouts.size() &&
-          std::ranges::all_of(searches, [](const auto& s) { return s == nullptr; })) {
-        throw;
-      }
-      out.layouts.back().refused = error.what();
-      searches.push_back(nullptr);
-    }
-  }
+  SearchRequest watched = request;
+  SearchProgress sum;  // over all layouts
+  watched.progress = [&, before = std::int64_t{0}](const SearchProgress& one) mutable {
+    sum.tried += std::max<std::int64_t>(0, one.tried - std::exchange(before, one.tried));
+    if (request.progress && !request.progress(sum)) out.cancelled = true;
+    return !out.cancelled;
+  };
+  out.layouts = bounds_of(source, layouts, watched);
   std::vector<std::size_t> order(layouts.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, {}, [&](std::size_t i) { return out.layouts[i].bound_step_ns; });
-  SearchRequest watched = request;
-  SearchProgress sum{.tried = 0, .best_step_ns = -1, .bound_step_ns = -1};
-  watched.progress = [&](const SearchProgress& one) {
-    SearchProgress all = sum;
-    all.tried += one.tried;
-    if (request.progress && !request.progress(all)) out.cancelled = true;
-    return !out.cancelled;
-  };
+  std::unique_ptr<LayoutSearch> best;
   for (const std::size_t i : order) {
-    if (searches[i] == nullptr || out.cancelled) continue;
-    const std::int64_t best_ns =
-        out.best < 0 ? -1 : out.layouts[static_cast<std::size_t>(out.best)].step_ns;
-    if (best_ns >= 0 && out.layouts[i].bound_step_ns >= best_ns) continue;
-    searches[i]->search(watched);
-    out.layouts[i] = searches[i]->plan();
-    if (!out.layouts[i].feasible) continue;
-    if (best_ns >= 0 && out.layouts[i].step_ns >= best_ns) continue;
+    LayoutPlan& plan = out.layouts[i];
+    if (!plan.refused.empty() || out.cancelled) continue;
+    if (best != nullptr && plan.bound_step_ns >= best->plan().step_ns) continue;
+    auto search = std::make_unique<LayoutSearch>(source, layouts[i]);
+    search->search(watched);
+    plan = search->plan();
+    if (!plan.feasible || (best != nullptr && plan.step_ns >= best->plan().step_ns)) continue;
+    best = std::move(search);
     out.best = static_cast<std::ptrdiff_t>(i);
-    sum.best_step_ns = out.layouts[i].step_ns;
+    sum.best_step_ns = plan.step_ns;
   }
-  if (out.best >= 0) out.planned = searches[static_cast<std::size_t>(out.best)]->planned(source);
+  if (best != nullptr) out.planned = best->planned(source);
   return out;
 }
 

@@ -19,8 +19,8 @@ struct LayoutPlan {
   bool feasible = false;
   std::int64_t step_ns = -1;       // of the slowest rank, with what it waits for others
   std::int64_t height_bytes = -1;  // of the rank that needs most; the least found, if too much
-  std::int64_t bound_bytes = -1;   // when not feasible: no plan of some rank needs less
-  std::vector<SearchResult> searches{};  // when feasible: by pipeline rank
+  std::int64_t bound_bytes = -1;   // no plan of some rank needs less
+  std::int64_t decisions = 0;      // of one rank of each kind
 };
 
 struct RankSearchResult {

@@ -101,14 +101,14 @@ class Mesh {
       out.push_back(std::move(rank));
     }
     if (data_ * context_ == 1) return out;
-    RankAxis same{.name = "data_parallel",
-                  .index = at.context + context_ * at.data,
-                  .count = context_ * data_,
-                  .stride = tensor_,
-                  .placed = true};
     for (Trace& stage : out) {
-      const StatesSplit split{
-          .stage = layout_.states, .axis = same, .shard = size(layout_.sizes.shard)};
+      const StatesSplit split{.stage = layout_.states,
+                              .axis = {.name = "data_parallel",
+                                       .index = at.context + context_ * at.data,
+                                       .count = context_ * data_,
+                                       .stride = tensor_,
+                                       .placed = true},
+                              .shard = size(layout_.sizes.shard)};
       Trace next = shard_states(stage, rank_source_of(stage), split);
       lead_to_source(stage, next);
       stage = exchanging(std::move(next));
@@ -184,7 +184,8 @@ std::vector<Trace> shard_layout(const Trace& source, const RankLayout& layout) {
 }
 
 std::vector<Trace> shard_layout_first(const Trace& source, const RankLayout& layout) {
-  return Mesh(source, layout).ranks_at({});
+  return Mesh(source, layout)
+      .ranks_at({.context = static_cast<std::int32_t>(layout.sizes.context) - 1});
 }
 
 }  // namespace tidemark

@@ -45,7 +45,8 @@ struct RankLayout {
 /// InputError when it cannot be spread so, with all that is wrong with the sizes.
 [[nodiscard]] std::vector<Trace> shard_layout(const Trace& source, const RankLayout& layout);
 
-/// Those ranks alone that differ in more than their data: one for each pipeline rank.
+/// Those ranks alone that differ in more than their data: one for each pipeline rank; of those with
+/// other tokens the last, whose attention has most to do.
 [[nodiscard]] std::vector<Trace> shard_layout_first(const Trace& source, const RankLayout& layout);
 
 }  // namespace tidemark

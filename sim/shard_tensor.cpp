@@ -369,6 +369,7 @@ class TensorWriter {
     } else {
       p_.meet(OpKind::reduce_scatter, p_[sum].name + ".reduce_scatter",
               {{"x", partial}, {"y", sum}}, id, section);
+      p_.last().layer = op.layer;
     }
     if (bias == nullptr) return;
     // One bias, added to the sum of the ranks' products.

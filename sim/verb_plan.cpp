@@ -188,9 +188,13 @@ std::string progress_line(const SearchProgress& progress) {
                                    static_cast<double>(progress.bound_step_ns)));
 }
 
+bool is_watched(bool quiet) {
+  return ::isatty(STDERR_FILENO) != 0 && !quiet;
+}
+
 void watch(SearchRequest& request, bool quiet) {
   std::signal(SIGINT, on_interrupt);
-  const bool terminal = ::isatty(STDERR_FILENO) != 0 && !quiet;
+  const bool terminal = is_watched(quiet);
   request.progress = [terminal](const SearchProgress& progress) {
     if (terminal) fmt::print(stderr, "\r{:<78}", progress_line(progress));
     return g_stop == 0;
@@ -227,7 +231,8 @@ int plan_shards(PlanOptions& options, const Trace& source) {
                              .output = options.output,
                              .has_budget = !options.budget.empty(),
                              .request = options.request,
-                             .json = options.json});
+                             .json = options.json,
+                             .shows_progress = is_watched(options.quiet)});
 }
 
 int plan(PlanOptions& options) {
@@ -255,7 +260,7 @@ int plan(PlanOptions& options) {
   const PlanQuestion asked{source, options.request, options.file, options.link_source};
   std::int64_t reserved_bytes = -1;
   SearchResult result = find_plan(options, source, reserved_bytes);
-  if (::isatty(STDERR_FILENO) != 0 && !options.quiet) fmt::print(stderr, "\r{:60}\r", "");
+  if (is_watched(options.quiet)) fmt::print(stderr, "\r{:60}\r", "");
   if (g_stop != 0 && !result.feasible) {
     if (!options.quiet) fmt::print(stderr, "cancelled before a plan was found\n");
     if (options.json) fmt::print("{}\n", result_json(result, options.request).dump(2));

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "sim/exit_code.h"
@@ -198,50 +199,68 @@ Json layout_json(const LayoutPlan& plan) {
   }
   j["bound_step_ns"] = plan.bound_step_ns;
   j["searched"] = plan.searched;
+  if (plan.searched) j["bound_budget_bytes"] = plan.bound_bytes;
   if (plan.feasible) {
     j["height_bytes"] = plan.height_bytes;
     j["step_ns"] = plan.step_ns;
-    j["method"] = plan.searches.front().method;
-  } else if (plan.searched) {
-    j["bound_budget_bytes"] = plan.bound_bytes;
+    j["decisions"] = plan.decisions;
+  } else if (plan.height_bytes > 0) {
     j["smallest_found_bytes"] = plan.height_bytes;
   }
   return j;
 }
 
-std::size_t decisions_of(const LayoutPlan& plan) {
-  std::size_t count = 0;
-  for (const SearchResult& one : plan.searches) count += one.planned.decisions.size();
-  return count;
+/// Layouts that were not searched: the nearest ones.
+void print_passed(std::vector<const LayoutPlan*> passed, bool cancelled) {
+  constexpr std::size_t k_shown = 3;
+  if (passed.empty()) return;
+  std::ranges::stable_sort(passed, {}, &LayoutPlan::bound_step_ns);
+  std::vector<std::string> nearest;
+  for (const LayoutPlan* plan : passed) {
+    if (nearest.size() == k_shown) break;
+    nearest.push_back(fmt::format("{} {}", to_text(plan->layout), format_ns(plan->bound_step_ns)));
+  }
+  fmt::print("  {} {}; nearest (--json: all): {}\n", passed.size(),
+             cancelled ? "not searched" : "more take longer, whatever their plan",
+             fmt::join(nearest, ", "));
 }
 
 void print_layouts(const RankSearchResult& result, const RankPlanOptions& options) {
   fmt::print("  Ways to spread the step, in {} per rank:\n",
              format_bytes(options.request.budget_bytes));
   Table table({"layout", ">fits in", ">step", ">decisions", ""});
+  std::map<std::string, std::vector<std::string>> refused;  // layouts by reason
+  std::vector<const LayoutPlan*> passed;
   for (std::size_t i = 0; i < result.layouts.size(); ++i) {
     const LayoutPlan& plan = result.layouts[i];
     const std::string name = to_text(plan.layout);
     const bool chosen = static_cast<std::ptrdiff_t>(i) == result.best;
     if (!plan.refused.empty()) {
-      table.add({name, "refused", "", "", plan.refused});
+      refused[plan.refused].push_back(name);
     } else if (plan.feasible) {
       table.add({name, format_bytes(plan.height_bytes), format_ns(plan.step_ns),
-                 std::to_string(decisions_of(plan)), chosen ? "chosen" : ""});
+                 std::to_string(plan.decisions), chosen ? "chosen" : ""});
     } else if (plan.searched) {
+      const bool some = plan.height_bytes > 0;
       table.add({name, "no plan", "", "",
-                 "a rank needs " + format_bytes(plan.height_bytes) + ", the least found"});
+                 (some ? "smallest found " : "none in less than ") +
+                     format_bytes(some ? plan.height_bytes : plan.bound_bytes)});
     } else {
-      table.add({name, "", ">= " + format_ns(plan.bound_step_ns), "",
-                 result.cancelled ? "not searched" : "cannot be faster"});
+      passed.push_back(&plan);
     }
   }
-  fmt::print("{}\n", table.text());
+  fmt::print("{}", table.text());
+  print_passed(std::move(passed), result.cancelled);
+  for (const auto& [why, names] : refused) {
+    fmt::print("  {}: not possible: {}\n", fmt::join(names, "; "), why);
+  }
+  fmt::print("\n");
 }
 
 int search_and_write(const Trace& source, const RankPlanOptions& options) {
   RankSearchResult result =
       search_layouts(source, layouts_from(options.words, true), options.request);
+  if (options.shows_progress) fmt::print(stderr, "\r{:78}\r", "");
   const bool found = result.best >= 0;
   for (Trace& rank : result.planned) rank.meta.source = options.file;
   if (found) write(result.planned, options.output);

@@ -34,6 +34,7 @@ struct RankPlanOptions {
   bool has_budget = false;
   SearchRequest request;  // budget_bytes of each rank
   bool json = false;
+  bool shows_progress = false;  // on a line that has to be cleared
 };
 
 /// Writes an index and a trace per rank (one trace for stage none); returns the exit code. Throws

@@ -182,12 +182,17 @@ void print_groups(const std::vector<Holding>& groups, const std::string& by, int
 void print_plan_record(const Trace& trace) {
   const PlanRecord& p = trace.plan;
   if (p.method.empty()) return;
-  fmt::print("\n  plan      {}: budget {}, fits in {}, {} decisions\n", p.method,
-             format_bytes(p.budget_bytes), format_bytes(p.height_bytes), trace.decisions.size());
-  fmt::print("            step {} ({} of keep-all {}), no plan in this budget is below {}\n",
-             format_ns(p.step_ns),
+  const auto known = [](std::int64_t figure, const std::string& words) {
+    return figure < 0 ? std::string() : words;
+  };
+  fmt::print("\n  plan      {}: {}fits in {}, {} decisions\n", p.method,
+             known(p.budget_bytes, fmt::format("budget {}, ", format_bytes(p.budget_bytes))),
+             format_bytes(p.height_bytes), trace.decisions.size());
+  fmt::print("            step {} ({} of keep-all {}){}\n", format_ns(p.step_ns),
              format_change(static_cast<double>(p.step_ns), static_cast<double>(p.keep_all_step_ns)),
-             format_ns(p.keep_all_step_ns), format_ns(p.bound_step_ns));
+             format_ns(p.keep_all_step_ns),
+             known(p.bound_step_ns, fmt::format(", no plan in this budget is below {}",
+                                                format_ns(p.bound_step_ns))));
 }
 
 /// Everything is asked for before the first line is printed, so that a bad flag prints nothing.

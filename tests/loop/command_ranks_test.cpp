@@ -121,7 +121,6 @@ TEST_CASE("a budget with --shard auto passes over what the model does not allow,
   INFO(r.error);
   REQUIRE(r.code == 0);
   const json found = json::parse(r.out);
-  CHECK(found["layout"] == "tp=2");
   CHECK(found["layouts"][0]["refused"].get<std::string>().find("a divisor of the 1 micro-batch") !=
         std::string::npos);
   r = call(folder, "profile --schedule p.tmk --steps 2 -o m.tmk --json");

@@ -28,7 +28,7 @@ TEST_CASE("invariants 3, 4: pipelines of data ranks give the bits of one rank") 
   config.dropout = 0.1;
   config.eval_every = 2;
   const Training training(config);
-  const Hashes expected =
+  const auto expected =
       wholes_of(training.run(shard_placed(training.recorded, ShardStage::none, 2)[0], 0).trace);
   for (const ShardStage states :
        {ShardStage::data, ShardStage::zero1, ShardStage::zero2, ShardStage::zero3}) {
@@ -79,6 +79,35 @@ TEST_CASE("invariant 3: meshes with tensor ranks take their memory and lose noth
   }
 }
 
+TEST_CASE("invariant 3: meshes with context and sequence parallel ranks, too") {
+  for (const char* model : {"gpt2-tiny", "llama-tiny"}) {
+    RunConfig config = default_run(model);
+    config.batch = 4;
+    config.accumulation = 4;
+    config.optimizer.clip_norm = 0.5;
+    config.dtype = DType::f64;
+    config.dropout = 0.1;
+    const Training training(config);
+    for (const RankLayout& layout :
+         {RankLayout{.sizes = {.context = 2}},
+          RankLayout{.sizes = {.data = 2, .context = 2}, .states = ShardStage::zero2},
+          RankLayout{.sizes = {.tensor = 2, .context = 2}, .states = ShardStage::zero1},
+          RankLayout{.sizes = {.pipeline = 2, .context = 2}, .states = ShardStage::zero3},
+          RankLayout{.sizes = {.tensor = 2, .pipeline = 2, .sequence_parallel = true}},
+          RankLayout{.sizes = {.tensor = 2, .pipeline = 2, .data = 2, .sequence_parallel = true},
+          .states = ShardStage::zero2},
+          RankLayout{
+              .sizes =
+                  {.tensor = 2, .pipeline = 2, .data = 2, .context = 2, .sequence_parallel = true},
+   .states = ShardStage::zero1}}) {
+      CAPTURE(model, to_text(layout));
+      const RanksResult done =
+          require_executed_as_planned(training, layout_placed(training.recorded, layout));
+      require_rounded_results(training.recorded, done, 1e-12);
+    }
+  }
+}
+
 TEST_CASE("invariant 3: hybrid sharding sums over sets, too") {
   RunConfig config = odd_mlp(4);
   config.dtype = DType::f64;
@@ -107,15 +136,18 @@ TEST_CASE("property: random layouts of random small models agree with one rank")
     const bool decoder = config.model.family != ModelFamily::mlp;
     RankLayout layout;
     layout.sizes.tensor = decoder ? pick({1, 2}) : 1;
+    layout.sizes.sequence_parallel = layout.sizes.tensor > 1 && pick({0, 1}) == 1;
+    layout.sizes.context = decoder ? pick({1, 2}) : 1;
     layout.sizes.pipeline = pick({1, 2});
     layout.sizes.data = pick({1, 2, 4});
+    const std::int64_t same = layout.sizes.data * layout.sizes.context;
     layout.states = static_cast<ShardStage>(
         pick({static_cast<int>(ShardStage::data), static_cast<int>(ShardStage::zero1),
               static_cast<int>(ShardStage::zero2), static_cast<int>(ShardStage::zero3)}));
     layout.schedule = static_cast<PipelineSchedule>(pick(
         {static_cast<int>(PipelineSchedule::gpipe), static_cast<int>(PipelineSchedule::one_f_one_b),
          static_cast<int>(PipelineSchedule::zero_bubble)}));
-    if (layout.sizes.data == 4 && layout.states != ShardStage::data) {
+    if (same == 4 && layout.states != ShardStage::data) {
       layout.sizes.shard = pick({0, 2});
     }
     CAPTURE(round, config.model.name, to_text(layout), config.accumulation);

@@ -1,5 +1,7 @@
 #include "sim/rank_search.h"
 
+#include <limits>
+
 #include "../catch.h"
 #include "sim/check.h"
 #include "sim/device.h"
@@ -97,4 +99,64 @@ TEST_CASE("a budget in which no stage fits has no plan, and says what is the lea
   CHECK(result.best == -1);
   CHECK(result.planned.empty());
   CHECK(result.layouts.at(0).bound_bytes > request.budget_bytes);
+}
+
+TEST_CASE("the search over all layouts is never worse than any of them, and prunes soundly") {
+  RunConfig config = default_run("gpt2-tiny");
+  config.batch = config.accumulation = 4;
+  config.sequence = 16;
+  Trace source = build_program(config);
+  fill_modelled_times(find_device("laptop-core"), source);
+  SearchRequest request;
+  request.link_bytes_per_s = 10e9;
+  request.nodes = 3;
+  request.method = "joint";
+  const std::vector<RankLayout> layouts = layouts_of(4);
+  CHECK(layouts.size() == 50);
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (const RankLayout& layout : {layout_of(ShardStage::data, 4), layout_of(ShardStage::zero1, 4),
+                                   layout_of(ShardStage::tensor, 4)}) {
+    least = std::min(least, layout_placed(source, layout)[0].plan.height_bytes);
+  }
+  for (const int percent : {110, 80}) {
+    CAPTURE(percent);
+    request.budget_bytes = least * percent / 100 / k_granule_bytes * k_granule_bytes;
+    const RankSearchResult all = search_layouts(source, layouts, request);
+    REQUIRE(all.best >= 0);
+    const LayoutPlan& best = all.layouts[static_cast<std::size_t>(all.best)];
+    CHECK(check_ranks(all.planned).empty());
+    CHECK(std::ssize(all.planned) == 4);
+    for (const Trace& rank : all.planned) {
+      CHECK(rank.plan.height_bytes <= request.budget_bytes);
+      CHECK(placement_height(rank, {SpaceKind::device, rank.meta.rank}) <= rank.plan.height_bytes);
+      CHECK(rank.plan.step_ns == best.step_ns);
+    }
+    for (const LayoutPlan& plan : all.layouts) {
+      CAPTURE(to_text(plan.layout));
+      if (!plan.refused.empty()) continue;
+      if (plan.feasible) {
+        CHECK(plan.step_ns >= best.step_ns);
+        CHECK(plan.step_ns >= plan.bound_step_ns);
+        continue;
+      }
+      for (const Trace& rank : layout_placed(source, plan.layout)) {  // without any decision
+        if (rank.plan.height_bytes > request.budget_bytes) break;
+        CHECK(rank.plan.step_ns >= best.step_ns);
+      }
+      if (plan.searched || plan.layout.sizes.shard > 0) continue;
+      const LayoutPlan alone = search_layouts(source, {plan.layout}, request).layouts[0];
+      if (alone.feasible) CHECK(alone.step_ns >= best.step_ns);
+    }
+  }
+}
+
+TEST_CASE("a search over layouts that is stopped gives the best so far, or nothing") {
+  const Trace source = timed_decoder();
+  SearchRequest request;
+  request.budget_bytes = shard_placed(source, ShardStage::data, 2)[0].plan.height_bytes;
+  request.progress = [](const SearchProgress&) { return false; };
+  const RankSearchResult result = search_layouts(source, layouts_of(2), request);
+  CHECK(result.cancelled);
+  CHECK(result.best == -1);
+  CHECK(result.layouts.size() == layouts_of(2).size());
 }
