@@ -72,7 +72,7 @@ void read_devices(const std::string& text, const std::string& file, DeviceTable&
 [[nodiscard]] const Device& find_device(std::string_view name);
 
 /// Roofline time of one op: max(flops / (efficiency x rate), bytes / bandwidth) + launch.
-/// Copies between spaces: bytes / host link + launch.
+/// Copies between spaces: bytes / host link + launch; within one they are as other ops.
 [[nodiscard]] std::int64_t modelled_ns(const Device& device, const Trace& trace, const Op& op);
 
 /// What copies between device and host cost where a trace was made.

@@ -54,6 +54,25 @@ TEST_CASE("copy stream: a throttled copy takes at least its transfer time") {
   CHECK(span.end_ns - span.begin_ns >= 6'000'000);
 }
 
+TEST_CASE(
+    "copy stream: copies of a link follow each other as on a clock, however late it wakes up") {
+  const Clock clock(false);
+  const LinkSpeed speed{.bytes_per_s = 1e9, .latency_ns = 300'000};
+  CopyStream stream(clock, speed);
+  const std::vector<std::byte> source(1000, std::byte{1});
+  std::vector<std::byte> target(1000);
+  for (std::size_t op = 0; op < 20; ++op) stream.enqueue(copy(op, target, source));
+  stream.drain();
+  const std::vector<CopySpan> spans = stream.take_spans();
+  std::size_t exact = 0;
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    CHECK(spans[i].end_ns - spans[i].begin_ns >= 301'000);
+    if (i > 0) CHECK(spans[i].begin_ns == spans[i - 1].end_ns);
+    exact += spans[i].end_ns - spans[i].begin_ns == 301'000;
+  }
+  CHECK(exact > 0);  // all of them where nothing else wants the core
+}
+
 TEST_CASE("copy stream: a wait for another stream holds back what is queued behind it") {
   const Clock clock(false);
   CopyStream slow(clock, {.bytes_per_s = 1e5, .latency_ns = 0});

@@ -66,6 +66,8 @@ TEST_CASE("time is the larger of products and bytes, plus the launch") {
 TEST_CASE("a copy takes its bytes over the link once, events take no time") {
   Trace t;
   t.buffers = {buffer("a", {25000}), buffer("host", {25000})};
+  CHECK(modelled_ns(round_figures(), t, copy(0, 0, 1, 1)) == 200'100);  // read and written there
+  t.buffers[1].space.kind = SpaceKind::host_pinned;
   CHECK(modelled_ns(round_figures(), t, copy(0, 0, 1, 1)) == 1'000'100);
   CHECK(modelled_ns(round_figures(), t, record(0)) == 0);
   CHECK(modelled_ns(round_figures(), t, wait(0)) == 0);

@@ -108,3 +108,20 @@ TEST_CASE("a buffer that one op uses twice is freed once") {
   CHECK(p.body ==
         std::vector<Instruction>{alloc(0), run(0), alloc(1), run(1), release(0), release(1)});
 }
+
+TEST_CASE("what a wait touches lives up to it, and the order of a program is what it was made of") {
+  Trace t;
+  t.buffers = {buffer("a", {4}), buffer("b", {4}), buffer("c", {4})};
+  t.ops = {fill(0, 1), fill(1, 1), fill(2, 1), wait(0)};
+  const OpOrder schedule{.init = {OpId{0}},
+                         .body = {OpId{1}, OpId{2}, OpId{3}},
+                         .final = {},
+                         .persistent = {BufferId{0}}};
+  t.program = with_lifetimes(t, schedule, {{}, {}, {}, {BufferId{1}}});
+  CHECK(t.program.body == std::vector<Instruction>{alloc(1), run(1), alloc(2), run(2), release(2),
+                                                   run(3), release(1)});
+  const OpOrder again = order_of(t);
+  CHECK(again.init == schedule.init);
+  CHECK(again.body == schedule.body);
+  CHECK(again.persistent == schedule.persistent);
+}
