@@ -7,18 +7,15 @@
 #include <set>
 #include <utility>
 
-#include "sim/device.h"
-#include "sim/meeting_times.h"
 #include "sim/pipeline_replay.h"
 #include "sim/pipeline_stages.h"
-#include "sim/placement.h"
 #include "sim/rank_program.h"
-#include "sim/timeline.h"
 #include "traces/error.h"
 
 namespace tidemark {
 namespace {
 
+constexpr std::int64_t k_most_pipeline_ranks = 1024;
 constexpr double k_neutral = -0.0;  // x + -0 has the bits of x, also for x = 0
 
 [[noreturn]] void refuse(const std::string& place, const std::string& expected,
@@ -49,7 +46,8 @@ Strategy strategy_of(const PipelineSplit& split, const ShardSource& from) {
 
 class PipelineWriter {
  public:
-  PipelineWriter(const Trace& source, const ShardSource& from, const Strategy& strategy)
+  PipelineWriter(const Trace& source, const ShardSource& from, const Strategy& strategy,
+                 std::int32_t stride)
       : source_(source),
         from_(from),
         strategy_(strategy),
@@ -59,7 +57,8 @@ class PipelineWriter {
         readers_(source.buffers.size()),
         owners_(from.weights.size()) {
     for (std::int32_t rank = 0; rank < ranks_; ++rank) {
-      programs_.emplace_back(source, RankAxis{.name = "pipeline", .index = rank, .count = ranks_});
+      programs_.emplace_back(
+          source, RankAxis{.name = "pipeline", .index = rank, .count = ranks_, .stride = stride});
     }
     for (const auto* section : {&from.body, &from.eval}) {
       for (const OpId id : *section) note(id);
@@ -68,7 +67,11 @@ class PipelineWriter {
 
   std::vector<Trace> write() {
     persist();
-    for (const OpId id : from_.init) init(id);
+    for (std::size_t i = 0; i < from_.init.size(); ++i) {
+      for (const std::int32_t rank : owners(from_.init_of[i])) {
+        on(rank).run(from_.init[i], kept(rank, from_.init[i]), Pass::Section::init);
+      }
+    }
     body();
     sum_shared_gradients();
     for (const OpId id : from_.body) {
@@ -120,12 +123,6 @@ class PipelineWriter {
   void persist() {
     for (const BufferId id : from_.persistent) {
       for (const std::int32_t rank : owners(weight_of(id))) on(rank).persist(on(rank).kept(id));
-    }
-  }
-
-  void init(OpId id) {
-    for (const std::int32_t rank : owners(weight_of(source_[id].operands[0].buffer))) {
-      on(rank).run(id, kept(rank, id), Pass::Section::init);
     }
   }
 
@@ -251,21 +248,33 @@ class PipelineWriter {
   }
 
   /// A norm over all gradients is summed over ranks, each weight by its first rank.
+  /// What is done with a weight is done where it is; its norm, of which there is one, on one of
+  /// its ranks. What is left is for norms: every rank does it.
   void optimizer(OpId id) {
     const Op& op = source_[id];
     const BufferId first = op.operands[0].buffer;
-    if (op.kind == OpKind::clip_factor) {
-      for (std::int32_t rank = 0; rank < ranks_; ++rank) {
-        on(rank).meet(OpKind::all_reduce, source_[first].name + ".all_reduce",
-                      {{"x", on(rank).kept(first)}}, id, Pass::Section::body);
+    if (const std::int32_t row = weight_of(first); row >= 0) {
+      const bool once = op.kind == OpKind::sum_of_squares;
+      for (const std::int32_t rank : owners(row)) {
+        if (once && rank != *owners(row).begin()) continue;
         on(rank).run(id, kept(rank, id), Pass::Section::body);
+        if (once) has_norm_.emplace(rank, op.operands[1].buffer);
       }
       return;
     }
-    const std::set<std::int32_t>& ranks = owners(weight_of(first));
-    const bool once = op.kind == OpKind::sum_of_squares;
-    for (const std::int32_t rank : ranks) {
-      if (!once || rank == *ranks.begin()) on(rank).run(id, kept(rank, id), Pass::Section::body);
+    for (std::int32_t rank = 0; rank < ranks_; ++rank) {
+      for (const Operand& operand : op.operands) {
+        const bool fresh = has_norm_.emplace(rank, operand.buffer).second;
+        if (!fresh || operand.reads < 0) continue;  // else no weight here has a part in it
+        on(rank).add(OpKind::fill, source_[operand.buffer].name + ".none",
+                     {{"y", on(rank).kept(operand.buffer)}}, id, Pass::Section::body,
+                     {real("value", 0)});
+      }
+      if (op.kind == OpKind::clip_factor) {
+        on(rank).meet(OpKind::all_reduce, source_[first].name + ".all_reduce",
+                      {{"x", on(rank).kept(first)}}, id, Pass::Section::body);
+      }
+      on(rank).run(id, kept(rank, id), Pass::Section::body);
     }
   }
 
@@ -276,37 +285,22 @@ class PipelineWriter {
   PipelineStages stages_;
   std::vector<RankProgram> programs_;
   std::vector<std::set<std::int32_t>> holders_;  // by buffer of the source: ranks with its value
-  std::vector<std::map<std::int32_t, OpId>> readers_;  // by buffer: ranks, by their first op
-  std::vector<std::set<std::int32_t>> owners_;         // by row of from_.weights
-  std::map<std::int32_t, OpId> loaded_by_;             // by row of buffers
+  std::vector<std::map<std::int32_t, OpId>> readers_;     // by buffer: ranks, by their first op
+  std::vector<std::set<std::int32_t>> owners_;            // by row of from_.weights
+  std::map<std::int32_t, OpId> loaded_by_;                // by row of buffers
+  std::set<std::pair<std::int32_t, BufferId>> has_norm_;  // rank and row of the source
   Pass::Section section_ = Pass::Section::body;
 };
 
 }  // namespace
 
-std::vector<Trace> shard_pipeline(const Trace& source, const PipelineSplit& split) {
-  if (split.ranks < 2 || split.ranks > 1024) {
-    refuse("--ranks", "2 to 1024", std::to_string(split.ranks));
+std::vector<Trace> shard_pipeline(const Trace& source, const ShardSource& from,
+                                  const PipelineSplit& split, std::int32_t stride) {
+  if (split.ranks < 2 || split.ranks > k_most_pipeline_ranks) {
+    refuse("--ranks", fmt::format("2 to {}", k_most_pipeline_ranks), std::to_string(split.ranks));
   }
-  const ShardSource from = shard_source_of(source);
   const Strategy strategy = strategy_of(split, from);
-  return PipelineWriter(source, from, strategy).write();
-}
-
-std::vector<Trace> pipeline_placed(const Trace& source, const PipelineSplit& split) {
-  std::vector<Trace> out = shard_pipeline(source, split);
-  const Device device = as_measured(find_device("laptop-core"), source);
-  for (Trace& rank : out) fill_modelled_times(device, rank);
-  const std::int64_t step_ns = add_waiting(out);
-  for (Trace& rank : out) {
-    const std::int64_t height_bytes = place_all(rank);
-    rank.plan = {.method = std::string(to_string(split.schedule)),
-                 .height_bytes = height_bytes,
-                 .peak_bytes = replay(rank, {SpaceKind::device, rank.meta.rank}).peak.bytes,
-                 .step_ns = step_ns,
-                 .keep_all_step_ns = step_ns};
-  }
-  return out;
+  return PipelineWriter(source, from, strategy, stride).write();
 }
 
 }  // namespace tidemark

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "sim/shard_source.h"
 #include "sim/strategy.h"
 #include "traces/trace.h"
 
@@ -22,12 +23,11 @@ struct PipelineSplit {
 /// -0, so that no bit of it changes. Batches are loaded where they are read. A weight of two ranks
 /// (a tied output layer) is on both, and its gradients are added up; so are norms over all
 /// gradients: with either, results differ from one rank by rounding, else by no bit. `source`: as
-/// for shard(). Throws InputError as shard() and PipelineStages do, and for sizes that contradict
-/// each other.
-[[nodiscard]] std::vector<Trace> shard_pipeline(const Trace& source, const PipelineSplit& split);
-
-/// The same, placed, each rank by itself, with modelled messages. A collective takes as long as its
-/// rank waits for it: so step_ns of all plan records is that of the rank that ends last.
-[[nodiscard]] std::vector<Trace> pipeline_placed(const Trace& source, const PipelineSplit& split);
+/// for shard(), or the program of a rank of earlier transforms, and `from` rank_source_of() it;
+/// rank numbers along the pipeline are `stride` apart. Throws InputError as PipelineStages does,
+/// and for sizes that contradict each other.
+[[nodiscard]] std::vector<Trace> shard_pipeline(const Trace& source, const ShardSource& from,
+                                                const PipelineSplit& split,
+                                                std::int32_t stride = 1);
 
 }  // namespace tidemark

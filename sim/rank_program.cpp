@@ -30,20 +30,28 @@ RankProgram RankProgram::alone(const Trace& source, std::int32_t ranks) {
   return out;
 }
 
-std::int64_t RankProgram::group_of(const std::string& name,
+std::int64_t RankProgram::group_of(const RankAxis& axis, const std::string& name,
                                    const std::vector<std::int32_t>& indices) {
   Group group{.name = name, .ranks = {}};
-  for (const std::int32_t index : indices) group.ranks.push_back(number_of(index));
+  for (const std::int32_t index : indices) {
+    group.ranks.push_back(out_.meta.rank + axis.stride * (index - axis.index));
+  }
   const auto same = std::ranges::find(out_.groups, group.ranks, &Group::ranks);
   const std::int64_t row = same - out_.groups.begin();
   if (same == out_.groups.end()) out_.groups.push_back(std::move(group));
   return row;
 }
 
-std::int64_t RankProgram::group_of_all() {
-  std::vector<std::int32_t> indices(static_cast<std::size_t>(axis_.count));
+std::int64_t RankProgram::group_of(const RankAxis& axis) {
+  std::vector<std::int32_t> indices(static_cast<std::size_t>(axis.count));
   std::iota(indices.begin(), indices.end(), 0);
-  return group_of(axis_.name, indices);
+  return group_of(axis, axis.name, indices);
+}
+
+Shard RankProgram::shard_along(const RankAxis& axis) {
+  GroupId group;
+  if (!alone_) group = GroupId{static_cast<std::size_t>(group_of(axis))};
+  return {.group = group, .index = axis.index, .count = axis.count};
 }
 
 BufferId RankProgram::add_row(Buffer buffer, BufferId origin) {
@@ -57,9 +65,15 @@ BufferId RankProgram::add_row(Buffer buffer, BufferId origin) {
 
 BufferId RankProgram::kept(BufferId of_source) {
   if (const BufferId known = kept_[of_source.index()]; known.valid()) return known;
+  const BufferId storage = source_[of_source].storage;
+  return kept_[of_source.index()] = storage.valid() ? view(of_source, kept(storage))
+                                                    : add_row(source_[of_source], of_source);
+}
+
+BufferId RankProgram::view(BufferId of_source, BufferId owner) {
   Buffer buffer = source_[of_source];
-  if (buffer.storage.valid()) buffer.storage = kept(buffer.storage);
-  return kept_[of_source.index()] = add_row(std::move(buffer), of_source);
+  buffer.storage = owner;
+  return add_row(std::move(buffer), of_source);
 }
 
 BufferId RankProgram::like(BufferId of_source, const std::string& suffix) {
@@ -68,10 +82,10 @@ BufferId RankProgram::like(BufferId of_source, const std::string& suffix) {
   return add_row(std::move(buffer), of_source);
 }
 
-Whole RankProgram::whole(BufferId of_source, const std::string& suffix) {
+Whole RankProgram::whole(BufferId of_source, const std::string& suffix, const RankAxis& axis) {
   const Buffer& source = source_[of_source];
   const std::int64_t elements = element_count(source);
-  const std::int64_t padded = part_of(elements) * ranks();
+  const std::int64_t padded = part_of(elements, axis.count) * axis.count;
   if (padded == elements) {
     const BufferId row = like(of_source, suffix);
     return {.owner = row, .value = row, .padding = {}};
@@ -96,30 +110,24 @@ Whole RankProgram::whole(BufferId of_source, const std::string& suffix) {
   return out;
 }
 
-BufferId RankProgram::part(BufferId of_source, const Whole& whole, std::int32_t index,
-                           const std::string& suffix) {
+BufferId RankProgram::part(BufferId of_source, const Whole& whole, const std::string& suffix,
+                           const RankAxis& axis) {
   const Buffer& source = source_[of_source];
   const std::int64_t elements = element_count(source);
-  const std::int64_t count = part_of(elements);
-  const std::int64_t beyond = std::max<std::int64_t>(0, count * (index + 1) - elements);
+  const std::int64_t count = part_of(elements, axis.count);
+  const std::int64_t beyond = std::max<std::int64_t>(0, count * (axis.index + 1) - elements);
   const std::int64_t element_bytes = size_bytes(source.dtype);
   Buffer buffer = source;
   buffer.name += suffix;
   buffer.shape = {count};
   buffer.size_bytes = count * element_bytes;
-  buffer.shard = {.group = alone_ ? GroupId{} : GroupId{static_cast<std::size_t>(group_of_all())},
-                  .index = index,
-                  .count = ranks(),
-                  .padding_bytes = std::min(beyond, count) * element_bytes};
+  buffer.shard = shard_along(axis);
+  buffer.shard.padding_bytes = std::min(beyond, count) * element_bytes;
   if (whole.owner.valid()) {
     buffer.storage = whole.owner;
-    buffer.storage_offset_bytes = index * buffer.size_bytes;
+    buffer.storage_offset_bytes = axis.index * buffer.size_bytes;
   }
-  return add_row(std::move(buffer), of_source);
-}
-
-BufferId RankProgram::own_part(BufferId of_source, const std::string& suffix) {
-  return part(of_source, Whole{}, rank(), suffix);
+  return add_row(buffer, of_source);
 }
 
 BufferId RankProgram::split(BufferId of_source, int dimension) {
@@ -127,10 +135,8 @@ BufferId RankProgram::split(BufferId of_source, int dimension) {
   std::int64_t& extent = buffer.shape.at(static_cast<std::size_t>(dimension));
   extent /= ranks();
   buffer.size_bytes = element_count(buffer) * size_bytes(buffer.dtype);
-  buffer.shard = {.group = GroupId{static_cast<std::size_t>(group_of_all())},
-                  .index = rank(),
-                  .count = ranks(),
-                  .dimension = dimension};
+  buffer.shard = shard_along(axis_);
+  buffer.shard.dimension = dimension;
   return add_row(std::move(buffer), of_source);
 }
 
@@ -190,17 +196,18 @@ void RankProgram::add(OpKind kind, const std::string& name, const std::vector<Us
   ops_of(section).push_back(OpId{out_.ops.size() - 1});
 }
 
-void RankProgram::meet(OpKind kind, const std::string& name, const std::vector<Use>& uses,
-                       OpId place, Pass::Section section) {
+void RankProgram::meet_along(const RankAxis& axis, OpKind kind, const std::string& name,
+                             const std::vector<Use>& uses, OpId place, Pass::Section section) {
   add(kind, name, uses, place, section,
-      {integer("group", group_of_all()), integer("sequence", 0), text("order", "rank")});
+      {integer("group", group_of(axis)), integer("sequence", 0), text("order", "rank")});
 }
 
 void RankProgram::meet_some(const std::string& group, const std::vector<std::int32_t>& indices,
                             OpKind kind, const std::string& name, const std::vector<Use>& uses,
                             OpId place, Pass::Section section) {
   add(kind, name, uses, place, section,
-      {integer("group", group_of(group, indices)), integer("sequence", 0), text("order", "rank")});
+      {integer("group", group_of(axis_, group, indices)), integer("sequence", 0),
+       text("order", "rank")});
 }
 
 void RankProgram::clear_padding(const Whole& whole, OpId place, Pass::Section section) {

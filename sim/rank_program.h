@@ -11,6 +11,11 @@
 
 namespace tidemark {
 
+/// Elements of each of `parts` equal parts that hold so many.
+[[nodiscard]] constexpr std::int64_t part_of(std::int64_t elements, std::int32_t parts) {
+  return (elements + parts - 1) / parts;
+}
+
 /// A buffer that is split into equal parts, one per rank.
 struct Whole {
   BufferId owner;    // with the padding
@@ -44,23 +49,21 @@ class RankProgram {
   /// Along the axis.
   [[nodiscard]] std::int32_t rank() const { return axis_.index; }
   [[nodiscard]] std::int32_t ranks() const { return axis_.count; }
-  /// Elements of one part of `elements`.
-  [[nodiscard]] std::int64_t part_of(std::int64_t elements) const {
-    return (elements + ranks() - 1) / ranks();
-  }
+  [[nodiscard]] const RankAxis& axis() const { return axis_; }
 
   /// The row that a row of the source has here; added when it is first asked for, as is what a view
   /// is a view of.
   BufferId kept(BufferId of_source);
   /// A row of its own like one of the source, under the name of that plus `suffix`.
   BufferId like(BufferId of_source, const std::string& suffix);
-  /// The same with room for equal parts. Its value has the name, the padded owner ".padded".
-  Whole whole(BufferId of_source, const std::string& suffix);
-  /// Part `index` of a whole, as a view of it.
-  BufferId part(BufferId of_source, const Whole& whole, std::int32_t index,
-                const std::string& suffix);
-  /// The part of this rank, with bytes of its own.
-  BufferId own_part(BufferId of_source, const std::string& suffix);
+  /// A view of the source, as a view of this owner.
+  BufferId view(BufferId of_source, BufferId owner);
+  /// The same as like() with room for equal parts, one for each rank along `axis`. Its value has
+  /// the name, the padded owner ".padded".
+  Whole whole(BufferId of_source, const std::string& suffix, const RankAxis& axis);
+  /// Part axis.index of a whole, as a view of it; of its own bytes when there is no whole.
+  BufferId part(BufferId of_source, const Whole& whole, const std::string& suffix,
+                const RankAxis& axis);
 
   /// The part of this rank along a dimension whose extent divides by the ranks, under the same
   /// name.
@@ -80,9 +83,13 @@ class RankProgram {
   /// An op that the source does not have, in the phase, layer and micro-batch of `place`.
   void add(OpKind kind, const std::string& name, const std::vector<Use>& uses, OpId place,
            Pass::Section section, std::vector<Attribute> attributes = {});
-  /// A collective over all ranks along the axis.
+  /// A collective over all ranks along the axis, or along another that goes through this rank.
   void meet(OpKind kind, const std::string& name, const std::vector<Use>& uses, OpId place,
-            Pass::Section section);
+            Pass::Section section) {
+    meet_along(axis_, kind, name, uses, place, section);
+  }
+  void meet_along(const RankAxis& axis, OpKind kind, const std::string& name,
+                  const std::vector<Use>& uses, OpId place, Pass::Section section);
   /// The same over some of them: indices along the axis, ascending, this rank's among them.
   void meet_some(const std::string& group, const std::vector<std::int32_t>& indices, OpKind kind,
                  const std::string& name, const std::vector<Use>& uses, OpId place,
@@ -98,13 +105,12 @@ class RankProgram {
  private:
   BufferId add_row(Buffer buffer, BufferId origin);
   std::vector<OpId>& ops_of(Pass::Section section);
-  /// The number of the rank at an index of the axis.
-  [[nodiscard]] std::int32_t number_of(std::int32_t index) const {
-    return out_.meta.rank + axis_.stride * (index - axis_.index);
-  }
   /// The row of the group of these indices along the axis; added when it is first asked for.
-  std::int64_t group_of(const std::string& name, const std::vector<std::int32_t>& indices);
-  std::int64_t group_of_all();
+  std::int64_t group_of(const RankAxis& axis, const std::string& name,
+                        const std::vector<std::int32_t>& indices);
+  std::int64_t group_of(const RankAxis& axis);
+  /// This rank's part of a buffer along the axis, from its shape on.
+  Shard shard_along(const RankAxis& axis);
 
   const Trace& source_;
   RankAxis axis_;

@@ -1,11 +1,16 @@
 #include "sim/rank_search.h"
 
 #include <algorithm>
+#include <memory>
+#include <numeric>
 #include <utility>
 
+#include "sim/bound.h"
 #include "sim/device.h"
+#include "sim/meeting_times.h"
 #include "sim/placement.h"
 #include "sim/plan.h"
+#include "sim/shard_source.h"
 #include "sim/timeline.h"
 #include "traces/error.h"
 
@@ -16,19 +21,31 @@ namespace {
 /// what any op takes: collectives of 64 numbers on 2 and 4 threads took 1.3 us in all.
 constexpr std::int64_t k_meeting_ns = 800;
 
-std::vector<Trace> shard_timed(const Trace& source, ShardStage stage, std::int32_t ranks) {
-  std::vector<Trace> out = shard(source, stage, ranks);
+std::vector<Trace> timed(std::vector<Trace> ranks, const Trace& source) {
   const Device device = as_measured(find_device("laptop-core"), source);
-  for (Trace& rank : out) {
+  for (Trace& rank : ranks) {
     fill_modelled_times(device, rank);
     for (Op& op : rank.ops) {
-      if (find_attribute(op, "group") != nullptr) op.duration_ns += k_meeting_ns;
+      if (is_meeting(op)) op.duration_ns += k_meeting_ns;
     }
   }
-  return out;
+  return ranks;
 }
 
-/// Rows, lifetimes and sizes are alike on all ranks, so the placement of the first fits all.
+/// The step of ranks with times. Those of a pipeline wait for each other; the others are alike.
+std::int64_t step_of(std::vector<Trace>& ranks, const RankLayout& layout) {
+  if (layout.sizes.pipeline > 1) return add_waiting(ranks);
+  return replay(ranks.front(), {SpaceKind::device, ranks.front().meta.rank}).step_ns;
+}
+
+/// The row of the first of all ranks that are alike but for their place.
+std::size_t first_like(const std::vector<Trace>& ranks, std::size_t rank,
+                       const RankLayout& layout) {
+  const std::size_t each = ranks.size() / static_cast<std::size_t>(layout.sizes.pipeline);
+  return rank / each * each;
+}
+
+/// Rows, lifetimes and sizes are alike, so the placement of the first fits the other.
 void place_like(const Trace& first, Trace& rank) {
   for (std::size_t row = 0; row < first.buffers.size(); ++row) {
     rank.buffers[row].offset_bytes = first.buffers[row].offset_bytes;
@@ -36,71 +53,200 @@ void place_like(const Trace& first, Trace& rank) {
   rank.plan = first.plan;
 }
 
-bool is_better(const SearchResult& a, const SearchResult& b) {
-  if (a.feasible != b.feasible) return a.feasible;
-  return a.feasible && a.planned.plan.step_ns < b.planned.plan.step_ns;
+std::vector<Trace> placed(std::vector<Trace> ranks, const RankLayout& layout,
+                          const std::string& method) {
+  const std::int64_t step_ns = step_of(ranks, layout);
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    Trace& rank = ranks[i];
+    if (const std::size_t first = first_like(ranks, i, layout); first != i) {
+      place_like(ranks[first], rank);
+      continue;
+    }
+    const std::int64_t height_bytes = place_all(rank);
+    rank.plan = {.method = method,
+                 .height_bytes = height_bytes,
+                 .peak_bytes = replay(rank, {SpaceKind::device, rank.meta.rank}).peak.bytes,
+                 .step_ns = step_ns,
+                 .keep_all_step_ns = step_ns};
+  }
+  return ranks;
 }
 
-/// The plan that changes nothing is one of those that a search tries.
-SearchResult search_stage(const Trace& rank, ShardStage stage, const SearchRequest& request) {
-  SearchResult best = search(rank, request);
-  const bool keeps_work = stage == ShardStage::data || stage == ShardStage::tensor;
-  if (!keeps_work || !request.allow_recompute || !request.allow_offload) return best;
-  for (const bool recompute : {true, false}) {
-    SearchRequest alone = request;
-    alone.allow_recompute = recompute;
-    alone.allow_offload = !recompute;
-    SearchResult one = search(rank, alone);
-    if (is_better(one, best)) best = std::move(one);
+/// One layout on its way through the search.
+class LayoutSearch {
+ public:
+  LayoutSearch(const Trace& source, const RankLayout& layout)
+      : plan_{.layout = layout}, firsts_(timed(shard_layout_first(source, layout), source)) {
+    std::vector<Trace> copy = firsts_;
+    plan_.bound_step_ns = step_of(copy, layout);
   }
-  return best;
-}
+
+  [[nodiscard]] const LayoutPlan& plan() const { return plan_; }
+
+  /// Plans of all ranks at once, then by one kind of decision: what is the best for each rank alone
+  /// need not be so for ranks that wait for each other.
+  void search(const SearchRequest& request) {
+    plan_.searched = true;
+    try_kinds(request);
+    const Layout& sizes = plan_.layout.sizes;
+    const bool keeps_states = sizes.data == 1 || plan_.layout.states == ShardStage::data;
+    const bool may_gain = !plan_.feasible || plan_.step_ns > plan_.bound_step_ns;
+    const bool has_both = request.allow_recompute && request.allow_offload;
+    if (!may_gain || !has_both || (!keeps_states && sizes.pipeline == 1)) return;
+    for (const bool recompute : {true, false}) {
+      SearchRequest alone = request;
+      alone.allow_recompute = recompute;
+      alone.allow_offload = !recompute;
+      try_kinds(alone);
+    }
+  }
+
+  /// All ranks with the decisions that were found.
+  [[nodiscard]] std::vector<Trace> planned(const Trace& source) const {
+    std::vector<Trace> out = timed(shard_layout(source, plan_.layout), source);
+    const std::size_t each = out.size() / plan_.searches.size();
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const Trace& first = plan_.searches[i / each].planned;
+      out[i].streams = first.streams;  // with the host link
+      out[i] = apply_plan(out[i], first.decisions);
+      place_like(first, out[i]);
+    }
+    if (plan_.layout.sizes.pipeline == 1) return out;
+    add_waiting(out);
+    for (Trace& rank : out) {
+      rank.plan.step_ns = plan_.step_ns;
+      rank.plan.keep_all_step_ns = rank.plan.bound_step_ns = plan_.bound_step_ns;
+    }
+    return out;
+  }
+
+ private:
+  void try_kinds(const SearchRequest& request) {
+    std::vector<SearchResult> found;
+    std::vector<Trace> ranks;
+    std::int64_t height_bytes = 0;
+    for (const Trace& first : firsts_) {
+      found.push_back(tidemark::search(first, request));
+      const SearchResult& one = found.back();
+      if (!one.feasible) return give_up(one);
+      height_bytes = std::max(height_bytes, one.planned.plan.height_bytes);
+      ranks.push_back(one.planned);
+    }
+    const std::int64_t step_ns = step_of(ranks, plan_.layout);
+    if (plan_.feasible && step_ns >= plan_.step_ns) return;
+    plan_.feasible = true;
+    plan_.step_ns = step_ns;
+    plan_.height_bytes = height_bytes;
+    plan_.searches = std::move(found);
+  }
+
+  void give_up(const SearchResult& rank) {
+    if (plan_.feasible) return;
+    const Infeasible& why = rank.infeasible;
+    const bool less = plan_.height_bytes < 0 || why.smallest_found_bytes < plan_.height_bytes;
+    if (less && why.smallest_found_bytes > 0) plan_.height_bytes = why.smallest_found_bytes;
+    plan_.bound_bytes = std::max(plan_.bound_bytes, why.bound_bytes);
+  }
+
+  LayoutPlan plan_;
+  std::vector<Trace> firsts_;  // one per pipeline rank, with times, without waiting
+};
 
 }  // namespace
 
-std::vector<Trace> shard_placed(const Trace& source, ShardStage stage, std::int32_t ranks) {
-  std::vector<Trace> out = shard_timed(source, stage, ranks);
-  Trace& first = out.front();
-  const std::int64_t height_bytes = place_all(first);
-  const Timeline timeline = replay(first, {SpaceKind::device, first.meta.rank});
-  first.plan = {.method = std::string(to_string(stage)),
-                .height_bytes = height_bytes,
-                .peak_bytes = timeline.peak.bytes,
-                .step_ns = timeline.step_ns,
-                .keep_all_step_ns = timeline.step_ns};
-  for (std::size_t rank = 1; rank < out.size(); ++rank) place_like(first, out[rank]);
+RankLayout layout_of(ShardStage stage, std::int32_t ranks) {
+  RankLayout layout{.states = stage};
+  if (stage == ShardStage::tensor) {
+    layout.sizes.tensor = ranks;
+    layout.states = ShardStage::data;
+  } else {
+    layout.sizes.data = ranks;
+  }
+  return layout;
+}
+
+std::vector<RankLayout> layouts_of(const std::vector<ShardStage>& stages, std::int32_t ranks) {
+  std::vector<RankLayout> out;
+  for (const ShardStage stage : stages) out.push_back(layout_of(stage, ranks));
   return out;
 }
 
-RankSearchResult search_ranks(const Trace& source, const std::vector<ShardStage>& stages,
-                              std::int32_t ranks, const SearchRequest& request) {
-  RankSearchResult out;
-  std::size_t refused = 0;
-  for (const ShardStage stage : stages) {
-    std::vector<Trace> all;
-    try {
-      all = shard_timed(source, stage, ranks);
-    } catch (const InputError& error) {
-      if (++refused == stages.size()) throw;
-      out.stages.push_back({stage, {}, error.what()});
-      continue;
-    }
-    out.stages.push_back({stage, search_stage(all.front(), stage, request)});
-    const bool first = out.best < 0;
-    const SearchResult& found = out.stages.back().search;
-    if (!found.feasible) continue;
-    if (!first && !is_better(found, out.stages[static_cast<std::size_t>(out.best)].search)) {
-      continue;
-    }
-    out.best = std::ssize(out.stages) - 1;
-    out.planned = {found.planned};
-    for (std::size_t rank = 1; rank < all.size(); ++rank) {
-      Trace unplanned = all[rank];
-      unplanned.streams = found.planned.streams;  // with the host link
-      out.planned.push_back(apply_plan(unplanned, found.planned.decisions));
-      place_like(found.planned, out.planned.back());
+std::vector<RankLayout> layouts_of(std::int32_t ranks) {
+  std::vector<RankLayout> out;
+  const auto divides = [](std::int64_t whole, std::int64_t part) { return whole % part == 0; };
+  for (std::int64_t tensor = 1; tensor <= ranks; ++tensor) {
+    for (std::int64_t pipeline = 1; pipeline <= ranks; ++pipeline) {
+      if (!divides(ranks, tensor * pipeline)) continue;
+      RankLayout layout;
+      layout.sizes.tensor = tensor;
+      layout.sizes.pipeline = pipeline;
+      layout.sizes.data = ranks / (tensor * pipeline);
+      out.push_back(layout);
+      if (layout.sizes.data == 1) continue;
+      for (const ShardStage states : {ShardStage::zero1, ShardStage::zero2, ShardStage::zero3}) {
+        layout.states = states;
+        for (std::int64_t shard = layout.sizes.data; shard > 1; --shard) {
+          if (!divides(layout.sizes.data, shard)) continue;
+          layout.sizes.shard = shard == layout.sizes.data ? 0 : shard;
+          out.push_back(layout);
+        }
+      }
     }
   }
+  return out;
+}
+
+std::vector<Trace> layout_placed(const Trace& source, const RankLayout& layout) {
+  return placed(timed(shard_layout(source, layout), source), layout, to_text(layout));
+}
+
+std::vector<Trace> shard_placed(const Trace& source, ShardStage stage, std::int32_t ranks) {
+  if (stage != ShardStage::none) return layout_placed(source, layout_of(stage, ranks));
+  return placed(timed(shard(source, stage, ranks), source), {}, "none");
+}
+
+RankSearchResult search_layouts(const Trace& source, const std::vector<RankLayout>& layouts,
+                                const SearchRequest& request) {
+  RankSearchResult out;
+  std::vector<std::unique_ptr<LayoutSearch>> searches;  // none: refused
+  for (const RankLayout& layout : layouts) {
+    out.layouts.push_back({.layout = layout});
+    try {
+      searches.push_back(std::make_unique<LayoutSearch>(source, layout));
+      out.layouts.back() = searches.back()->plan();
+    } catch (const InputError& error) {
+      if (out.layouts.size() == layouts.size() &&
+          std::ranges::all_of(searches, [](const auto& s) { return s == nullptr; })) {
+        throw;
+      }
+      out.layouts.back().refused = error.what();
+      searches.push_back(nullptr);
+    }
+  }
+  std::vector<std::size_t> order(layouts.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, {}, [&](std::size_t i) { return out.layouts[i].bound_step_ns; });
+  SearchRequest watched = request;
+  SearchProgress sum{.tried = 0, .best_step_ns = -1, .bound_step_ns = -1};
+  watched.progress = [&](const SearchProgress& one) {
+    SearchProgress all = sum;
+    all.tried += one.tried;
+    if (request.progress && !request.progress(all)) out.cancelled = true;
+    return !out.cancelled;
+  };
+  for (const std::size_t i : order) {
+    if (searches[i] == nullptr || out.cancelled) continue;
+    const std::int64_t best_ns =
+        out.best < 0 ? -1 : out.layouts[static_cast<std::size_t>(out.best)].step_ns;
+    if (best_ns >= 0 && out.layouts[i].bound_step_ns >= best_ns) continue;
+    searches[i]->search(watched);
+    out.layouts[i] = searches[i]->plan();
+    if (!out.layouts[i].feasible) continue;
+    if (best_ns >= 0 && out.layouts[i].step_ns >= best_ns) continue;
+    out.best = static_cast<std::ptrdiff_t>(i);
+    sum.best_step_ns = out.layouts[i].step_ns;
+  }
+  if (out.best >= 0) out.planned = searches[static_cast<std::size_t>(out.best)]->planned(source);
   return out;
 }
 

@@ -67,7 +67,7 @@ class AloneWriter {
     for (std::size_t share = 1; share < shares.size(); ++share) {
       const std::string name = fmt::format(".sum{}", share);
       const bool last = share + 1 == shares.size();
-      if (last) sum = p_.whole(gradient, name);
+      if (last) sum = p_.whole(gradient, name, p_.axis());
       const BufferId next = last ? sum.value : p_.like(gradient, name);
       p_.add(OpKind::add, source_[gradient].name + name,
              {{"a", so_far}, {"b", shares[share]}, {"y", next}}, place, Pass::Section::body);
@@ -103,7 +103,8 @@ class AloneWriter {
       if (static_cast<std::size_t>(share) == norms_.size()) {
         norms_.push_back(p_.like(norm_source_, suffix(share)));
       }
-      const BufferId part = p_.part(gradient, sum, share, fmt::format(".shard{}", share));
+      const BufferId part = p_.part(gradient, sum, fmt::format(".shard{}", share),
+                                    {.index = share, .count = p_.ranks()});
       const BufferId norm = norms_[static_cast<std::size_t>(share)];
       if (share == 0) {
         p_.run(id, {part, norm}, Pass::Section::body, 1.0 / p_.ranks());

@@ -51,6 +51,24 @@ std::vector<BufferId> persistent_of(const Trace& source) {
   return out;
 }
 
+/// Backward through init: what is made for a weight, or for what is made for it.
+void find_made(const Trace& source, ShardSource& out) {
+  std::vector<std::int32_t> leads_to(source.buffers.size(), -1);  // by owning buffer
+  out.init_of.assign(out.init.size(), -1);
+  for (std::size_t i = out.init.size(); i-- > 0;) {
+    const Op& op = source[out.init[i]];
+    std::int32_t& row = out.init_of[i];
+    for (const Operand& operand : op.operands) {
+      const std::size_t owner = storage_of(source, operand.buffer).index();
+      row = std::max({row, out.weight_of[owner], out.state_of[owner], leads_to[owner]});
+    }
+    if (row < 0) refuse("op '" + op.name + "'", "an op that makes a weight or a state", "another");
+    for (const Operand& operand : op.operands) {
+      leads_to[storage_of(source, operand.buffer).index()] = row;
+    }
+  }
+}
+
 void find_weights(const Trace& source, ShardSource& out) {
   for (auto* rows : {&out.weight_of, &out.gradient_of, &out.state_of}) {
     rows->assign(source.buffers.size(), -1);
@@ -87,11 +105,13 @@ void require_independent(const Trace& source, const ShardSource& out) {
   }
 }
 
-void require_known_optimizer(const Trace& source, const ShardSource& out) {
+void require_known_optimizer(const Trace& source, const ShardSource& out, bool is_rank) {
   for (const OpId id : out.body) {
     const Op& op = source[id];
-    const bool known = is_update(op.kind) || op.kind == OpKind::sum_of_squares ||
+    const bool plain = is_update(op.kind) || op.kind == OpKind::sum_of_squares ||
                        op.kind == OpKind::clip_factor || op.kind == OpKind::scale_by;
+    const bool sums = is_meeting(op) || op.kind == OpKind::add || op.kind == OpKind::fill;
+    const bool known = plain || (is_rank && sums);
     if (op.phase == Phase::optimizer && !known) {
       refuse("op '" + op.name + "'", "an update or clipping in the optimizer",
              std::string(to_string(op.kind)));
@@ -110,15 +130,7 @@ void require_known_optimizer(const Trace& source, const ShardSource& out) {
   }
 }
 
-}  // namespace
-
-bool is_update(OpKind kind) {
-  return kind == OpKind::sgd_update || kind == OpKind::momentum_update ||
-         kind == OpKind::adam_update || kind == OpKind::adamw_update;
-}
-
-ShardSource shard_source_of(const Trace& source) {
-  require_plain(source);
+ShardSource source_of(const Trace& source, bool is_rank) {
   ShardSource out;
   out.init = ops_of(source.program.init);
   out.body = ops_of(source.program.body);
@@ -126,11 +138,32 @@ ShardSource shard_source_of(const Trace& source) {
   out.persistent = persistent_of(source);
   find_weights(source, out);
   require_independent(source, out);
-  require_known_optimizer(source, out);
+  require_known_optimizer(source, out, is_rank);
+  find_made(source, out);
   for (const OpId id : out.body) {
     out.micro_batches = std::max<std::int64_t>(out.micro_batches, source[id].micro_batch + 1);
   }
   return out;
+}
+
+}  // namespace
+
+bool is_update(OpKind kind) {
+  return kind == OpKind::sgd_update || kind == OpKind::momentum_update ||
+         kind == OpKind::adam_update || kind == OpKind::adamw_update;
+}
+
+bool is_meeting(const Op& op) {
+  return find_attribute(op, "group") != nullptr;
+}
+
+ShardSource shard_source_of(const Trace& source) {
+  require_plain(source);
+  return source_of(source, false);
+}
+
+ShardSource rank_source_of(const Trace& rank) {
+  return source_of(rank, true);
 }
 
 }  // namespace tidemark

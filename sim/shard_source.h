@@ -24,7 +24,9 @@ struct ShardSource {
   std::vector<std::int32_t> gradient_of;  // by buffer: the same of its gradient
   std::vector<std::int32_t> state_of;     // by buffer: the same of its states
   std::vector<OpId> init, body, eval;     // in issue order
-  std::vector<BufferId> persistent;       // in the order of allocation
+  /// By position in init: row of the weight that the op makes, or a state or what leads to it.
+  std::vector<std::int32_t> init_of;
+  std::vector<BufferId> persistent;  // in the order of allocation
   std::int64_t micro_batches = 1;
 
   [[nodiscard]] const TrainedWeight* trained(const std::vector<std::int32_t>& rows,
@@ -38,7 +40,15 @@ struct ShardSource {
 /// states.
 [[nodiscard]] bool is_update(OpKind kind);
 
+/// True for an op in which ranks meet.
+[[nodiscard]] bool is_meeting(const Op& op);
+
 /// Throws InputError when `source` cannot be shared among ranks, see shard().
 [[nodiscard]] ShardSource shard_source_of(const Trace& source);
+
+/// The same of what an earlier transform made, to be spread along a further axis: it may be the
+/// program of a rank, with collectives, also in the optimizer, and weights may be made by way of
+/// other buffers and through views.
+[[nodiscard]] ShardSource rank_source_of(const Trace& rank);
 
 }  // namespace tidemark

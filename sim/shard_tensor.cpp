@@ -265,6 +265,7 @@ class TensorWriter {
 
   void all_reduce(BufferId sum, OpId place, Pass::Section section) {
     p_.meet(OpKind::all_reduce, p_[sum].name + ".all_reduce", {{"x", sum}}, place, section);
+    p_.last().layer = source_[place].layer;  // whose pipeline stage has both
   }
 
   /// The bias, of which there is one, is added to the sum of the ranks' products.

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <nlohmann/json.hpp>
 
@@ -47,11 +46,7 @@ struct PlanOptions {
   std::string allocator;
   std::string conf;
   std::string output;
-  std::string shard;
-  std::int32_t ranks = 2;
-  std::string schedule;
-  std::string stage_layers;
-  PipelineSplit pipeline;
+  RankWords spread;
   SearchRequest request;
   std::string link_source;  // of request.link_bytes_per_s, in words
   bool print_plan = false;
@@ -105,7 +100,7 @@ bool is_executable(const Trace& trace) {
 
 /// Of a trace without a program: nothing that would have to run.
 int advise(const PlanOptions& options, const Trace& source) {
-  const bool runs = !options.sweep.empty() || !options.apply.empty() || !options.shard.empty() ||
+  const bool runs = !options.sweep.empty() || !options.apply.empty() || options.spread.any() ||
                     !options.allocator.empty() || !options.output.empty() || options.print_plan;
   if (runs || source.events.empty()) {
     throw InputError(InputError::Parts{
@@ -224,56 +219,15 @@ SearchResult find_plan(const PlanOptions& options, const Trace& source,
   return std::move(found.search);
 }
 
-/// "3,3,2"
-std::vector<std::int64_t> layers_from(const std::string& text) {
-  std::vector<std::int64_t> out;
-  for (std::size_t begin = 0; begin <= text.size() && !text.empty();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    std::int64_t layers = 0;
-    const auto read = std::from_chars(text.data() + begin, text.data() + end, layers);
-    if (read.ec != std::errc{} || read.ptr != text.data() + end || layers < 1) {
-      throw InputError(InputError::Parts{.place = "--stage-layers",
-                                         .expected = "numbers from 1, with commas between",
-                                         .found = "'" + text + "'"});
-    }
-    out.push_back(layers);
-    begin = end + 1;
-  }
-  return out;
-}
-
-PipelineSplit pipeline_of(const PlanOptions& options) {
-  PipelineSplit split = options.pipeline;
-  const bool given = !(options.schedule + options.stage_layers).empty() || split.virtual_stages > 1;
-  if (given && options.shard != "pipeline") {
-    throw InputError(InputError::Parts{.place = "--pipeline, --chunks, --stage-layers",
-                                       .expected = "--shard pipeline beside them",
-                                       .found = "--shard " + options.shard});
-  }
-  if (split.virtual_stages > 1) split.schedule = PipelineSchedule::interleaved;
-  if (const auto named = parse_enum<PipelineSchedule>(options.schedule)) {
-    split.schedule = *named;
-  } else if (!options.schedule.empty()) {
-    throw InputError(InputError::Parts{
-        .place = "--pipeline",
-        .expected = fmt::format("one of {}", fmt::join(EnumNames<PipelineSchedule>::k_names, ", ")),
-        .found = "'" + options.schedule + "'"});
-  }
-  split.stage_layers = layers_from(options.stage_layers);
-  return split;
-}
-
-/// `--shard`: with a budget, of each rank, the ranks are planned too.
+/// `--shard`, `--layout`: with a budget, of each rank, the ranks are planned too.
 int plan_shards(PlanOptions& options, const Trace& source) {
   if (!options.budget.empty()) options.request.budget_bytes = budget_of(options.budget, source);
-  return plan_ranks(source, {.stage = options.shard,
-                             .ranks = options.ranks,
+  return plan_ranks(source, {.words = options.spread,
                              .file = options.file,
                              .output = options.output,
                              .has_budget = !options.budget.empty(),
                              .request = options.request,
-                             .json = options.json,
-                             .pipeline = pipeline_of(options)});
+                             .json = options.json});
 }
 
 int plan(PlanOptions& options) {
@@ -289,7 +243,7 @@ int plan(PlanOptions& options) {
   set_allowed(options.allow, options.request);
   set_link(options, source);
   watch(options.request, options.quiet);
-  if (!options.shard.empty()) return plan_shards(options, source);
+  if (options.spread.any() || options.spread.of_pipeline()) return plan_shards(options, source);
   if (!options.sweep.empty()) return sweep_budgets(options, source);
   if (options.budget.empty()) {
     throw InputError(InputError::Parts{.place = "plan",
@@ -334,6 +288,31 @@ int plan(PlanOptions& options) {
   return result.feasible ? k_exit_done : k_exit_not_possible;
 }
 
+/// Returns those that ask for ranks.
+std::vector<CLI::Option*> add_ranks(CLI::App& verb, RankWords& words) {
+  CLI::Option* layout = verb.add_option(
+      "--layout", words.layout,
+      "spread a step over a mesh of ranks, in the words of estimate: tp (heads and hidden units of "
+      "a decoder), pp and vp (its layers, chunks of them), dp (micro-batches), shard (ranks that "
+      "share states, where not all do): tp=2,pp=2,dp=2; --shard says what dp ranks share");
+  CLI::Option* shard = verb.add_option(
+      "--shard", words.shard,
+      "spread a step over --ranks: its micro-batches (data; and states with zero1, zero2, zero3), "
+      "the heads and hidden units of a decoder (tensor), or its layers (pipeline); auto beside "
+      "--budget: the fastest of all layouts; none: one rank does it all, for comparison");
+  verb.add_option("--ranks", words.ranks, "how many; divides what is spread")
+      ->check(CLI::Range(1, 1024))
+      ->needs(shard)
+      ->excludes(layout);
+  verb.add_option("--pipeline", words.schedule,
+                  "schedule of a pipeline: one_f_one_b, gpipe, interleaved or zero_bubble");
+  verb.add_option("--chunks", words.chunks, "stages of each rank of it, interleaved")
+      ->check(CLI::Range(1, 1024));
+  verb.add_option("--stage-layers", words.stage_layers,
+                  "layers of each stage: 3,3,2; default: even in time");
+  return {layout, shard};
+}
+
 }  // namespace
 
 void add_plan(CLI::App& app, int& exit_code) {
@@ -369,23 +348,7 @@ void add_plan(CLI::App& app, int& exit_code) {
       verb->add_option("--sweep", options->sweep, "many budgets: 4GiB..12GiB:20; writes no trace");
   CLI::Option* apply =
       verb->add_option("--apply", options->apply, "carry out the decisions of a plan in text form");
-  CLI::Option* shard = verb->add_option(
-      "--shard", options->shard,
-      "spread a step over ranks: its micro-batches (data, zero1, zero2, zero3), the heads and "
-      "hidden units of a decoder (tensor), or its layers (pipeline); auto beside --budget: the "
-      "fastest of these but pipeline; none: one rank does it all, for comparison");
-  verb->add_option("--pipeline", options->schedule,
-                   "schedule of --shard pipeline: one_f_one_b, gpipe, interleaved or zero_bubble")
-      ->needs(shard);
-  verb->add_option("--chunks", options->pipeline.virtual_stages, "stages of each rank, interleaved")
-      ->check(CLI::Range(1, 1024))
-      ->needs(shard);
-  verb->add_option("--stage-layers", options->stage_layers,
-                   "layers of each stage: 3,3,2; default: even in time")
-      ->needs(shard);
-  verb->add_option("--ranks", options->ranks, "how many; divides what is spread")
-      ->check(CLI::Range(1, 1024))
-      ->needs(shard);
+  const std::vector<CLI::Option*> spread = add_ranks(*verb, options->spread);
   CLI::Option* output =
       verb->add_option("-o,--output", options->output,
                        "the planned trace; default beside the input: run.tmk gives run.plan.tmk");
@@ -394,7 +357,9 @@ void add_plan(CLI::App& app, int& exit_code) {
   many->excludes(budget)->excludes(apply)->excludes(output)->excludes(print);
   apply->excludes(budget);
   allocator->excludes(many)->excludes(apply);
-  shard->excludes(many)->excludes(apply)->excludes(print)->excludes(allocator);
+  for (CLI::Option* one : spread) {
+    one->excludes(many)->excludes(apply)->excludes(print)->excludes(allocator);
+  }
   verb->add_flag("--json", options->json, "figures as one JSON object");
   verb->add_flag("--quiet", options->quiet, "no progress");
   verb->footer("Example: tidemark plan run.tmk --budget 60% -o planned.tmk");

@@ -1,13 +1,16 @@
-// `tidemark plan --shard`: a step on several ranks, as it is or planned for a budget.
+// `tidemark plan --shard` and `--layout`: a step on several ranks, as it is or planned for a
+// budget.
 #include "sim/verb_plan_ranks.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "sim/exit_code.h"
 #include "sim/rank_search.h"
+#include "sim/strategy_text.h"
 #include "sim/table.h"
 #include "sim/timeline.h"
 #include "sim/units.h"
@@ -20,23 +23,87 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::vector<ShardStage> stages_of(const RankPlanOptions& options) {
-  if (options.stage == "auto" && options.has_budget) {
-    return {ShardStage::data, ShardStage::zero1, ShardStage::zero2, ShardStage::zero3,
-            ShardStage::tensor};
+[[noreturn]] void refuse(const std::string& place, const std::string& expected,
+                         const std::string& found) {
+  throw InputError(InputError::Parts{.place = place, .expected = expected, .found = found});
+}
+
+/// "3,3,2"
+std::vector<std::int64_t> layers_from(const std::string& text) {
+  std::vector<std::int64_t> out;
+  for (std::size_t begin = 0; begin <= text.size() && !text.empty();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    std::int64_t layers = 0;
+    const auto read = std::from_chars(text.data() + begin, text.data() + end, layers);
+    if (read.ec != std::errc{} || read.ptr != text.data() + end || layers < 1) {
+      refuse("--stage-layers", "numbers from 1, with commas between", "'" + text + "'");
+    }
+    out.push_back(layers);
+    begin = end + 1;
   }
-  const auto stage = parse_enum<ShardStage>(options.stage);
-  const bool searched = stage && options.has_budget && *stage == ShardStage::none;
-  if (!stage || searched) {
-    throw InputError(InputError::Parts{
-        .place = "--shard",
-        .expected =
-            options.has_budget
-                ? "auto, data, zero1, zero2, zero3 or tensor beside --budget"
-                : "none, data, zero1, zero2, zero3, tensor or pipeline; auto beside --budget",
-        .found = "'" + options.stage + "'"});
+  return out;
+}
+
+/// The layouts before anything is said of a pipeline.
+std::vector<RankLayout> spread_of(const RankWords& words, bool has_budget) {
+  const bool searched = words.shard == "auto" && has_budget;
+  const auto stage = parse_enum<ShardStage>(words.shard.empty() ? "data" : words.shard);
+  const std::string autos = has_budget ? "auto, " : "";
+  if (!words.layout.empty()) {
+    std::vector<std::string> problems;
+    RankLayout layout{.sizes = layout_from_text(words.layout, problems)};
+    if (!problems.empty()) throw InputError(fmt::format("{}", fmt::join(problems, "\n")));
+    const bool of_states = stage && *stage >= ShardStage::data && *stage <= ShardStage::zero3;
+    if (!searched && !of_states) {
+      refuse("--shard beside --layout", autos + "data, zero1, zero2 or zero3",
+             "'" + words.shard + "'");
+    }
+    if (!searched) layout.states = *stage;
+    std::vector<RankLayout> out{layout};
+    for (const ShardStage other : {ShardStage::zero1, ShardStage::zero2, ShardStage::zero3}) {
+      if (!searched || layout.sizes.data * layout.sizes.context == 1) break;
+      out.push_back(layout);
+      out.back().states = other;
+    }
+    return out;
   }
-  return {*stage};
+  if (searched) return layouts_of(words.ranks);
+  if (words.shard == "pipeline") return {{.sizes = {.pipeline = words.ranks}}};
+  if (!stage || *stage == ShardStage::none) {
+    refuse("--shard",
+           autos + "data, zero1, zero2, zero3, tensor or pipeline" +
+               (has_budget ? "" : "; none for one rank; auto beside --budget"),
+           "'" + words.shard + "'");
+  }
+  return {layout_of(*stage, words.ranks)};
+}
+
+std::vector<RankLayout> layouts_from(const RankWords& words, bool has_budget) {
+  std::vector<RankLayout> out = spread_of(words, has_budget);
+  const auto named = parse_enum<PipelineSchedule>(words.schedule);
+  if (!named && !words.schedule.empty()) {
+    refuse("--pipeline",
+           fmt::format("one of {}", fmt::join(EnumNames<PipelineSchedule>::k_names, ", ")),
+           "'" + words.schedule + "'");
+  }
+  const std::vector<std::int64_t> layers = layers_from(words.stage_layers);
+  bool any = false;
+  for (RankLayout& layout : out) {
+    if (layout.sizes.pipeline == 1) continue;
+    any = true;
+    if (words.chunks > 1) layout.sizes.virtual_stages = words.chunks;
+    if (layout.sizes.virtual_stages > 1) layout.schedule = PipelineSchedule::interleaved;
+    if (named) layout.schedule = *named;
+    layout.stage_layers = layers;
+  }
+  if (words.of_pipeline() && !any) {
+    refuse("--pipeline, --chunks, --stage-layers",
+           "--shard pipeline or a --layout with pp beside them",
+           !words.any()           ? "neither"
+           : words.layout.empty() ? "--shard " + words.shard
+                                  : "--layout " + words.layout);
+  }
+  return out;
 }
 
 void write(const std::vector<Trace>& ranks, const std::string& output) {
@@ -71,9 +138,10 @@ void print_ranks(const std::vector<Trace>& ranks, const RankPlanOptions& options
                format_bytes(bytes_of(peak, Category::activation))});
   }
   fmt::print("{}", table.text());
-  const PlanRecord& plan = ranks.front().plan;
+  std::size_t decisions = 0;
+  for (const Trace& rank : ranks) decisions += rank.decisions.size();
   fmt::print("  step      {} (times of collectives are modelled), {} decisions\n",
-             format_ns(plan.step_ns), ranks.front().decisions.size());
+             format_ns(ranks.front().plan.step_ns), decisions);
   fmt::print("\n  written to {}\n  Next: tidemark profile --schedule {} --device-memory {}\n",
              options.output, options.output, height_of(ranks));
 }
@@ -90,38 +158,50 @@ Json ranks_json(const std::vector<Trace>& ranks) {
   return j;
 }
 
-Json stage_json(const StagePlan& stage) {
-  const SearchResult& s = stage.search;
-  Json j{{"stage", to_string(stage.stage)}, {"feasible", s.feasible}};
-  if (!stage.refused.empty()) {
-    j["refused"] = stage.refused;
-  } else if (s.feasible) {
-    j["height_bytes"] = s.planned.plan.height_bytes;
-    j["step_ns"] = s.planned.plan.step_ns;
-    j["method"] = s.method;
-  } else {
-    j["bound_budget_bytes"] = s.infeasible.bound_bytes;
-    j["smallest_found_bytes"] = s.infeasible.smallest_found_bytes;
+Json layout_json(const LayoutPlan& plan) {
+  Json j{{"layout", to_text(plan.layout)}, {"feasible", plan.feasible}};
+  if (!plan.refused.empty()) {
+    j["refused"] = plan.refused;
+    return j;
+  }
+  j["bound_step_ns"] = plan.bound_step_ns;
+  j["searched"] = plan.searched;
+  if (plan.feasible) {
+    j["height_bytes"] = plan.height_bytes;
+    j["step_ns"] = plan.step_ns;
+    j["method"] = plan.searches.front().method;
+  } else if (plan.searched) {
+    j["bound_budget_bytes"] = plan.bound_bytes;
+    j["smallest_found_bytes"] = plan.height_bytes;
   }
   return j;
 }
 
-void print_stages(const RankSearchResult& result, const RankPlanOptions& options) {
-  fmt::print("  Stages in {} per rank, {} ranks:\n", format_bytes(options.request.budget_bytes),
-             options.ranks);
-  Table table({"stage", ">fits in", ">step", ">decisions", ""});
-  for (std::size_t i = 0; i < result.stages.size(); ++i) {
-    const auto& [stage, s, refused] = result.stages[i];
+std::size_t decisions_of(const LayoutPlan& plan) {
+  std::size_t count = 0;
+  for (const SearchResult& one : plan.searches) count += one.planned.decisions.size();
+  return count;
+}
+
+void print_layouts(const RankSearchResult& result, const RankPlanOptions& options) {
+  fmt::print("  Ways to spread the step, in {} per rank:\n",
+             format_bytes(options.request.budget_bytes));
+  Table table({"layout", ">fits in", ">step", ">decisions", ""});
+  for (std::size_t i = 0; i < result.layouts.size(); ++i) {
+    const LayoutPlan& plan = result.layouts[i];
+    const std::string name = to_text(plan.layout);
     const bool chosen = static_cast<std::ptrdiff_t>(i) == result.best;
-    if (!refused.empty()) {
-      table.add({std::string(to_string(stage)), "refused", "", "", refused});
-    } else if (s.feasible) {
-      table.add({std::string(to_string(stage)), format_bytes(s.planned.plan.height_bytes),
-                 format_ns(s.planned.plan.step_ns), std::to_string(s.planned.decisions.size()),
-                 chosen ? "chosen" : ""});
+    if (!plan.refused.empty()) {
+      table.add({name, "refused", "", "", plan.refused});
+    } else if (plan.feasible) {
+      table.add({name, format_bytes(plan.height_bytes), format_ns(plan.step_ns),
+                 std::to_string(decisions_of(plan)), chosen ? "chosen" : ""});
+    } else if (plan.searched) {
+      table.add({name, "no plan", "", "",
+                 "a rank needs " + format_bytes(plan.height_bytes) + ", the least found"});
     } else {
-      table.add({std::string(to_string(stage)), "no plan", "", "",
-                 "smallest found " + format_bytes(s.infeasible.smallest_found_bytes)});
+      table.add({name, "", ">= " + format_ns(plan.bound_step_ns), "",
+                 result.cancelled ? "not searched" : "cannot be faster"});
     }
   }
   fmt::print("{}\n", table.text());
@@ -129,46 +209,47 @@ void print_stages(const RankSearchResult& result, const RankPlanOptions& options
 
 int search_and_write(const Trace& source, const RankPlanOptions& options) {
   RankSearchResult result =
-      search_ranks(source, stages_of(options), options.ranks, options.request);
+      search_layouts(source, layouts_from(options.words, true), options.request);
   const bool found = result.best >= 0;
   for (Trace& rank : result.planned) rank.meta.source = options.file;
   if (found) write(result.planned, options.output);
   if (options.json) {
     Json j = found ? ranks_json(result.planned) : Json{{"feasible", false}};
     j["budget_bytes"] = options.request.budget_bytes;
+    j["cancelled"] = result.cancelled;
     if (found) {
-      j["stage"] = to_string(result.stages[static_cast<std::size_t>(result.best)].stage);
+      j["layout"] = to_text(result.layouts[static_cast<std::size_t>(result.best)].layout);
     }
-    for (const StagePlan& stage : result.stages) j["stages"].push_back(stage_json(stage));
+    for (const LayoutPlan& plan : result.layouts) j["layouts"].push_back(layout_json(plan));
     fmt::print("{}\n", j.dump(2));
   } else {
-    print_stages(result, options);
+    print_layouts(result, options);
+    if (result.cancelled && found) fmt::print("  Cancelled: this is the best plan so far.\n");
     if (found) print_ranks(result.planned, options);
   }
+  if (result.cancelled) return k_exit_cancelled;
   return found ? k_exit_done : k_exit_not_possible;
 }
 
 }  // namespace
 
 int plan_ranks(const Trace& source, const RankPlanOptions& options) {
-  const bool pipelined = options.stage == "pipeline";
-  if (pipelined && options.has_budget) {
-    throw InputError(InputError::Parts{
-        .place = "--shard pipeline",
-        .expected = "no --budget: plan the file of a rank afterwards, each is a trace",
-        .found = "one"});
-  }
   if (options.has_budget) return search_and_write(source, options);
-  PipelineSplit split = options.pipeline;
-  split.ranks = options.ranks;
-  std::vector<Trace> ranks = pipelined
-                                 ? pipeline_placed(source, split)
-                                 : shard_placed(source, stages_of(options).front(), options.ranks);
+  const RankWords& words = options.words;
+  std::string name = words.shard;
+  std::vector<Trace> ranks;
+  if (words.layout.empty() && words.shard == to_string(ShardStage::none)) {
+    ranks = shard_placed(source, ShardStage::none, words.ranks);
+  } else {
+    const RankLayout layout = layouts_from(words, false).front();
+    name = to_text(layout);
+    ranks = layout_placed(source, layout);
+  }
   for (Trace& rank : ranks) rank.meta.source = options.file;
   write(ranks, options.output);
   if (options.json) {
     Json j = ranks_json(ranks);
-    j["stage"] = options.stage;
+    j["layout"] = name;
     fmt::print("{}\n", j.dump(2));
   } else {
     print_ranks(ranks, options);

@@ -1,23 +1,35 @@
 // The part of `tidemark plan` that spreads a step over ranks.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
-#include "sim/pipeline_ranks.h"
 #include "sim/search.h"
 #include "traces/trace.h"
 
 namespace tidemark {
 
-struct RankPlanOptions {
-  std::string stage;  // of ShardStage; "auto": the fastest that fits the budget; "pipeline"
+/// How the step is to be spread, as typed.
+struct RankWords {
+  std::string layout;  // "tp=2,pp=2,dp=2"; "" = `shard` alone, on `ranks`
+  std::string shard;   // of ShardStage, pipeline, or auto; beside a layout the states alone
   std::int32_t ranks = 2;
+  std::string schedule;      // of the pipeline
+  std::int64_t chunks = 1;   // stages of each rank of the pipeline
+  std::string stage_layers;  // "3,3,2"
+  [[nodiscard]] bool any() const { return !layout.empty() || !shard.empty(); }
+  [[nodiscard]] bool of_pipeline() const {
+    return !schedule.empty() || !stage_layers.empty() || chunks > 1;
+  }
+};
+
+struct RankPlanOptions {
+  RankWords words;
   std::string file;    // the source, as typed
   std::string output;  // the index
   bool has_budget = false;
   SearchRequest request;  // budget_bytes of each rank
   bool json = false;
-  PipelineSplit pipeline{};  // of stage "pipeline"; its ranks are those above
 };
 
 /// Writes an index and a trace per rank (one trace for stage none); returns the exit code. Throws

@@ -217,9 +217,10 @@ void add_plans_of_ranks(const Source& source, const Request& request, std::int32
   for (const bool offload : {false, true}) {
     SearchRequest joint = search_request(request, whole, 55);
     joint.allow_offload = offload;
-    const RankSearchResult found = search_ranks(source.recorded, stages, ranks, joint);
+    const RankSearchResult found =
+        search_layouts(source.recorded, layouts_of(stages, ranks), joint);
     if (found.best < 0) continue;
-    const ShardStage stage = found.stages[static_cast<std::size_t>(found.best)].stage;
+    const ShardStage stage = found.layouts[static_cast<std::size_t>(found.best)].stage;
     const std::string name = fmt::format("joint 55 %: {}, {} decisions", to_string(stage),
                                          found.planned[0].decisions.size());
     rows.push_back(measure_ranks(source, name, found.planned, alone));
@@ -244,7 +245,8 @@ void add_tensor_plans(const Source& source, const Request& request, std::int32_t
   rows.back().loss_tolerance = loss_tolerance(source);
   SearchRequest joint = search_request(request, plain[0].plan.height_bytes, 70);
   joint.allow_offload = false;
-  const RankSearchResult found = search_ranks(source.recorded, {ShardStage::tensor}, ranks, joint);
+  const RankSearchResult found =
+      search_layouts(source.recorded, layouts_of({ShardStage::tensor}, ranks), joint);
   if (found.best < 0) return;
   const std::string name =
       fmt::format("joint 70 %: tensor, {} decisions", found.planned[0].decisions.size());

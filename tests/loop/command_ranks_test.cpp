@@ -62,7 +62,7 @@ TEST_CASE("a decoder is split by heads and hidden units, and its plan is run") {
   r = call(folder, "plan run.tmk --shard tensor --ranks 2 -o p.tmk --json");
   INFO(r.error);
   REQUIRE(r.code == 0);
-  CHECK(json::parse(r.out)["stage"] == "tensor");
+  CHECK(json::parse(r.out)["layout"] == "tp=2");
   r = call(folder, "profile --schedule p.tmk --steps 3 -o m.tmk --json");
   INFO(r.error);
   REQUIRE(r.code == 0);
@@ -78,7 +78,7 @@ TEST_CASE("a budget with --shard auto chooses a stage, or says that there is non
   INFO(r.error);
   REQUIRE(r.code == 0);
   const json found = json::parse(r.out);
-  CHECK(found["stages"].size() == 5);
+  CHECK(found["layouts"].size() == 6);
   CHECK(found["height_bytes"] <= found["budget_bytes"]);
   r = call(folder, "plan run.tmk --shard auto --budget 64KiB --nodes 5 -o p.tmk");
   CHECK(r.code == 1);
@@ -93,15 +93,15 @@ TEST_CASE("a budget with --shard auto passes over what the model does not allow,
   INFO(r.error);
   REQUIRE(r.code == 0);
   const json found = json::parse(r.out);
-  CHECK(found["stage"] == "tensor");
-  CHECK(found["stages"][0]["refused"].get<std::string>().find("a divisor of the 1 micro-batch") !=
+  CHECK(found["layout"] == "tp=2");
+  CHECK(found["layouts"][0]["refused"].get<std::string>().find("a divisor of the 1 micro-batch") !=
         std::string::npos);
   r = call(folder, "profile --schedule p.tmk --steps 2 -o m.tmk --json");
   INFO(r.error);
   REQUIRE(r.code == 0);
   const json ranks = json::parse(r.out)["ranks"];
   for (const json& rank : ranks) CHECK(rank["peak_error_bytes"] == 0);
-  require_refused(folder, "plan whole.tmk --shard auto --ranks 3 --budget 80% -o p.tmk", "--ranks");
+  require_refused(folder, "plan whole.tmk --shard auto --ranks 5 --budget 80% -o p.tmk", "--ranks");
 }
 
 TEST_CASE("too little memory on the ranks is one message, exit code 3 and readable traces") {
@@ -127,4 +127,34 @@ TEST_CASE("what cannot be shared among ranks is refused with one line") {
   require_refused(folder, "plan p.rank0.tmk --shard zero1", "the trace of one rank");
   fs::remove(folder.path / "p.rank1.tmk");
   require_refused(folder, "profile --schedule p.tmk -o m.tmk", "p.rank1.tmk");
+}
+
+TEST_CASE("a layout in the words of estimate is planned, run and compared") {
+  const Folder folder;
+  Result r =
+      call(folder, "profile llama-tiny --accumulate 4 --batch 4 --steps 3 --quiet -o run.tmk");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  r = call(folder, "plan run.tmk --layout tp=2,pp=2,dp=2 --shard zero1 -o p.tmk --json");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  const json planned = json::parse(r.out);
+  CHECK(planned["layout"] == "tp=2,pp=2,dp=2 zero1 one_f_one_b");
+  CHECK(planned["ranks"] == 8);
+  const std::string height = std::to_string(planned["height_bytes"].get<std::int64_t>());
+  r = call(folder,
+           "profile --schedule p.tmk --steps 3 --device-memory " + height + " -o m.tmk --json");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  const json ranks = json::parse(r.out)["ranks"];
+  CHECK(ranks.size() == 8);
+  for (const json& rank : ranks) CHECK(rank["peak_error_bytes"] == 0);
+  CHECK(call(folder, "diff p.tmk m.tmk").code == 0);
+
+  require_refused(folder, "plan run.tmk --layout tp=2,xx=2", "--layout xx=2: expected tp, pp");
+  require_refused(folder, "plan run.tmk --layout dp=2 --shard tensor", "--shard beside --layout");
+  require_refused(folder, "plan run.tmk --layout dp=3", "dp of --layout");
+  require_refused(folder, "plan run.tmk --layout dp=4,shard=3 --shard zero1", "a divisor of the 4");
+  require_refused(folder, "plan run.tmk --layout dp=2 --pipeline gpipe", "a --layout with pp");
+  require_refused(folder, "plan run.tmk --pipeline gpipe", "found neither");
 }

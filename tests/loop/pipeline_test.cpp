@@ -4,8 +4,10 @@
 #include "profiler/ranks.h"
 #include "sim/compare.h"
 #include "sim/pipeline_ranks.h"
+#include "sim/rank_search.h"
 #include "tests/catch.h"
 #include "tests/loop/training.h"
+#include "tests/sim/shard_sources.h"
 
 using namespace tidemark;
 using namespace tidemark::test;
@@ -52,7 +54,7 @@ TEST_CASE("invariants 3, 4: pipelines of a decoder need what they say and give i
         PipelineSplit{
             .ranks = 2, .schedule = PipelineSchedule::interleaved, .virtual_stages = 2}}) {
     CAPTURE(split.ranks, to_string(split.schedule));
-    const std::vector<Trace> planned = pipeline_placed(training.recorded, split);
+    const std::vector<Trace> planned = layout_placed(training.recorded, layout_of(split));
     const RanksResult done = execute(training, planned, most_height(planned));
     REQUIRE(done.ended_by == -1);
     Hashes found;
@@ -82,7 +84,7 @@ TEST_CASE("a pipeline with tied weights and clipping differs from one rank by ro
   config.accumulation = 4;
   config.optimizer.clip_norm = 0.5;
   const Training training(config);
-  const std::vector<Trace> planned = pipeline_placed(training.recorded, {.ranks = 4});
+  const std::vector<Trace> planned = layout_placed(training.recorded, layout_of({.ranks = 4}));
   const RanksResult done = execute(training, planned, most_height(planned));
   REQUIRE(done.ended_by == -1);
   const Trace& last = done.ranks.back().trace;

@@ -153,8 +153,8 @@ TEST_CASE("invariants 3, 4: a joint plan of sharding, recomputation and offload"
     for (const int percent : {60}) {
       CAPTURE(ranks, percent);
       request.budget_bytes = whole * percent / 100 / k_granule_bytes * k_granule_bytes;
-      const RankSearchResult joint =
-          search_ranks(training.recorded, {ShardStage::zero1, ShardStage::zero2}, ranks, request);
+      const RankSearchResult joint = search_layouts(
+          training.recorded, layouts_of({ShardStage::zero1, ShardStage::zero2}, ranks), request);
       REQUIRE(joint.best >= 0);
       require_same_results(alone, require_executed_as_planned(training, joint.planned));
     }
@@ -222,7 +222,7 @@ TEST_CASE("invariant 3: tensor parallel with recomputation and offload changes n
     request.method = "joint";
     request.budget_bytes = plain[0].plan.height_bytes * 7 / 10 / k_granule_bytes * k_granule_bytes;
     const RankSearchResult joint =
-        search_ranks(training.recorded, {ShardStage::tensor}, 2, request);
+        search_layouts(training.recorded, layouts_of({ShardStage::tensor}, 2), request);
     REQUIRE(joint.best == 0);
     const RanksResult result = require_executed_as_planned(training, joint.planned);
     for (std::size_t rank = 0; rank < 2; ++rank) {

@@ -11,6 +11,7 @@
 #include "sim/device.h"
 #include "sim/pipeline_replay.h"
 #include "sim/pipeline_stages.h"
+#include "sim/rank_search.h"
 #include "sim/timeline.h"
 #include "traces/error.h"
 
@@ -80,7 +81,7 @@ TEST_CASE("pipeline ranks: legal together, and each op of the step is on one of 
     const Trace source = decoder(4, model);
     for (const PipelineSplit& split : k_splits) {
       CAPTURE(model, split.ranks, to_string(split.schedule));
-      const std::vector<Trace> ranks = pipeline_placed(source, split);
+      const std::vector<Trace> ranks = layout_placed(source, layout_of(split));
       const std::vector<Finding> findings = check_ranks(ranks);
       for (const Finding& f : findings) FAIL_CHECK(f.place << ": " << f.message);
       std::map<std::int32_t, int> times;
@@ -106,7 +107,7 @@ TEST_CASE("pipeline ranks: as many micro-batches in flight as the events of the 
          {PipelineSchedule::gpipe, PipelineSchedule::one_f_one_b, PipelineSchedule::zero_bubble}) {
       const PipelineSplit split{.ranks = 4, .schedule = schedule};
       const Strategy s = strategy_of(split, micro_batches);
-      const std::vector<Trace> ranks = shard_pipeline(source, split);
+      const std::vector<Trace> ranks = shard_pipeline(source, shard_source_of(source), split);
       for (std::int64_t rank = 0; rank < split.ranks; ++rank) {
         CAPTURE(micro_batches, to_string(schedule), rank);
         const std::int64_t ahead =
@@ -120,7 +121,8 @@ TEST_CASE("pipeline ranks: as many micro-batches in flight as the events of the 
 TEST_CASE("pipeline ranks: 1F1B keeps activations of fewer micro-batches than GPipe") {
   const Trace source = decoder(8);
   const auto activations = [&source](PipelineSchedule schedule, std::size_t rank) {
-    const std::vector<Trace> ranks = pipeline_placed(source, {.ranks = 4, .schedule = schedule});
+    const std::vector<Trace> ranks =
+        layout_placed(source, layout_of({.ranks = 4, .schedule = schedule}));
     const Timeline t = replay(ranks[rank], {SpaceKind::device, static_cast<std::int32_t>(rank)});
     return static_cast<double>(t.peak.by_category[static_cast<std::size_t>(Category::activation)]);
   };
@@ -155,7 +157,7 @@ TEST_CASE("pipeline ranks: the step takes what the closed form of the schedule s
     const double pipeline_ns = replay_pipeline(s, times).end_ns;
     double optimizer_ns = 0;  // of the rank with most of it
     double messages_ns = 0;
-    for (const Trace& rank : pipeline_placed(source, split)) {
+    for (const Trace& rank : layout_placed(source, layout_of(split))) {
       double own_ns = 0;
       for (const Instruction& line : rank.program.body) {
         if (line.kind != InstructionKind::run) continue;
@@ -186,14 +188,16 @@ TEST_CASE("pipeline stages: layers are blocks, spread evenly in time or as asked
 
 TEST_CASE("pipeline ranks: what cannot be is said") {
   const Trace source = decoder(3);
-  CHECK_THROWS_WITH(shard_pipeline(source, {.ranks = 1}), Catch::Contains("--ranks"));
+  CHECK_THROWS_WITH(shard_pipeline(source, shard_source_of(source), {.ranks = 1}),
+                    Catch::Contains("--ranks"));
   CHECK_THROWS_WITH(
-      shard_pipeline(source,
+      shard_pipeline(source, shard_source_of(source),
                      {.ranks = 2, .schedule = PipelineSchedule::interleaved, .virtual_stages = 2}),
       Catch::Contains("a divisor of the 3 micro-batches"));
-  CHECK_THROWS_WITH(shard_pipeline(source, {.ranks = 2, .virtual_stages = 2}),
-                    Catch::Contains("--chunks"));
+  CHECK_THROWS_WITH(
+      shard_pipeline(source, shard_source_of(source), {.ranks = 2, .virtual_stages = 2}),
+      Catch::Contains("--chunks"));
   Trace inference = source;
   inference.program.body.clear();
-  CHECK_THROWS_AS(shard_pipeline(inference, {.ranks = 2}), InputError);
+  CHECK_THROWS_AS(shard_pipeline(inference, shard_source_of(inference), {.ranks = 2}), InputError);
 }

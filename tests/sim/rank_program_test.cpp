@@ -22,10 +22,10 @@ BufferId named(const Trace& trace, const std::string& name) {
 TEST_CASE("a whole whose elements divide has no padding, another has a view of it") {
   const Trace source = build_program(odd_mlp(2));
   RankProgram p(source, {.index = 1, .count = 5});
-  const Whole even = p.whole(named(source, "linear0.w"), "");  // 15 elements
+  const Whole even = p.whole(named(source, "linear0.w"), "", p.axis());  // 15 elements
   CHECK(even.owner == even.value);
   CHECK_FALSE(even.padding.valid());
-  const Whole odd = p.whole(named(source, "linear1.b"), "");  // 7 elements
+  const Whole odd = p.whole(named(source, "linear1.b"), "", p.axis());  // 7 elements
   CHECK(p[odd.owner].name == "linear1.b.padded");
   CHECK(p[odd.owner].size_bytes == 10 * 4);
   CHECK(p[odd.value].name == "linear1.b");
@@ -39,17 +39,17 @@ TEST_CASE("parts say which elements are padding, down to a part that is nothing 
   const Trace source = build_program(odd_mlp(2));
   RankProgram p(source, {.count = 5});
   const BufferId weight = named(source, "linear1.b");  // 7 elements in parts of 2
-  const Whole whole = p.whole(weight, "");
+  const Whole whole = p.whole(weight, "", p.axis());
   std::vector<std::int64_t> padding;
   for (std::int32_t i = 0; i < 5; ++i) {
-    const Buffer& part = p[p.part(weight, whole, i, ".shard")];
+    const Buffer& part = p[p.part(weight, whole, ".shard", {.index = i, .count = 5})];
     CHECK(part.storage == whole.owner);
     CHECK(part.storage_offset_bytes == i * 8);
     CHECK(part.shard.count == 5);
     padding.push_back(part.shard.padding_bytes);
   }
   CHECK(padding == std::vector<std::int64_t>{0, 0, 0, 4, 8});
-  CHECK_FALSE(p[p.own_part(weight, ".shard")].storage.valid());
+  CHECK_FALSE(p[p.part(weight, Whole{}, ".shard", p.axis())].storage.valid());
 }
 
 TEST_CASE("a row of the source is taken over once, into the space of the rank") {
@@ -66,7 +66,7 @@ TEST_CASE("a row of the source is taken over once, into the space of the rank") 
 TEST_CASE("a finished program says whose it is") {
   const Trace source = build_program(odd_mlp(2));
   RankProgram p(source, {.name = "all", .index = 1, .count = 2});
-  p.own_part(named(source, "linear0.b"), "");
+  p.part(named(source, "linear0.b"), Whole{}, "", p.axis());
   const Trace one = p.finish(", two");
   CHECK(one.meta.rank == 1);
   CHECK(one.meta.rank_count == 2);
@@ -82,15 +82,15 @@ TEST_CASE("axes compose: groups of the first move with the place on the second")
   const Trace source = build_program(odd_mlp(2));
   const BufferId row = named(source, "linear0.b");
   RankProgram inner(source, {.name = "tensor", .index = 1, .count = 2});
-  inner.add(OpKind::fill, "clear", {{"y", inner.own_part(row, "")}}, OpId{0}, Pass::Section::init,
-            {real("value", 0)});
+  inner.add(OpKind::fill, "clear", {{"y", inner.part(row, Whole{}, "", inner.axis())}}, OpId{0},
+            Pass::Section::init, {real("value", 0)});
   const Trace first = inner.finish("");
   const BufferId part = named(first, "linear0.b");
   RankProgram outer(first, {.name = "data", .index = 2, .count = 3, .stride = 2});
   const BufferId kept = outer.kept(part);
   CHECK(outer[kept].space.rank == 5);
   CHECK(outer[kept].shard == first[part].shard);
-  outer.own_part(part, ".again");
+  outer.part(part, Whole{}, ".again", outer.axis());
   outer.meet_some("two", {0, 2}, OpKind::all_reduce, "sum", {{"x", kept}}, OpId{0},
                   Pass::Section::body);
   const Trace second = outer.finish("");
@@ -101,7 +101,7 @@ TEST_CASE("axes compose: groups of the first move with the place on the second")
                                             {.name = "two", .ranks = {1, 5}}});
   // A further transform along the same axis adds nothing but what it says.
   RankProgram again(second, {.name = "data", .index = 2, .count = 3, .stride = 2, .placed = true});
-  again.own_part(part, ".third");
+  again.part(part, Whole{}, ".third", again.axis());
   const Trace third = again.finish("");
   CHECK(third.meta.rank == 5);
   CHECK(third.meta.rank_count == 6);

@@ -50,7 +50,7 @@ TEST_CASE("the joint plan is never worse than a single strategy in the same budg
   for (const int percent : {85, 70}) {
     CAPTURE(percent);
     request.budget_bytes = peak * percent / 100 / k_granule_bytes * k_granule_bytes;
-    const RankSearchResult joint = search_ranks(source, k_all, 2, request);
+    const RankSearchResult joint = search_layouts(source, layouts_of(k_all, 2), request);
     REQUIRE(joint.best >= 0);
     REQUIRE(joint.planned.size() == 2);
     CHECK(check_ranks(joint.planned).empty());
@@ -77,13 +77,14 @@ TEST_CASE("a stage that is not possible is passed over with its reason, unless a
   request.nodes = 5;
   request.method = "joint";
   const RankSearchResult found =
-      search_ranks(source, {ShardStage::zero1, ShardStage::tensor}, 4, request);
-  CHECK(found.stages[0].refused.find("a divisor of the 2 micro-batches") != std::string::npos);
-  CHECK(found.stages[1].refused.empty());
+      search_layouts(source, layouts_of({ShardStage::zero1, ShardStage::tensor}, 4), request);
+  CHECK(found.layouts[0].refused.find("a divisor of the 2 micro-batches") != std::string::npos);
+  CHECK(found.layouts[1].refused.empty());
   CHECK(found.best == 1);
   CHECK(found.planned.size() == 4);
-  CHECK_THROWS_WITH(search_ranks(source, {ShardStage::zero1, ShardStage::tensor}, 3, request),
-                    Catch::Contains("--ranks"));
+  CHECK_THROWS_WITH(
+      search_layouts(source, layouts_of({ShardStage::zero1, ShardStage::tensor}, 3), request),
+      Catch::Contains("--ranks"));
 }
 
 TEST_CASE("a budget in which no stage fits has no plan, and says what is the least of each") {
@@ -91,8 +92,9 @@ TEST_CASE("a budget in which no stage fits has no plan, and says what is the lea
   request.budget_bytes = 64 << 10;
   request.nodes = 5;
   request.method = "joint";
-  const RankSearchResult result = search_ranks(timed_decoder(), {ShardStage::zero3}, 2, request);
+  const RankSearchResult result =
+      search_layouts(timed_decoder(), layouts_of({ShardStage::zero3}, 2), request);
   CHECK(result.best == -1);
   CHECK(result.planned.empty());
-  CHECK(result.stages.at(0).search.infeasible.bound_bytes > request.budget_bytes);
+  CHECK(result.layouts.at(0).bound_bytes > request.budget_bytes);
 }

@@ -3,8 +3,17 @@
 
 #include "sim/builder.h"
 #include "sim/config.h"
+#include "sim/pipeline_ranks.h"
+#include "sim/shard_layout.h"
 
 namespace tidemark::test {
+
+/// A pipeline alone.
+inline RankLayout layout_of(const PipelineSplit& split) {
+  return {.sizes = {.pipeline = split.ranks, .virtual_stages = split.virtual_stages},
+          .schedule = split.schedule,
+          .stage_layers = split.stage_layers};
+}
 
 /// Widths of which most do not divide by 2 or 3.
 inline RunConfig odd_mlp(std::int64_t micro_batches, Optimizer optimizer = Optimizer::adamw) {

@@ -1,0 +1,166 @@
+#include "sim/shard_layout.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "sim/pipeline_ranks.h"
+#include "sim/rank_program.h"
+#include "sim/shard_share.h"
+#include "sim/shard_source.h"
+#include "sim/shard_states.h"
+#include "sim/shard_tensor.h"
+#include "sim/strategy_text.h"
+#include "traces/error.h"
+
+namespace tidemark {
+namespace {
+
+constexpr std::int64_t k_most_ranks = 1024;
+
+const RankLayout& checked(const RankLayout& layout) {
+  const Layout& l = layout.sizes;
+  std::vector<std::string> lines;
+  const auto require = [&](bool holds, const std::string& line) {
+    if (!holds) lines.push_back("--layout " + line);
+  };
+  bool sane = true;
+  for (const auto& [name, size] : {std::pair{"tp", l.tensor},
+                                   {"pp", l.pipeline},
+                                   {"vp", l.virtual_stages},
+                                   {"dp", l.data},
+                                   {"cp", l.context},
+                                   {"ep", l.expert},
+                                   {"etp", l.expert_tensor}}) {
+    const bool fits = size >= 1 && size <= k_most_ranks;
+    require(fits, fmt::format("{}: expected 1 to {}, found {}", name, k_most_ranks, size));
+    sane = sane && fits;
+  }
+  if (sane) {
+    const std::int64_t same = l.data * l.context;
+    require(l.ranks() <= k_most_ranks,
+            fmt::format("expected at most {} ranks, found {}", k_most_ranks, l.ranks()));
+    require(l.shard >= 0 && (l.shard == 0 || same % l.shard == 0),
+            fmt::format("shard: expected a divisor of the {} ranks with the same weights, found {}",
+                        same, l.shard));
+    require(l.shard == 0 || layout.states >= ShardStage::zero1,
+            "shard: expected states that are shared (--shard zero1, zero2 or zero3), found data");
+  }
+  require(l.context == 1, "cp: expected 1: no program is spread over tokens yet");
+  require(l.expert == 1, "ep: expected 1: no program is spread over experts yet");
+  require(l.expert_tensor == 1, "etp: expected 1: experts are split as the layers are (tp)");
+  require(!l.sequence_parallel, "sp: no program has its norms on shares of the tokens yet");
+  if (!lines.empty()) throw InputError(fmt::format("{}", fmt::join(lines, "\n")));
+  return layout;
+}
+
+/// A rank's place in the mesh, but for the pipeline.
+struct Place {
+  std::int32_t data = 0;
+  std::int32_t tensor = 0;
+};
+
+class Mesh {
+ public:
+  Mesh(const Trace& source, const RankLayout& layout)
+      : source_(source),
+        layout_(checked(layout)),
+        from_(shard_source_of(source)),
+        data_(size(layout.sizes.data)),
+        tensor_(size(layout.sizes.tensor)),
+        pipeline_(size(layout.sizes.pipeline)) {}
+
+  /// The ranks at this place, one per stage of the pipeline.
+  [[nodiscard]] std::vector<Trace> ranks_at(const Place& at) const {
+    const RankAxis data{
+        .name = "data_parallel", .index = at.data, .count = data_, .stride = tensor_};
+    Trace rank = source_;
+    bool fresh = true;
+    const auto replace = [&](Trace next) {
+      if (!std::exchange(fresh, false)) lead_to_source(rank, next);
+      rank = std::move(next);
+    };
+    if (data_ > 1 || layout_.sizes.ranks() == 1) replace(shard_share(source_, from_, data));
+    if (tensor_ > 1) replace(shard_tensor(rank, rank_source_of(rank), at.tensor, tensor_));
+    std::vector<Trace> out;
+    if (pipeline_ > 1) {
+      out = stages_of(rank);
+      if (!fresh) {
+        for (Trace& stage : out) lead_to_source(rank, stage);
+      }
+    } else {
+      out.push_back(std::move(rank));
+    }
+    if (data_ == 1) return out;
+    for (Trace& stage : out) {
+      StatesSplit split{.stage = layout_.states, .axis = data, .shard = size(layout_.sizes.shard)};
+      split.axis.placed = true;
+      Trace next = shard_states(stage, rank_source_of(stage), split);
+      lead_to_source(stage, next);
+      stage = std::move(next);
+    }
+    return out;
+  }
+
+  [[nodiscard]] std::vector<Trace> all() const {
+    std::vector<Trace> out(static_cast<std::size_t>(layout_.sizes.ranks()));
+    for (Place at; at.data < data_; ++at.data) {
+      for (at.tensor = 0; at.tensor < tensor_; ++at.tensor) {
+        for (Trace& rank : ranks_at(at)) {
+          const auto number = static_cast<std::size_t>(rank.meta.rank);
+          out[number] = std::move(rank);
+        }
+      }
+    }
+    return out;
+  }
+
+ private:
+  static std::int32_t size(std::int64_t count) { return static_cast<std::int32_t>(count); }
+
+  [[nodiscard]] std::vector<Trace> stages_of(const Trace& rank) const {
+    return shard_pipeline(rank, rank_source_of(rank),
+                          {.ranks = pipeline_,
+                           .schedule = layout_.schedule,
+                           .virtual_stages = layout_.sizes.virtual_stages,
+                           .stage_layers = layout_.stage_layers},
+                          tensor_ * data_);
+  }
+
+  /// Rows of `next` come from `middle`: says from which of the source those came.
+  static void lead_to_source(const Trace& middle, Trace& next) {
+    for (Buffer& buffer : next.buffers) buffer.origin = middle[buffer.origin].origin;
+    for (Op& op : next.ops) {
+      if (op.origin.valid()) op.origin = middle[op.origin].origin;
+    }
+    next.meta.source = middle.meta.source;
+  }
+
+  const Trace& source_;
+  const RankLayout& layout_;
+  ShardSource from_;
+  std::int32_t data_;
+  std::int32_t tensor_;
+  std::int32_t pipeline_;
+};
+
+}  // namespace
+
+std::string to_text(const RankLayout& layout) {
+  std::string out = layout_text(layout.sizes);
+  if (out.empty()) return "one rank";
+  if (layout.sizes.data * layout.sizes.context > 1)
+    out += fmt::format(" {}", to_string(layout.states));
+  if (layout.sizes.pipeline > 1) out += fmt::format(" {}", to_string(layout.schedule));
+  return out;
+}
+
+std::vector<Trace> shard_layout(const Trace& source, const RankLayout& layout) {
+  return Mesh(source, layout).all();
+}
+
+std::vector<Trace> shard_layout_first(const Trace& source, const RankLayout& layout) {
+  return Mesh(source, layout).ranks_at({});
+}
+
+}  // namespace tidemark
