@@ -56,6 +56,10 @@ class PipelineWriter {
         holders_(source.buffers.size()),
         readers_(source.buffers.size()),
         owners_(from.weights.size()) {
+    if (!from.statistics.empty()) {
+      refuse("a pipeline", "a model without statistics of batch norm",
+             "'" + source[from.statistics[0]].name + "'");
+    }
     for (std::int32_t rank = 0; rank < ranks_; ++rank) {
       programs_.emplace_back(
           source, RankAxis{.name = "pipeline", .index = rank, .count = ranks_, .stride = stride});

@@ -147,6 +147,14 @@ BufferId RankProgram::resized(BufferId of_source, std::vector<std::int64_t> shap
   return add_row(std::move(buffer), of_source);
 }
 
+BufferId RankProgram::room(BufferId of_source, std::vector<std::int64_t> shape,
+                           const std::string& suffix) {
+  const BufferId row = resized(of_source, std::move(shape));
+  out_.buffers[row.index()].name += suffix;
+  out_.buffers[row.index()].category = Category::communication;
+  return row;
+}
+
 BufferId RankProgram::rows(BufferId matrix, std::int64_t first, std::int64_t count,
                            const std::string& suffix) {
   Buffer buffer = out_[matrix];

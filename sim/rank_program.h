@@ -70,6 +70,8 @@ class RankProgram {
   BufferId split(BufferId of_source, int dimension);
   /// Like a row of the source, of another shape.
   BufferId resized(BufferId of_source, std::vector<std::int64_t> shape);
+  /// The same for what is sent, or has come, and then copied: of category communication.
+  BufferId room(BufferId of_source, std::vector<std::int64_t> shape, const std::string& suffix);
   /// Rows first .. first + count - 1 of a matrix, or elements of a vector, as a view of it.
   BufferId rows(BufferId matrix, std::int64_t first, std::int64_t count, const std::string& suffix);
 

@@ -6,6 +6,7 @@
 
 #include "sim/pipeline_ranks.h"
 #include "sim/rank_program.h"
+#include "sim/shard_experts.h"
 #include "sim/shard_share.h"
 #include "sim/shard_source.h"
 #include "sim/shard_states.h"
@@ -45,10 +46,16 @@ const RankLayout& checked(const RankLayout& layout) {
                         same, l.shard));
     require(l.shard == 0 || layout.states >= ShardStage::zero1,
             "shard: expected states that are shared (--shard zero1, zero2 or zero3), found data");
+    require(same % l.expert == 0,
+            fmt::format("ep: expected a divisor of the {} ranks with the same weights, found {}",
+                        same, l.expert));
+    require(l.shard % l.expert == 0,
+            fmt::format("shard: expected a multiple of ep = {}, found {}", l.expert, l.shard));
+    require(l.expert_tensor == 1 || l.expert_tensor == l.tensor,
+            fmt::format("etp: expected tp = {}: experts are split as the layers are, found {}",
+                        l.tensor, l.expert_tensor));
   }
   require(l.context == 1, "cp: expected 1: no program is spread over tokens yet");
-  require(l.expert == 1, "ep: expected 1: no program is spread over experts yet");
-  require(l.expert_tensor == 1, "etp: expected 1: experts are split as the layers are (tp)");
   require(!l.sequence_parallel, "sp: no program has its norms on shares of the tokens yet");
   if (!lines.empty()) throw InputError(fmt::format("{}", fmt::join(lines, "\n")));
   return layout;
@@ -68,6 +75,7 @@ class Mesh {
         from_(shard_source_of(source)),
         data_(size(layout.sizes.data)),
         tensor_(size(layout.sizes.tensor)),
+        expert_(size(layout.sizes.expert)),
         pipeline_(size(layout.sizes.pipeline)) {}
 
   /// The ranks at this place, one per stage of the pipeline.
@@ -82,6 +90,14 @@ class Mesh {
     };
     if (data_ > 1 || layout_.sizes.ranks() == 1) replace(shard_share(source_, from_, data));
     if (tensor_ > 1) replace(shard_tensor(rank, rank_source_of(rank), at.tensor, tensor_));
+    if (expert_ > 1) {
+      RankAxis experts = data;
+      experts.name = "expert_parallel";
+      experts.index %= expert_;
+      experts.count = expert_;
+      experts.placed = true;
+      replace(shard_experts(rank, rank_source_of(rank), experts));
+    }
     std::vector<Trace> out;
     if (pipeline_ > 1) {
       out = stages_of(rank);
@@ -93,7 +109,10 @@ class Mesh {
     }
     if (data_ == 1) return out;
     for (Trace& stage : out) {
-      StatesSplit split{.stage = layout_.states, .axis = data, .shard = size(layout_.sizes.shard)};
+      StatesSplit split{.stage = layout_.states,
+                        .axis = data,
+                        .shard = size(layout_.sizes.shard),
+                        .experts = expert_};
       split.axis.placed = true;
       Trace next = shard_states(stage, rank_source_of(stage), split);
       lead_to_source(stage, next);
@@ -141,6 +160,7 @@ class Mesh {
   ShardSource from_;
   std::int32_t data_;
   std::int32_t tensor_;
+  std::int32_t expert_;
   std::int32_t pipeline_;
 };
 
