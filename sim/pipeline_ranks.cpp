@@ -56,10 +56,6 @@ class PipelineWriter {
         holders_(source.buffers.size()),
         readers_(source.buffers.size()),
         owners_(from.weights.size()) {
-    if (!from.statistics.empty()) {
-      refuse("a pipeline", "a model without statistics of batch norm",
-             "'" + source[from.statistics[0]].name + "'");
-    }
     for (std::int32_t rank = 0; rank < ranks_; ++rank) {
       programs_.emplace_back(
           source, RankAxis{.name = "pipeline", .index = rank, .count = ranks_, .stride = stride});
@@ -302,6 +298,10 @@ std::vector<Trace> shard_pipeline(const Trace& source, const ShardSource& from,
                                   const PipelineSplit& split, std::int32_t stride) {
   if (split.ranks < 2 || split.ranks > k_most_pipeline_ranks) {
     refuse("--ranks", fmt::format("2 to {}", k_most_pipeline_ranks), std::to_string(split.ranks));
+  }
+  if (!from.statistics.empty()) {
+    refuse("a pipeline", "a model without running statistics (batch norm)",
+           "'" + source[from.statistics[0]].name + "'");
   }
   const Strategy strategy = strategy_of(split, from);
   return PipelineWriter(source, from, strategy, stride).write();
