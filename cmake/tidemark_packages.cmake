@@ -79,6 +79,18 @@ else()
 endif()
 add_feature_info(cuda TIDEMARK_WITH_CUDA "${cuda_text}")
 
+set(TIDEMARK_WITH_NCCL OFF)
+if(TIDEMARK_WITH_CUDA)
+  find_path(TIDEMARK_NCCL_INCLUDE nccl.h HINTS ENV NCCL_HOME ${CUDAToolkit_INCLUDE_DIRS}
+            PATH_SUFFIXES include)
+  find_library(TIDEMARK_NCCL_LIBRARY nccl HINTS ENV NCCL_HOME ${CUDAToolkit_LIBRARY_DIR}
+               PATH_SUFFIXES lib)
+  if(TIDEMARK_NCCL_INCLUDE AND TIDEMARK_NCCL_LIBRARY)
+    set(TIDEMARK_WITH_NCCL ON)
+  endif()
+endif()
+add_feature_info(nccl TIDEMARK_WITH_NCCL "ranks on several GPUs, needs CUDA and NCCL (libnccl-dev)")
+
 # Headers only: libcupti itself is looked for when a recording begins.
 set(TIDEMARK_WITH_CUPTI OFF)
 if(NOT TIDEMARK_CUDA STREQUAL "OFF")

@@ -55,13 +55,28 @@ class Backend {
                                                         std::int64_t threads = 1,
                                                         Communicator* communicator = nullptr);
 
-/// `api` outlives the backend, and the device spaces of `place.memory` are in its memory.
+/// What the CUDA backend works with. All of it outlives the backend.
+struct CudaPlace {
+  const cuda::PluginApi* api = nullptr;
+  Communicator* communicator = nullptr;  // to the other ranks, which takes its turn in streams
+  void* compute_stream = nullptr;        // null: the backend makes its own
+};
+
+/// The device spaces of `place.memory` are on the device that the calling thread has opened.
 [[nodiscard]] std::unique_ptr<Backend> make_cuda_backend(const Workplace& place,
                                                          const Dataset* data,
-                                                         const cuda::PluginApi& api);
+                                                         const CudaPlace& cuda);
 
 /// Durations are those of the trace; an op that has none takes its modelled time on `device`.
 [[nodiscard]] std::unique_ptr<Backend> make_dry_backend(const Workplace& place,
                                                         const Device& device);
+
+/// The call of a collective of the program, without a stream.
+[[nodiscard]] CollectiveCall collective_call(const Workplace& place, const Op& op);
+
+/// Mean of the values of all ranks, of which this one brings `count` that sum to `sum`; none when
+/// nobody brings any. Every rank must ask; without a communicator there is one.
+[[nodiscard]] std::optional<double> mean_of_ranks(Communicator* communicator, double sum,
+                                                  double count);
 
 }  // namespace tidemark

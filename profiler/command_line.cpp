@@ -25,7 +25,7 @@ constexpr const char* k_footer =
 struct Flags {
   std::string model, model_file, optimizer, dtype, precision, data, backend = "auto",
                                                                     device = "h100-80g";
-  std::string device_memory, host_memory, schedule, link_bandwidth, output;
+  std::string device_memory, host_memory, schedule, link_bandwidth, output, allocator = "auto";
   std::int64_t batch = 0, sequence = 0, steps = 5, threads = 1, seed = 1;
   std::string attention, phase = "training";
   std::int64_t eval_every = 0, accumulation = 1, prompt = 0, generate = 0;
@@ -72,6 +72,9 @@ void declare_run(CLI::App& app, Flags& f) {
   app.add_option("--device", f.device, "dry: whose memory and speed (tidemark devices lists them)")
       ->capture_default_str();
   app.add_option("--device-memory", f.device_memory, "capacity of the device, e.g. 512MiB");
+  app.add_option("--allocator", f.allocator,
+                 "auto (places of the plan, else caching), or cuda-async (cuda: the driver's pool)")
+      ->capture_default_str();
   app.add_option("--host-memory", f.host_memory, "capacity of the host side");
   app.add_option("--link-bandwidth", f.link_bandwidth,
                  "bytes per second of each copy stream, e.g. 8GiB");
@@ -168,6 +171,17 @@ BackendKind backend_of(const std::string& name) {
   throw InputError({{}, "--backend", "auto, cpu, cuda or dry", "'" + name + "'"});
 }
 
+MemoryGiver allocator_of(const std::string& name, BackendKind backend) {
+  if (name == "auto") return MemoryGiver::automatic;
+  if (name != "cuda-async")
+    throw InputError({{}, "--allocator", "auto or cuda-async", "'" + name + "'"});
+  if (backend == BackendKind::cuda) return MemoryGiver::cuda_async;
+  throw InputError({{},
+                    "--allocator cuda-async",
+                    "--backend cuda beside it (for what it would take: tidemark allocator)",
+                    "another"});
+}
+
 /// A planned trace brings its own configuration.
 void require_free_of_model_flags(const CLI::App& app) {
   require_without(app, "--schedule",
@@ -207,6 +221,7 @@ RunOptions run_options(const Flags& f, bool device_given) {
     throw InputError(
         "--backend cuda and --poison exclude each other: frees run ahead of the device");
   }
+  run.allocator = allocator_of(f.allocator, run.backend);
   run.poison = f.poison;
   run.digests = !f.no_digests;
   return run;

@@ -29,6 +29,7 @@ struct CollectiveCall {
   // y are the parts that came, joined along another one in the order of the ranks.
   std::span<const std::int64_t> shape = {};  // of x
   std::size_t split = 0, join = 0;
+  void* stream = nullptr;     // of a device, where x and y are: the call takes its turn there
 };
 
 /// Bytes that stay together on their way from one rank's x to another's y.
@@ -54,9 +55,10 @@ class Communicator {
  public:
   virtual ~Communicator() = default;
 
-  /// Returns when the result is there and x may be written again. Sums are made in ascending order
-  /// of the ranks: ((x0 + x1) + x2) + ..., element by element, so they are the same on every rank
-  /// and in every run. Throws TeamStopped.
+  /// Returns when the result is there and x may be written again; on a device, when the call stands
+  /// in its stream. Sums are made in ascending order of the ranks: ((x0 + x1) + x2) + ..., element
+  /// by element, so they are the same on every rank and in every run; on a device in an order that
+  /// its library chooses. Throws TeamStopped.
   virtual void run(const CollectiveCall& call) = 0;
 
   /// The values that every rank of the run brought, in the order of the ranks. All bring as many.
@@ -66,6 +68,10 @@ class Communicator {
   /// CPU time that the calling thread has spent on waiting for others so far: on going to sleep and
   /// waking up, not on their data.
   [[nodiscard]] virtual std::int64_t waiting_cpu_ns() const { return 0; }
+
+  /// For who waits for a device on which others may be waited for: throws TeamStopped when another
+  /// rank ended the run, InputError when the way to the others is broken.
+  virtual void require_going() {}
 
   /// Ends the waiting of all ranks, now and later.
   virtual void stop() = 0;

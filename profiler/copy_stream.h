@@ -40,6 +40,7 @@ struct QueueMark {
 /// (record_event).
 struct CopyTask {
   OpId op{};
+  std::int64_t queued_ns = 0;  // when; set by enqueue()
   std::byte* to = nullptr;
   const std::byte* from = nullptr;
   std::int64_t size_bytes = 0;
@@ -47,8 +48,10 @@ struct CopyTask {
   std::function<void()> work{};
 };
 
-/// Tasks are done in order. A copy takes at least transfer_ns; the thread sleeps out the rest, so
-/// that it takes no CPU time from the compute thread.
+/// Tasks are done in order. A task begins when it is queued and the one before it has ended, as it
+/// would on a copy engine, even if its thread wakes up later. A copy ends transfer_ns after its
+/// begin, or when its bytes are there if that is later; the thread sleeps out the rest, so that it
+/// takes no CPU time from the compute thread.
 class CopyStream {
  public:
   CopyStream(const Clock& clock, const LinkSpeed& speed);
@@ -63,8 +66,9 @@ class CopyStream {
   /// queued, on any stream: so no cycle of waits can form.
   [[nodiscard]] QueueMark mark() const;
 
-  /// Blocks the caller until everything before `position` is done.
-  void wait_until_done(std::int64_t position) const;
+  /// Blocks the caller until everything before `position` is done. Returns when the last task ended
+  /// that is done by then.
+  std::int64_t wait_until_done(std::int64_t position) const;
   void drain() const { wait_until_done(mark().position); }
 
   /// Throws what the first task that failed threw. The tasks behind it count as done.
@@ -75,7 +79,8 @@ class CopyStream {
 
  private:
   void work();
-  void perform(const CopyTask& task) const;
+  /// Returns when it ended; `begin_ns`: when it could begin.
+  [[nodiscard]] std::int64_t perform(const CopyTask& task, std::int64_t begin_ns) const;
 
   const Clock& clock_;
   LinkSpeed speed_;
@@ -84,6 +89,7 @@ class CopyStream {
   std::deque<CopyTask> queue_;
   std::int64_t queued_ = 0;
   std::int64_t done_ = 0;
+  std::int64_t ended_ns_ = 0;  // the last task that is done
   bool closing_ = false;
   std::vector<CopySpan> spans_;
   std::exception_ptr failure_;

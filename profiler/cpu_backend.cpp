@@ -3,7 +3,6 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <map>
 #include <utility>
@@ -56,17 +55,8 @@ class CpuBackend : public Backend {
   }
 
   std::optional<double> take_loss() override {
-    const std::array mine{std::exchange(loss_sum_, 0), std::exchange(losses_, 0)};
-    const std::vector<double> all = communicator_ != nullptr
-                                        ? communicator_->share(mine)
-                                        : std::vector<double>(mine.begin(), mine.end());
-    double sum = 0, count = 0;
-    for (std::size_t i = 0; i < all.size(); i += 2) {
-      sum += all[i];
-      count += all[i + 1];
-    }
-    if (count == 0) return std::nullopt;
-    return sum / count;
+    const double sum = std::exchange(loss_sum_, 0);
+    return mean_of_ranks(communicator_, sum, std::exchange(losses_, 0));
   }
 
   [[nodiscard]] std::vector<std::vector<std::int32_t>> tokens() const override { return tokens_; }
@@ -111,7 +101,8 @@ class CpuBackend : public Backend {
       default:
         break;
     }
-    if (is_collective(op.kind)) return communicator_->run(collective_of(op));
+    // The executor has seen that there is a communicator.
+    if (is_collective(op.kind)) return communicator_->run(collective_call(place_, op));
     try {
       execute_kernel(call);
     } catch (const InputError& error) {
@@ -138,26 +129,10 @@ class CpuBackend : public Backend {
     }
     if (op.kind == OpKind::wait_event) task.wait_for = mark_of(op);
     if (is_collective(op.kind)) {
-      task.work = [this, call = collective_of(op)] { communicator_->run(call); };
+      task.work = [this, call = collective_call(place_, op)] { communicator_->run(call); };
     }
     stream.enqueue(task);
     if (op.kind == OpKind::record_event) events_[event_of(op)] = stream.mark();
-  }
-
-  /// The executor has seen that there is a communicator.
-  [[nodiscard]] CollectiveCall collective_of(const Op& op) const {
-    const auto group = static_cast<std::size_t>(integer_at(op, "group", 0));
-    const Buffer& x = place_.trace[op.operands[0].buffer];
-    return {.kind = op.kind,
-            .ranks = place_.trace.groups[group].ranks,
-            .rank = place_.trace.meta.rank,
-            .dtype = x.dtype,
-            .x = place_.memory.pointer(op.operands[0].buffer),
-            .y = op.operands.size() > 1 ? place_.memory.pointer(op.operands[1].buffer) : nullptr,
-            .elements = element_count(x),
-            .shape = x.shape,
-            .split = static_cast<std::size_t>(integer_at(op, "split", 0, 0)),
-            .join = static_cast<std::size_t>(integer_at(op, "join", 0, 0))};
   }
 
   [[nodiscard]] std::size_t copied_bytes(const Op& op) const {

@@ -142,13 +142,20 @@ void Dataset::load_tokens(const BatchRequest& request, std::int32_t* x,
                           std::int32_t* target) const {
   // The last window needs one more byte for its last target.
   const std::int64_t windows = (static_cast<std::int64_t>(bytes_.size()) - 1) / request.width;
+  if (windows < 1) {
+    throw InputError({.file = {},
+                      .place = "data",
+                      .expected = std::to_string(request.width + 1) + " bytes or more",
+                      .found = std::to_string(bytes_.size())});
+  }
+  const std::int64_t tokens = request.tokens > 0 ? request.tokens : request.width;
   for (std::int64_t b = 0; b < request.count; ++b) {
-    const std::int64_t begin = sample_of(request, request.first + b, windows) * request.width;
-    const char* text = bytes_.data() + begin;
-    for (std::int64_t t = 0; t < request.width; ++t) {
-      x[b * request.width + t] = static_cast<unsigned char>(text[t]);
+    const std::int64_t window = sample_of(request, request.first + b, windows);
+    const char* text = bytes_.data() + window * request.width + request.position;
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      x[b * tokens + t] = static_cast<unsigned char>(text[t]);
       if (target == nullptr) continue;
-      target[b * request.width + t] = static_cast<unsigned char>(text[t + 1]);
+      target[b * tokens + t] = static_cast<unsigned char>(text[t + 1]);
     }
   }
 }

@@ -18,6 +18,8 @@ struct BatchRequest {
   std::int64_t count = 0;  // B
   std::int64_t width = 0;  // T tokens, or K inputs
   DataPart part = DataPart::all;
+  std::int64_t position = 0;  // of the first token of each window that is asked for
+  std::int64_t tokens = 0;    // of each window from there on; 0 = all
 };
 
 class Dataset {

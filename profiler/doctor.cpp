@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "profiler/cuda/load_plugin.h"
@@ -85,10 +86,38 @@ DoctorRow file_row(const std::string& name, const std::string& file, const std::
   return {name, {there, there ? file : without}};
 }
 
+/// Devices of one kind are counted: "2 x NVIDIA H100 80GB HBM3".
+std::string devices_text(const std::vector<cuda::DeviceFacts>& devices) {
+  std::map<std::string, int> count_of;
+  for (const cuda::DeviceFacts& device : devices) ++count_of[device.name];
+  std::string out;
+  for (const auto& [name, count] : count_of) {
+    out += (out.empty() ? "" : ", ") + (count > 1 ? fmt::format("{} x ", count) : "") + name;
+  }
+  return out;
+}
+
 DoctorRow cuda_row() {
   std::string why;
-  const bool works = load_cuda_plugin(why) != nullptr;
-  return {"cuda backend", {works, works ? cuda_device_name() : why}};
+  const cuda::PluginApi* api = load_cuda_plugin(why);
+  if (api == nullptr) return {"cuda backend", {false, why}};
+  return {"cuda backend", {true, devices_text(cuda_devices(*api))}};
+}
+
+/// Ranks need NCCL and a device for each.
+DoctorRow cuda_ranks_row() {
+  std::string why;
+  const cuda::NcclApi* nccl = load_nccl_plugin(why);
+  if (nccl == nullptr) return {"ranks on gpus", {false, why}};
+  int version = 0;
+  nccl->library_version(&version);
+  const std::string text =
+      fmt::format("NCCL {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+  const cuda::PluginApi* api = load_cuda_plugin(why);
+  if (api == nullptr) return {"ranks on gpus", {false, text + " is there, but " + why}};
+  const std::size_t devices = cuda_devices(*api).size();
+  if (devices < 2) return {"ranks on gpus", {false, text + " is there, but one device only"}};
+  return {"ranks on gpus", {true, fmt::format("{}, up to {} ranks", text, devices)}};
 }
 
 /// The library has to load, or a program into which it is injected would run unrecorded.
@@ -112,12 +141,16 @@ DoctorRow injection_row() {
 }  // namespace
 
 std::vector<DoctorRow> examine() {
-  return {
-      cpu_row(),      product_row(),
-      solver_row(),   file_row("window", "tidemark-view", "built without Qt 6.4 (qt6-base-dev)"),
-      clock_row(),    {"cuda driver", probe_driver()},
-      cuda_row(),     {"cupti", probe_cupti()},
-      injection_row()};
+  return {cpu_row(),
+          product_row(),
+          solver_row(),
+          file_row("window", "tidemark-view", "built without Qt 6.4 (qt6-base-dev)"),
+          clock_row(),
+          {"cuda driver", probe_driver()},
+          cuda_row(),
+          cuda_ranks_row(),
+          {"cupti", probe_cupti()},
+          injection_row()};
 }
 
 std::string doctor_text(const std::vector<DoctorRow>& rows) {

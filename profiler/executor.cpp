@@ -10,6 +10,7 @@
 
 #include "profiler/backend.h"
 #include "profiler/cuda/calls.h"
+#include "profiler/cuda/device_pool.h"
 #include "profiler/kernels/execute.h"
 #include "sim/check.h"
 #include "traces/binary.h"
@@ -178,7 +179,10 @@ class Execution {
         backend_ = make_cpu_backend(place, options.data, options.threads, options.communicator);
         break;
       case BackendKind::cuda:
-        backend_ = make_cuda_backend(place, options.data, *options.cuda);
+        backend_ = make_cuda_backend(place, options.data,
+                                     {.api = options.cuda,
+                                      .communicator = options.communicator,
+                                      .compute_stream = pool_ ? pool_->stream() : nullptr});
         break;
     }
     if (options.stream.empty()) return;
@@ -240,6 +244,8 @@ class Execution {
       backend_->drain();
     } catch (const TeamStopped&) {
       return;  // known
+    } catch (const InputError&) {
+      return;  // a device that is gone says so again
     }
   }
 
@@ -356,10 +362,14 @@ class Execution {
     streamed_at_ = std::chrono::steady_clock::now();
   }
 
-  [[nodiscard]] MemoryOptions with_sources(MemoryOptions options) const {
+  MemoryOptions with_sources(MemoryOptions options) {
     if (options_.backend != BackendKind::cuda) return options;
     options.device_source = &device_source_;
     options.pinned_source = &pinned_source_;
+    if (options_.allocator == MemoryGiver::cuda_async) {
+      pool_.emplace(*options_.cuda, options.device_bytes);
+      options.device_blocks = &pool_->blocks();
+    }
     return options;
   }
 
@@ -395,6 +405,7 @@ class Execution {
   Recorder recorder_;
   MemorySource device_source_;
   MemorySource pinned_source_;
+  std::optional<cuda::DevicePool> pool_;
   MemoryOptions memory_options_;
   ProgramMemory memory_;
   std::unique_ptr<Backend> backend_;
@@ -414,12 +425,32 @@ class Execution {
 }  // namespace
 
 struct ReadyRun::Body {
-  Body(const Trace& program, const RunOptions& options) : execution(program, options) {}
+  Body(const Trace& program, const RunOptions& options)
+      : cuda(options.backend == BackendKind::cuda ? options.cuda : nullptr),
+        device(options.cuda_device),
+        execution(program, options) {}
+  ~Body() {
+    if (cuda != nullptr) cuda->open(device);
+  }
+  Body(const Body&) = delete;
+  Body& operator=(const Body&) = delete;
+
+  const cuda::PluginApi* cuda;
+  int device;
   Execution execution;
 };
 
+void open_device(const RunOptions& options) {
+  if (options.backend != BackendKind::cuda) return;
+  const int code = options.cuda->open(options.cuda_device);
+  if (code == 0) return;
+  throw InputError(
+      fmt::format("CUDA device {}: {}", options.cuda_device, options.cuda->error_text(code)));
+}
+
 ReadyRun::ReadyRun(const Trace& program, const RunOptions& options) {
   require_executable(program, options);
+  open_device(options);
   body_ = std::make_unique<Body>(program, options);
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "profiler/communicator.h"
+#include "profiler/cuda/nccl_api.h"
 #include "profiler/cuda/plugin_api.h"
 #include "profiler/dataset.h"
 #include "profiler/out_of_memory.h"
@@ -20,6 +21,10 @@
 namespace tidemark {
 
 enum class BackendKind : std::uint8_t { cpu, dry, cuda };
+
+/// Who gives out the memory of the device. automatic: the plan does, where all buffers are placed;
+/// else rules of PyTorch's caching allocator. cuda_async: the driver's pool; for cuda only.
+enum class MemoryGiver : std::uint8_t { automatic, cuda_async };
 
 struct RunOptions {
   BackendKind backend = BackendKind::cpu;
@@ -34,6 +39,9 @@ struct RunOptions {
   bool check = true;                      // off only to show what an illegal program does
   bool record = true;                     // off: no events; to measure what recording costs
   const cuda::PluginApi* cuda = nullptr;  // needed by cuda
+  int cuda_device = 0;                    // of this rank; of several threads, of the first
+  const cuda::NcclApi* nccl = nullptr;    // needed by several ranks on cuda
+  MemoryGiver allocator = MemoryGiver::automatic;
   std::string stream;  // file that grows during the run, in case it is killed; empty = none
   const std::atomic<bool>* cancel = nullptr;  // looked at before each instruction
   Communicator* communicator = nullptr;       // to the other ranks; null = there are none
@@ -49,10 +57,15 @@ struct RunResult {
   std::string failure{};  // why this rank could not go on; only of several ranks
 };
 
+/// Makes the device of a CUDA run that of the calling thread; nothing for other backends. Throws
+/// InputError.
+void open_device(const RunOptions& options);
+
 /// A run that is ready to go. Its memory stays until it is destroyed: other ranks may read it.
 class ReadyRun {
  public:
-  /// Throws as execute() does. Both arguments must outlive it.
+  /// Throws as execute() does. Both arguments must outlive it. On CUDA the calling thread has the
+  /// device of the run open then, as also where it is destroyed.
   ReadyRun(const Trace& program, const RunOptions& options);
   ~ReadyRun();
   /// Once.

@@ -13,6 +13,7 @@
 
 #include "profiler/command_line.h"
 #include "profiler/cuda/load_plugin.h"
+#include "profiler/cuda/rank_devices.h"
 #include "profiler/dataset.h"
 #include "profiler/doctor.h"
 #include "profiler/inject/launch.h"
@@ -201,6 +202,11 @@ int profile_process(CommandLine& line, const std::vector<Trace>& programs) {
   const auto rank = static_cast<std::size_t>(others->rank());
   const std::vector<std::string> files = rank_files(line.output, programs.size());
   line.run.communicator = others.get();
+  if (line.run.backend == BackendKind::cuda) {
+    const RankDevice mine = device_of_process(*line.run.cuda, *others);
+    line.run.cuda_device = mine.device;
+    line.run.device = mine.name;
+  }
   line.run.stream = files[rank] + ".part";
   if (rank > 0) line.run.on_step = {};
   RunResult mine = execute_rank(programs, others->rank(), line.run);
@@ -247,7 +253,11 @@ int profile(CommandLine line) {
     std::string why;
     line.run.cuda = load_cuda_plugin(why);
     if (line.run.cuda == nullptr) throw InputError({{}, "--backend cuda", "a CUDA device", why});
-    line.run.device = cuda_device_name();
+    line.run.device = cuda_devices(*line.run.cuda).front().name;
+    if (programs.size() > 1) line.run.nccl = load_nccl_plugin(why);
+    if (programs.size() > 1 && line.run.nccl == nullptr) {
+      throw InputError({{}, "--backend cuda", "NCCL, for several ranks", why});
+    }
   }
   line.run.cancel = &cancelled;
   line.run.on_step = step_printer(line);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -14,6 +15,20 @@
 
 namespace tidemark {
 
+/// What an allocator that is not ours counted. Reserved: taken from the device; used: given out.
+struct BlockCounts {
+  std::int64_t most_reserved_bytes = 0;
+  std::int64_t used_bytes = 0;
+  std::int64_t most_used_bytes = 0;
+};
+
+/// Device memory block by block, from an allocator that is not ours.
+struct BlockSource {
+  std::function<std::byte*(std::int64_t size_bytes)> take;  // null: there is no room
+  std::function<void(std::byte*)> give_back;
+  std::function<BlockCounts()> count;
+};
+
 struct MemoryOptions {
   std::int64_t device_bytes = 0;
   std::int64_t host_bytes = 0;  // of each host space
@@ -22,11 +37,13 @@ struct MemoryOptions {
   // Of device and pinned host spaces; null: pages of this process. They outlive the memory.
   const MemorySource* device_source = nullptr;
   const MemorySource* pinned_source = nullptr;
+  const BlockSource* device_blocks = nullptr;  // of device spaces, whatever is placed
 };
 
 /// Allocates and frees the buffers of a program. A space whose owning buffers are all placed uses
 /// their offsets; else the device goes through the caching allocator and a host space through first
-/// fit. Writes alloc, free and segment events.
+/// fit. With `device_blocks` each buffer of the device is a block of its own, at no offset. Writes
+/// alloc, free and segment events.
 class ProgramMemory {
  public:
   /// `trace` and `recorder` must outlive it.
@@ -46,7 +63,7 @@ class ProgramMemory {
   /// What each arena counted, in the order of spaces.
   [[nodiscard]] std::vector<ArenaRecord> records() const;
 
-  /// "static" when the device is placed, else "caching".
+  /// "cuda-async" with blocks, "static" when the device is placed, else "caching".
   [[nodiscard]] const char* allocator_name() const;
 
  private:
@@ -55,12 +72,14 @@ class ProgramMemory {
     Arena arena;
     bool is_placed = true;
     std::unique_ptr<CachingAllocator> caching;
-    std::int64_t live_bytes = 0;  // of buffers, rounded to k_granule_bytes
+    const BlockSource* blocks = nullptr;  // then offsets are addresses
+    std::int64_t live_bytes = 0;          // of buffers, rounded to k_granule_bytes
     std::int64_t peak_live_bytes = 0;
   };
 
   Room& room_of(const Buffer& buffer) { return *rooms_.find(buffer.space)->second; }
   CachingAllocator::Block take(Room& room, const Buffer& buffer);
+  static CachingAllocator::Block take_block(Room& room, const Buffer& buffer);
   [[nodiscard]] MemoryShortage explained(MemoryShortage shortage, BufferId id) const;
 
   const Trace& trace_;

@@ -49,6 +49,10 @@ class MpiCommunicator : public ProcessCommunicator {
     MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks_);
+    MPI_Comm here = MPI_COMM_NULL;
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &here);
+    MPI_Comm_rank(here, &local_rank_);
+    MPI_Comm_free(&here);
     if (provided != MPI_THREAD_MULTIPLE) {
       throw InputError({"mpirun", "MPI", "an MPI that threads may call at the same time", "none"});
     }
@@ -56,6 +60,7 @@ class MpiCommunicator : public ProcessCommunicator {
 
   [[nodiscard]] std::int32_t rank() const override { return rank_; }
   [[nodiscard]] std::int32_t ranks() const override { return ranks_; }
+  [[nodiscard]] std::int32_t local_rank() const override { return local_rank_; }
 
   void run(const CollectiveCall& call) override {
     const MPI_Comm group = group_of(call.ranks);
@@ -159,6 +164,7 @@ class MpiCommunicator : public ProcessCommunicator {
 
   int rank_ = 0;
   int ranks_ = 1;
+  int local_rank_ = 0;
   std::mutex mutex_;
   std::map<std::vector<std::int32_t>, MPI_Comm> groups_;
 };

@@ -14,6 +14,8 @@ class ProcessCommunicator : public Communicator {
  public:
   [[nodiscard]] virtual std::int32_t rank() const = 0;
   [[nodiscard]] virtual std::int32_t ranks() const = 0;
+  /// Place among the ranks on the same machine, from 0.
+  [[nodiscard]] virtual std::int32_t local_rank() const = 0;
 
   /// The last call. 0: when all ranks have come here; else ends every process with this exit code.
   virtual void leave(int exit_code) = 0;

@@ -5,6 +5,9 @@
 #include <map>
 #include <thread>
 
+#include "profiler/cuda/nccl_communicator.h"
+#include "profiler/cuda/rank_devices.h"
+#include "profiler/long_turns.h"
 #include "sim/check.h"
 #include "sim/op_table.h"
 #include "traces/error.h"
@@ -96,6 +99,34 @@ std::int32_t ended_by(const std::vector<RunResult>& ranks) {
   return -1;
 }
 
+/// On CUDA: the device of the rank's number.
+void give_device(RunOptions& options, std::size_t rank, std::size_t ranks) {
+  if (options.backend != BackendKind::cuda) return;
+  const RankDevice mine = device_of_thread(*options.cuda, static_cast<std::int32_t>(rank),
+                                           static_cast<std::int32_t>(ranks));
+  options.cuda_device = mine.device;
+  options.device = mine.name;
+}
+
+/// In the thread of the rank. What joins the devices lives as long as the rank works: they leave
+/// together.
+RunResult run_rank(const Trace& program, RunOptions& options, std::unique_ptr<ReadyRun>& run) {
+  std::unique_ptr<Communicator> between_devices;
+  if (options.backend == BackendKind::cuda) {
+    if (options.nccl == nullptr) throw std::logic_error("several CUDA ranks without NCCL");
+    open_device(options);
+    between_devices = make_nccl_communicator(*options.communicator, *options.nccl, program);
+    options.communicator = between_devices.get();
+  }
+  try {
+    run = std::make_unique<ReadyRun>(program, options);
+    return run->result();
+  } catch (...) {
+    options.communicator->stop();
+    throw;
+  }
+}
+
 }  // namespace
 
 RanksResult execute_ranks(std::span<const Trace> programs, const RunOptions& options,
@@ -103,23 +134,26 @@ RanksResult execute_ranks(std::span<const Trace> programs, const RunOptions& opt
   require_together(programs, options);
   const auto team = make_thread_team(static_cast<std::int32_t>(programs.size()));
   std::vector<RunOptions> of_rank(programs.size(), options);
-  std::vector<std::unique_ptr<ReadyRun>> runs;
   for (std::size_t rank = 0; rank < programs.size(); ++rank) {
     RunOptions& mine = of_rank[rank];
     mine.check = false;  // done, for all together
     mine.communicator = team[rank].get();
     mine.stream = streams.empty() ? "" : streams[rank];
     if (rank > 0) mine.on_step = {};
-    runs.push_back(std::make_unique<ReadyRun>(programs[rank], mine));
+    give_device(mine, rank, programs.size());
   }
   RanksResult out;
   out.ranks.resize(programs.size());
+  std::vector<std::unique_ptr<ReadyRun>> runs(programs.size());
   std::vector<std::exception_ptr> bugs(programs.size());
   std::vector<std::thread> threads;
   for (std::size_t rank = 0; rank < programs.size(); ++rank) {
     threads.emplace_back([&, rank] {
+      ask_for_long_turns();
       try {
-        out.ranks[rank] = runs[rank]->result();
+        out.ranks[rank] = run_rank(programs[rank], of_rank[rank], runs[rank]);
+      } catch (const TeamStopped&) {
+        out.ranks[rank].stopped = true;  // before it began
       } catch (...) {
         bugs[rank] = std::current_exception();
         team[rank]->stop();
@@ -140,7 +174,8 @@ RunResult execute_rank(std::span<const Trace> programs, std::int32_t rank,
   require_together(programs, options);
   RunOptions mine = options;
   mine.check = false;  // done, for all together
-  return execute(programs[static_cast<std::size_t>(rank)], mine);
+  std::unique_ptr<ReadyRun> run;
+  return run_rank(programs[static_cast<std::size_t>(rank)], mine, run);
 }
 
 }  // namespace tidemark

@@ -72,6 +72,11 @@ class Team {
     return all;
   }
 
+  void require_going() {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) throw TeamStopped();
+  }
+
   void stop() {
     {
       const std::lock_guard lock(mutex_);
@@ -150,6 +155,8 @@ class ThreadCommunicator : public Communicator {
   }
 
   [[nodiscard]] std::int64_t waiting_cpu_ns() const override { return Waiting::spent_ns(); }
+
+  void require_going() override { team_->require_going(); }
 
   void stop() override { team_->stop(); }
 

@@ -38,6 +38,7 @@ struct CapacityModel::Terms {
   double mask_bytes = 0;  // of the embedding's dropout
   double head_kept = 0;   // input and output of the final norm, and what the loss keeps
   double loss_working = 0;
+  MessageBytes messages;
 };
 
 ParameterBytes state_bytes(const StateRecipe& recipe, const Layout& layout, const Parameters& p) {
@@ -49,6 +50,22 @@ ParameterBytes state_bytes(const StateRecipe& recipe, const Layout& layout, cons
   add(bytes, bytes_per_parameter(recipe, shard_sizes(layout)), dense_elements(layout, p));
   if (p.expert > 0) {
     add(bytes, bytes_per_parameter(recipe, expert_shard_sizes(layout)), expert_elements(layout, p));
+  }
+  return bytes;
+}
+
+StatePart end_parameter(const StateRecipe& recipe) {
+  StatePart part = recipe.parameter;
+  if (recipe.ends != StateType::none) part.type = recipe.ends;
+  return part;
+}
+
+ParameterBytes end_state_bytes(const StateRecipe& recipe, const Layout& layout,
+                               const Parameters& p) {
+  ParameterBytes bytes = state_bytes(recipe, layout, p);
+  if (recipe.ends != StateType::none) {
+    bytes.other +=
+        part_bytes(end_parameter(recipe), layout, p) - part_bytes(recipe.parameter, layout, p);
   }
   return bytes;
 }
@@ -86,6 +103,15 @@ LossBytes loss_bytes(LossLowering loss) {
   return {4, 16};
 }
 
+MessageBytes message_bytes(const Transformer& model, const Strategy& s) {
+  const Layout& l = s.layout;
+  if (s.recipe.library != TrainingLibrary::torchtitan || l.pipeline == 1) return {};
+  const double tokens = real(s.batch.micro_batch * s.batch.sequence) / real(l.context);
+  const double split = real(l.tensor);
+  return {.rows = 2 * real(model.hidden) * tokens / (l.sequence_parallel ? split : 1),
+          .logits = 2 * real(model.vocabulary) * tokens / split};
+}
+
 CapacityModel::CapacityModel(const Transformer& model)
     : model_(model),
       dense_layer_(is_dense(model, 0) ? layer_parameters(model, true) : Parameters{}),
@@ -121,6 +147,7 @@ CapacityModel::Terms CapacityModel::terms(const Strategy& s) const {
   // Sequence-parallel rows are gathered before a product.
   const double gathered_row = l.sequence_parallel ? 2 * real(model_.hidden) * t.tokens : 0;
   t.loss_working = logits * loss.working + gathered_row;
+  t.messages = message_bytes(model_, s);
   t.dense_gradient = state_bytes(s.recipe, l, dense_layer_).gradient;
   t.routed_gradient = state_bytes(s.recipe, l, routed_layer_).gradient;
   if (is_dense(model_, 0)) {
@@ -181,8 +208,8 @@ RankMemory CapacityModel::rank(const Strategy& s, const Terms& t, std::int64_t i
   const RankParameters p = parameters(s, index);
   Rank r{s, t, index};
   r.layers = state_bytes(s.recipe, s.layout, p.layers);
-  r.embedding = state_bytes(s.recipe, s.layout, p.embedding);
-  r.head = state_bytes(s.recipe, s.layout, p.head);
+  r.embedding = end_state_bytes(s.recipe, s.layout, p.embedding);
+  r.head = end_state_bytes(s.recipe, s.layout, p.head);
   r.head_gradient = head_gradient_bytes(s);
   r.gathered = gathered_bytes(s, p);
 
@@ -196,8 +223,9 @@ RankMemory CapacityModel::rank(const Strategy& s, const Terms& t, std::int64_t i
   if (const std::int64_t behind = std::min(weights_behind(s, index), all - 1); behind > 0) {
     see(before_backward(r, std::min(all, ahead + behind), behind));
   }
+  const bool grows = !s.recipe.gradients_stay || t.messages.rows > 0;
+  if (grows && ahead < all) see(before_backward(r, all, all - ahead));
   if (s.recipe.gradients_stay) return best;
-  if (ahead < all) see(before_backward(r, all, all - ahead));
   see({.rank = index,
        .states = r.layers.total() + r.embedding.total() + r.head.total(),
        .working = r.gathered});
@@ -226,6 +254,7 @@ RankMemory CapacityModel::before_backward(const Rank& r, std::int64_t forwards,
                   real(waiting) * (real(n.dense) * t.dense_held + real(n.routed) * t.routed_held);
     if (is_first) out.ends += open * t.mask_bytes;
     if (is_last) out.ends += open * t.head_kept;
+    out.ends += messages(r, chunk, open, real(done));
     if (s.recipe.gradients_stay || done > waiting) {
       out.states += real(n.dense) * t.dense_gradient + real(n.routed) * t.routed_gradient;
     }
@@ -247,13 +276,32 @@ RankMemory CapacityModel::before_backward(const Rank& r, std::int64_t forwards,
   return out;
 }
 
+/// Of one chunk with `open` micro-batches in flight and `done` of them behind it. What layers and
+/// loss keep of those in flight already holds their inputs and their logits.
+double CapacityModel::messages(const Rank& r, std::int64_t chunk, double open, double done) const {
+  const Strategy& s = r.strategy;
+  const MessageBytes& m = r.terms.messages;
+  const std::int64_t stage = chunk * s.layout.pipeline + r.index;
+  const double all = real(s.batch.micro_batches);
+  double bytes = 0;
+  if (stage > 0) {
+    const bool is_kept = !s.kept_on_host && layers_of_stage(model_, s, stage) > 0;
+    bytes += m.rows * (all - (is_kept ? open : 0) + done);
+  }
+  const bool is_last = stage == s.layout.pipeline * s.layout.virtual_stages - 1;
+  return bytes + (is_last ? m.logits * done : m.rows * (all + open + done));
+}
+
 /// What stays gathered all the time: the ends, as FSDP's root unit; all where nothing reshards.
 double CapacityModel::gathered_bytes(const Strategy& s, const RankParameters& parameters) const {
   if (!gathers(s.recipe, shard_sizes(s.layout))) return 0;
-  double elements =
-      local_elements(s.layout, parameters.embedding) + local_elements(s.layout, parameters.head);
-  if (!s.recipe.reshard_after_forward) elements += local_elements(s.layout, parameters.layers);
-  return elements * element_bytes(s.recipe.compute);
+  const StateType ends = s.recipe.ends == StateType::none ? s.recipe.compute : s.recipe.ends;
+  double bytes = element_bytes(ends) * (local_elements(s.layout, parameters.embedding) +
+                                        local_elements(s.layout, parameters.head));
+  if (!s.recipe.reshard_after_forward) {
+    bytes += element_bytes(s.recipe.compute) * local_elements(s.layout, parameters.layers);
+  }
+  return bytes;
 }
 
 double CapacityModel::head_gradient_bytes(const Strategy& s) const {
@@ -294,7 +342,7 @@ RankMemory CapacityModel::peak(const Strategy& s) const {
   // those are the same, the first inner rank stands for all.
   std::int64_t last_inner = s.stage_layers.empty() ? 1 : p - 2;
   if (model_.experts.count > 0) last_inner = p - 2;
-  if (s.schedule == PipelineSchedule::zero_bubble) last_inner = p - 2;
+  if (s.schedule == PipelineSchedule::zero_bubble || t.messages.rows > 0) last_inner = p - 2;
   // Later ranks may have gradients of a chunk that earlier ones have not begun to go back through.
   if (!s.recipe.gradients_stay && s.layout.virtual_stages > 1) last_inner = p - 2;
   for (std::int64_t i = 1; i < p; ++i) {

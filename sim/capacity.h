@@ -19,7 +19,7 @@ struct RankMemory {
   std::int64_t rank = 0;
   double states = 0;   // parameters, optimizer, and those gradients that are there
   double layers = 0;   // what layers keep of all micro-batches in flight
-  double ends = 0;     // of embedding, final norm, output layer and loss, likewise
+  double ends = 0;     // of embedding, final norm, output layer, loss and messages, likewise
   double working = 0;  // gathered units, gradients of one unit, what one backward makes again
   [[nodiscard]] double total() const { return states + layers + ends + working; }
   bool operator==(const RankMemory&) const = default;
@@ -37,7 +37,14 @@ struct RankParameters {
 [[nodiscard]] ParameterBytes state_bytes(const StateRecipe& recipe, const Layout& layout,
                                          const Parameters& parameters);
 
-/// The same of one part of them: the parameter, the master copy, one of the two moments, ...
+/// The same of embedding, final norm and output layer.
+[[nodiscard]] ParameterBytes end_state_bytes(const StateRecipe& recipe, const Layout& layout,
+                                             const Parameters& parameters);
+
+/// Of the parameters of those.
+[[nodiscard]] StatePart end_parameter(const StateRecipe& recipe);
+
+/// Bytes of one part of a state: the parameter, the master copy, one of the two moments, ...
 [[nodiscard]] double part_bytes(const StatePart& part, const Layout& layout,
                                 const Parameters& parameters);
 
@@ -59,6 +66,17 @@ struct LossBytes {
   double working = 0;
 };
 [[nodiscard]] LossBytes loss_bytes(LossLowering loss);
+
+/// What torch.distributed.pipelining keeps beside layers (PyTorch 2.6, stage.py; torchtitan runs on
+/// it): of every micro-batch of the step a buffer for the input of a stage and one for the gradient
+/// of its output, and until the step ends the output and the gradient of the input. The last stage
+/// puts out logits. A rank alone, or one of another library, keeps none of it.
+struct MessageBytes {
+  double rows = 0;    // of one micro-batch between stages
+  double logits = 0;  // of one micro-batch behind the last stage
+  bool operator==(const MessageBytes&) const = default;
+};
+[[nodiscard]] MessageBytes message_bytes(const Transformer& model, const Strategy& strategy);
 
 /// Level A for one model; holds what does not depend on the strategy.
 class CapacityModel {
@@ -99,6 +117,8 @@ class CapacityModel {
                                 std::int64_t rank) const;
   [[nodiscard]] RankMemory before_backward(const Rank& rank, std::int64_t forwards,
                                            std::int64_t backwards) const;
+  [[nodiscard]] double messages(const Rank& rank, std::int64_t chunk, double open,
+                                double done) const;
   [[nodiscard]] double layer_backward(const Strategy& strategy, const Terms& terms,
                                       const StageLayers& layers) const;
 

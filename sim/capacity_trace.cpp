@@ -186,12 +186,13 @@ class StepWriter {
   }
 
   /// Of a group of parameters, what lives from step to step.
-  void state(const std::string& name, LayerId layer, const Parameters& p) {
+  void state(const std::string& name, LayerId layer, const Parameters& p,
+             const StatePart& parameter) {
     const StateRecipe& recipe = s_.recipe;
     const auto add = [&](const char* what, const StatePart& part, Category category) {
       r_.alloc(name + what, layer, category, part_bytes(part, s_.layout, p));
     };
-    add(".weights", recipe.parameter, Category::weight);
+    add(".weights", parameter, Category::weight);
     add(".master", recipe.master, Category::optimizer_state);
     add(".first moments", recipe.moments, Category::optimizer_state);
     add(".second moments", recipe.moments, Category::optimizer_state);
@@ -209,18 +210,34 @@ class StepWriter {
 
   void states() {
     const RankParameters p = level_a_.parameters(s_, rank_);
-    state("embedding", embedding_, p.embedding);
+    state("embedding", embedding_, p.embedding, end_parameter(s_.recipe));
     for (std::int64_t chunk = 0; chunk < s_.layout.virtual_stages; ++chunk) {
       const std::int64_t stage = chunk * s_.layout.pipeline + rank_;
       const std::int64_t first = first_layer(stage);
       for (std::int64_t i = first; i < first + layers_of_stage(model_, s_, stage); ++i) {
-        state(fmt::format("layer{}", i), layer_id(i), level_a_.layer(is_dense(model_, i)));
+        state(fmt::format("layer{}", i), layer_id(i), level_a_.layer(is_dense(model_, i)),
+              s_.recipe.parameter);
       }
     }
-    state("head", head_, p.head);
+    state("head", head_, p.head, end_parameter(s_.recipe));
     r_.alloc("gathered for all of the step", {}, Category::communication,
              level_a_.gathered_bytes(s_, p));
     ends_ = p;
+    messages_ = message_bytes(model_, s_);
+    for (std::int64_t chunk = 0; chunk < s_.layout.virtual_stages; ++chunk) {
+      const std::int64_t stage = chunk * s_.layout.pipeline + rank_;
+      if (stage > 0 && messages_.rows > 0 && !s_.kept_on_host) received_.insert(first_layer(stage));
+      for (std::int64_t i = 0; i < s_.batch.micro_batches; ++i) {
+        if (stage > 0) message("input", stage, i);
+        if (!is_last(stage)) message("gradient of the output", stage, i);
+      }
+    }
+  }
+
+  /// What torch.distributed.pipelining holds beside the layers of a stage.
+  BufferId message(const char* what, std::int64_t stage, std::int64_t micro_batch) {
+    return r_.alloc(fmt::format("stage{}.{}@{}", stage, what, micro_batch), {},
+                    Category::communication, messages_.rows);
   }
 
   void run(const PipelineEvent& e, std::int64_t stage, double begin_ns, double ns) {
@@ -275,12 +292,14 @@ class StepWriter {
   void hold(std::int64_t i, std::int64_t micro_batch, Category remade) {
     const LayerTensors& tensors = tensors_[is_dense(model_, i)];
     std::vector<BufferId>& held = kept_[{i, micro_batch}];
+    // Its first tensor, the layer's input, may lie in the buffer in which it came.
+    const bool is_received = received_.contains(i);
     std::size_t n = 0;
     for (const KeptTensor& t : tensors) {
       if (!is_held(t, s_.recompute)) continue;
       if (held.size() <= n) held.emplace_back();
       BufferId& id = held[n++];
-      if (id.valid()) continue;
+      if (id.valid() || (is_received && &t == tensors.begin())) continue;
       const bool again = t.dropped_by.meets(s_.recompute);
       id = r_.alloc(fmt::format("layer{}.{}@{}", i, t.name, micro_batch), layer_id(i),
                     again ? remade : Category::activation, bytes_of(t));
@@ -317,7 +336,10 @@ class StepWriter {
       drop(i, micro_batch);
       let_go(units);
     }
-    if (!is_last(stage)) return;
+    if (!is_last(stage)) {
+      of_step_.push_back(message("output", stage, micro_batch));
+      return;
+    }
     r_.op(fmt::format("head.forward@{}", micro_batch), head_, Phase::forward, micro_batch);
     auto& kept = head_kept_[micro_batch];
     const LossBytes loss = loss_bytes(s_.kernels.loss);
@@ -327,7 +349,9 @@ class StepWriter {
     };
     keep("norm input", 2 * rows_);
     keep("norm output", 2 * rows_);
-    keep("logits", logits_ * loss.kept);
+    keep("logits", logits_ * loss.kept - messages_.logits);
+    of_step_.push_back(r_.alloc(fmt::format("head.logits put out@{}", micro_batch), head_,
+                                Category::activation, messages_.logits));
     loss_working();
     r_.end_op(begin_ns + each_ns * real(range.end - range.first + 1));
   }
@@ -372,7 +396,10 @@ class StepWriter {
       r_.end_op(at_ns += each_ns);
     }
     r_.free(head_unit);
-    if (stage != 0) return;
+    if (stage != 0) {
+      of_step_.push_back(message("gradient of the input", stage, micro_batch));
+      return;
+    }
     r_.free(masks_[micro_batch]);
     if (makes) gradient("embedding", embedding_, ends_.embedding);
   }
@@ -439,7 +466,9 @@ class StepWriter {
   std::map<std::int64_t, BufferId> masks_;     // by micro-batch
   std::map<std::int64_t, std::vector<BufferId>> head_kept_;
   std::set<std::int64_t> reached_;  // stages by a backward
-  std::vector<BufferId> of_step_;   // gradients that the optimizer frees
+  MessageBytes messages_;
+  std::set<std::int64_t> received_;  // layers whose input is a message
+  std::vector<BufferId> of_step_;    // gradients and messages that are freed when the step ends
 };
 
 }  // namespace

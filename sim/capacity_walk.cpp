@@ -52,14 +52,14 @@ class Walker {
       : model_(model), s_(s), rank_(rank), sizes_(shard_sizes(s.layout)) {
     const CapacityModel level_a(model);
     const RankParameters parameters = level_a.parameters(s, rank);
-    const auto states = [&s](const Parameters& p) { return state_bytes(s.recipe, s.layout, p); };
-    embedding_gradient_ = states(parameters.embedding).gradient;
-    head_gradient_ = states(parameters.head).gradient;
+    const auto ends = [&s](const Parameters& p) { return end_state_bytes(s.recipe, s.layout, p); };
+    const ParameterBytes layers = state_bytes(s.recipe, s.layout, parameters.layers);
+    embedding_gradient_ = ends(parameters.embedding).gradient;
+    head_gradient_ = ends(parameters.head).gradient;
     live_.rank = rank;
-    live_.states = states(parameters.layers).other + states(parameters.embedding).other +
-                   states(parameters.head).other;
+    live_.states = layers.other + ends(parameters.embedding).other + ends(parameters.head).other;
     if (s.recipe.gradients_stay) {
-      live_.states += states(parameters.layers).gradient + embedding_gradient_ + head_gradient_;
+      live_.states += layers.gradient + embedding_gradient_ + head_gradient_;
     }
     live_.working = level_a.gathered_bytes(s, parameters);
     head_unit_gradient_ = level_a.head_gradient_bytes(s);
@@ -69,6 +69,12 @@ class Walker {
       if (dense ? is_dense(model, 0) : model.experts.count > 0) layers_[dense] = layer(dense);
     }
     logits_ = tokens_ * real(model.vocabulary) / real(s.layout.tensor);
+    messages_ = message_bytes(model, s);
+    for (std::int64_t chunk = 0; chunk < s.layout.virtual_stages; ++chunk) {
+      const std::int64_t stage = chunk * s.layout.pipeline + rank;
+      const double buffers = (stage > 0 ? 1 : 0) + (is_last(stage) ? 0 : 1);
+      live_.ends += buffers * real(s.batch.micro_batches) * messages_.rows;
+    }
   }
 
   WalkedPeak run() {
@@ -126,6 +132,11 @@ class Walker {
     return stage == s_.layout.pipeline * s_.layout.virtual_stages - 1;
   }
 
+  /// Whether the first layer of the stage keeps the buffer in which its input came.
+  [[nodiscard]] bool is_input_kept(std::int64_t stage) const {
+    return stage > 0 && !s_.kept_on_host && layers_of_stage(model_, s_, stage) > 0;
+  }
+
   /// The units of layer `index` and of those that are fetched ahead in steps of `step`, up to
   /// `end`.
   [[nodiscard]] double gathered(std::int64_t index, std::int64_t step, std::int64_t end) const {
@@ -140,10 +151,12 @@ class Walker {
     const std::int64_t first = first_layer(stage);
     const std::int64_t end = first + layers_of_stage(model_, s_, stage);
     if (stage == 0 && s_.kernels.dropout) live_.ends += rows_;
+    if (is_input_kept(stage)) live_.ends -= messages_.rows;
     for (std::int64_t i = first; i < end; ++i) {
       see(PeakMoment::forward, layer_at(i).all + gathered(i, 1, end));
       live_.layers += layer_at(i).kept;
     }
+    if (!is_last(stage)) live_.ends += messages_.rows;
     see(PeakMoment::forward, 0);
     if (!is_last(stage)) return;
     live_.ends += head_kept();
@@ -156,7 +169,7 @@ class Walker {
     double unit_gradient = 0;
     if (is_last(stage)) {
       see(PeakMoment::loss, loss_working());
-      live_.ends -= head_kept();
+      live_.ends += messages_.logits - head_kept();
       if (makes_gradients(stage)) live_.states += head_gradient_;
       unit_gradient = head_unit_gradient_;
     }
@@ -167,6 +180,8 @@ class Walker {
       live_.layers += layer.held - layer.kept;
       if (!is_apart() && makes_gradients(stage)) live_.states += layer.gradient;
     }
+    if (is_input_kept(stage)) live_.ends += messages_.rows;
+    if (stage > 0) live_.ends += messages_.rows;
     see(PeakMoment::backward, 0);
     if (stage == 0 && s_.kernels.dropout) live_.ends -= rows_;
     if (stage == 0 && makes_gradients(stage)) live_.states += embedding_gradient_;
@@ -213,6 +228,7 @@ class Walker {
   double tokens_ = 0;
   double rows_ = 0;  // one byte per hidden element of the tokens
   double logits_ = 0;
+  MessageBytes messages_;
   double head_unit_gradient_ = 0;
   double embedding_gradient_ = 0;
   double head_gradient_ = 0;

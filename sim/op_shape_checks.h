@@ -50,6 +50,16 @@ inline Trouble want_matrix(const Trace& trace, const Op& op, std::string_view ro
   return trouble(trace, op, role, std::to_string(rows) + " rows of " + std::to_string(columns));
 }
 
+/// Where the elements of a mask lie in that of the whole: dropout_mask.h.
+inline Trouble mask_error(const Op& op) {
+  for (const char* name : {"first", "run", "stride", "offset"}) {
+    if (integer_at(op, name, 0) < 0) {
+      return "attribute " + std::string(name) + " must not be negative";
+    }
+  }
+  return {};
+}
+
 /// First non-empty of several.
 inline Trouble first_of(std::initializer_list<Trouble> all) {
   for (const Trouble& one : all) {

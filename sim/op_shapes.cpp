@@ -120,11 +120,25 @@ Trouble any(const Trace&, const Op&) {
   return {};
 }
 
-Trouble load_batch(const Trace&, const Op& op) {
+/// With `width` and `position` x has so many tokens of each sequence from there on.
+Trouble load_batch(const Trace& trace, const Op& op) {
   const Attribute* part = find_attribute(op, "part");
-  if (part == nullptr || part->text == k_training_part || part->text == k_held_out_part) return {};
-  return fmt::format("attribute part is '{}', expected {} or {}", part->text, k_training_part,
-                     k_held_out_part);
+  if (part != nullptr && part->text != k_training_part && part->text != k_held_out_part) {
+    return fmt::format("attribute part is '{}', expected {} or {}", part->text, k_training_part,
+                       k_held_out_part);
+  }
+  const Attribute* width = find_attribute(op, "width");
+  const Attribute* position = find_attribute(op, "position");
+  if (width == nullptr && position == nullptr) return {};
+  if (width == nullptr || position == nullptr || width->per_step != 0 || position->per_step != 0) {
+    return "attributes width and position belong together, the same at every step";
+  }
+  const Buffer& x = buffer_of(trace, op, "x");
+  if (x.shape.size() != 2 || x.dtype != DType::i32) return trouble(trace, op, "x", "tokens [B, T]");
+  const std::int64_t room = width->integer - column_count(x);
+  if (width->integer >= 1 && position->integer >= 0 && position->integer <= room) return {};
+  return trouble(trace, op, "x",
+                 fmt::format("at most {} tokens from {} on", width->integer, position->integer));
 }
 Trouble unary(const Trace& trace, const Op& op) {
   return same_elements(trace, op, std::array{"x", "y"});
@@ -134,6 +148,12 @@ Trouble output_gradient(const Trace& trace, const Op& op) {
 }
 Trouble input_gradient(const Trace& trace, const Op& op) {
   return same_elements(trace, op, std::array{"dy", "x", "dx"});
+}
+/// x and y, or dy and dx, of one size, and a mask of a part that can be numbered.
+Trouble dropout(const Trace& trace, const Op& op) {
+  const bool forward = has(op, "x");
+  return first_of({mask_error(op), forward ? same_elements(trace, op, std::array{"x", "y"})
+                                           : same_elements(trace, op, std::array{"dy", "dx"})});
 }
 Trouble add(const Trace& trace, const Op& op) {
   return same_elements(trace, op, std::array{"a", "b", "y"});
@@ -207,10 +227,6 @@ Trouble clip_factor(const Trace& trace, const Op& op) {
 Trouble scale_by(const Trace& trace, const Op& op) {
   return want_elements(trace, op, "factor", 1);
 }
-Trouble gradient_only(const Trace& trace, const Op& op) {
-  return same_elements(trace, op, std::array{"dy", "dx"});
-}
-
 /// Input side x or dx [B, C, H, W], output side y or dy [B, O, H', W'], filters w or dw
 /// [O, C, K, K]; workspace is the C K K x H' W' matrix of one sample, with or without the filters.
 Trouble conv2d(const Trace& trace, const Op& op) {
@@ -290,15 +306,29 @@ Trouble average_pool(const Trace& trace, const Op& op) {
   return want_matrix(trace, op, has(op, "y") ? "y" : "dy", x.shape[0], x.shape[1]);
 }
 
+namespace {
+
+/// `narrow` [M,n] are columns first .. first + n - 1 of `wide` [M,K], the same at every step.
+Trouble columns_in(const Trace& trace, const Op& op, std::string_view narrow,
+                   std::string_view wide) {
+  const Buffer& whole = buffer_of(trace, op, wide);
+  const std::int64_t count = column_count(buffer_of(trace, op, narrow));
+  const Attribute* first = find_attribute(op, "first");
+  if (first->per_step != 0) return "attribute first must be the same at every step";
+  if (first->integer < 0 || first->integer > column_count(whole) - count) {
+    return trouble(trace, op, wide, fmt::format("{} columns from {} on", count, first->integer));
+  }
+  return want_matrix(trace, op, narrow, row_count(whole), count);
+}
+
+}  // namespace
+
 /// x [M, K], y [M, n] with columns first .. first + n - 1 of x.
 Trouble slice_columns(const Trace& trace, const Op& op) {
-  const Buffer& x = buffer_of(trace, op, "x");
-  const Buffer& y = buffer_of(trace, op, "y");
-  const std::int64_t first = integer_at(op, "first", 0);
-  if (first < 0 || first > column_count(x) - column_count(y)) {
-    return trouble(trace, op, "x", fmt::format("{} columns from {} on", column_count(y), first));
-  }
-  return want_matrix(trace, op, "y", row_count(x), column_count(y));
+  return columns_in(trace, op, "y", "x");
+}
+Trouble insert_columns(const Trace& trace, const Op& op) {
+  return columns_in(trace, op, "x", "y");
 }
 
 /// y [M, N], b [N].

@@ -43,8 +43,29 @@ Trouble want_heads(const Trace& trace, const Op& op, const Buffer& qkv) {
   if (!(probability >= 0 && probability < 1)) {
     return "attribute probability must be at least 0 and below 1";
   }
-  return {};
+  return mask_error(op);
 }
+
+/// Keys that the queries of qkv see at most, S; -1 when `kv` [R,B,S/R,2C], the position or `dkv`
+/// are wrong. Without kv they are those of qkv.
+std::int64_t keys_of(const Trace& trace, const Op& op, const Buffer& qkv) {
+  const std::int64_t tokens = qkv.shape[1];
+  const std::int64_t position = integer_at(op, "position", 0);
+  if (!has(op, "kv")) return position == 0 && !has(op, "dkv") ? tokens : -1;
+  const std::vector<std::int64_t>& kv = buffer_of(trace, op, "kv").shape;
+  if (kv.size() != 4 || kv[1] != qkv.shape[0] || kv[3] != qkv.shape[2] / 3 * 2) return -1;
+  if (kv[0] < 1 || kv[2] < 1) return -1;
+  const bool backward = has(op, "dy");
+  if (has(op, "dkv") != backward || (backward && buffer_of(trace, op, "dkv").shape != kv)) {
+    return -1;
+  }
+  const std::int64_t keys = kv[0] * kv[2];  // content() has compared them with the bytes
+  return position >= 0 && tokens <= keys && position <= keys - tokens ? keys : -1;
+}
+
+constexpr const char* k_keys_expected =
+    "keys and values kv [R, B, S/R, 2C] that have the T tokens from the position on, with dkv of "
+    "the same shape in backward; or none, and no position";
 
 }  // namespace
 
@@ -65,7 +86,7 @@ Trouble layer_norm(const Trace& trace, const Op& op) {
   return first_of({want_elements(trace, op, "mean", row_count(x)),
                    want_elements(trace, op, "inverse_deviation", row_count(x))});
 }
-/// qkv [B, T, 3C], probabilities [B, H, T, T]; the other side y or dy [B, T, C].
+/// qkv [B, T, 3C], probabilities [B, H, T, S]; the other side y or dy [B, T, C].
 Trouble attention(const Trace& trace, const Op& op) {
   const Buffer& qkv = buffer_of(trace, op, "qkv");
   const Buffer& p = buffer_of(trace, op, "probabilities");
@@ -73,8 +94,10 @@ Trouble attention(const Trace& trace, const Op& op) {
   const std::int64_t heads = integer_at(op, "heads", 0);
   const std::int64_t channels = qkv.shape[2] / 3;
   const std::int64_t tokens = qkv.shape[1];
-  if (p.shape != std::vector<std::int64_t>{qkv.shape[0], heads, tokens, tokens}) {
-    return trouble(trace, op, "probabilities", "[B, H, T, T]");
+  const std::int64_t keys = keys_of(trace, op, qkv);
+  if (keys < 0) return trouble(trace, op, "qkv", k_keys_expected);
+  if (p.shape != std::vector<std::int64_t>{qkv.shape[0], heads, tokens, keys}) {
+    return trouble(trace, op, "probabilities", "[B, H, T, S]");
   }
   const bool backward = has(op, "dy");
   if (!backward && has(op, "workspace") != (real_of(op, "probability") > 0)) {
@@ -84,7 +107,7 @@ Trouble attention(const Trace& trace, const Op& op) {
   return first_of({want_elements(trace, op, "y", qkv.shape[0] * tokens * channels),
                    want_elements(trace, op, "dy", qkv.shape[0] * tokens * channels),
                    want_elements(trace, op, "dqkv", element_count(qkv)),
-                   want_elements(trace, op, "workspace", rows * tokens)});
+                   want_elements(trace, op, "workspace", rows * keys)});
 }
 
 /// qkv [B, T, 3C], log_sum_exp [B, H, T]; workspace holds the scores of k_flash_rows rows, two
@@ -96,7 +119,9 @@ Trouble flash_attention(const Trace& trace, const Op& op) {
   const std::int64_t channels = qkv.shape[2] / 3;
   const std::int64_t tokens = qkv.shape[1];
   const std::int64_t outputs = qkv.shape[0] * tokens * channels;
-  const std::int64_t scores = std::min(k_flash_rows, tokens) * tokens * (has(op, "dy") ? 2 : 1);
+  const std::int64_t keys = keys_of(trace, op, qkv);
+  if (keys < 0) return trouble(trace, op, "qkv", k_keys_expected);
+  const std::int64_t scores = std::min(k_flash_rows, tokens) * keys * (has(op, "dy") ? 2 : 1);
   const std::int64_t room = element_count(buffer_of(trace, op, "workspace"));
   if (scores < 1 || room < scores || room % scores != 0) {
     return trouble(trace, op, "workspace", "a multiple of " + std::to_string(scores) + " elements");

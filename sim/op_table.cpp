@@ -85,8 +85,12 @@ std::int64_t per_input(const Trace& trace, const Op& op) {
 std::int64_t flash_forward_flops(const Trace& trace, const Op& op) {
   const Buffer& qkv = buffer_of(trace, op, "qkv");
   const std::int64_t heads = integer_at(op, "heads", 0, 1);
+  const Operand* kv = find_operand(op, "kv");
+  const std::int64_t keys = kv == nullptr
+                                ? qkv.shape[1]
+                                : product({trace[kv->buffer].shape[0], trace[kv->buffer].shape[2]});
   return product(
-      {qkv.shape[0], heads, qkv.shape[1], qkv.shape[1], 4 * (column_count(qkv) / 3 / heads) + 5});
+      {qkv.shape[0], heads, qkv.shape[1], keys, 4 * (column_count(qkv) / 3 / heads) + 5});
 }
 std::int64_t flash_backward_flops(const Trace& trace, const Op& op) {
   return product({5, flash_forward_flops(trace, op)}) / 2;
@@ -155,18 +159,23 @@ std::vector<OpRule> make_rules() {
   const std::vector<AttributeRule> collective{{"group"}, {"sequence"}, {"order", A::text}};
   const std::vector<AttributeRule> event{{"event"}};
   const std::vector<AttributeRule> random{
-      {"probability", A::real}, {"seed"}, {"key"}, {"step"}};
+      {"probability", A::real}, {"seed"}, {"key"}, {"step"}, {"first", A::integer, true},
+      {"run", A::integer, true}, {"stride", A::integer, true}, {"offset", A::integer, true}};
   const std::vector<AttributeRule> attention{
       {"heads"}, {"probability", A::real, true}, {"seed", A::integer, true},
-      {"key", A::integer, true}, {"step", A::integer, true}};
-  const std::vector<AttributeRule> rotary{{"heads"}, {"kv_heads"}, {"base", A::real}};
+      {"key", A::integer, true}, {"step", A::integer, true}, {"first", A::integer, true},
+      {"run", A::integer, true}, {"stride", A::integer, true}, {"offset", A::integer, true},
+      {"position", A::integer, true}};
+  const std::vector<AttributeRule> rotary{
+      {"heads"}, {"kv_heads"}, {"base", A::real}, {"position", A::integer, true}};
   const std::vector<AttributeRule> window{{"stride"}, {"padding"}};
   constexpr bool pure = true;  // may be executed again
   constexpr bool once = false;
   constexpr bool factor = true;  // may be bf16 beside f32
   return {
       {K::load_batch, {{"x", write}, {"target", write, true}},
-       {{"cursor"}, {"part", A::text, true}},
+       {{"cursor"}, {"part", A::text, true}, {"width", A::integer, true},
+        {"position", A::integer, true}},
        once, no_flops, s::load_batch},
       {K::fill, {{"y", write}}, {{"value", A::real}}, pure, no_flops, s::any},
       {K::random_normal, {{"y", write}},
@@ -198,14 +207,14 @@ std::vector<OpRule> make_rules() {
        none, pure, per_output<20>, s::input_gradient},
       {K::softmax_cross_entropy_forward,
        {{"logits"}, {"target"}, {"loss", write}, {"log_sum_exp", write}},
-       none, pure, cross_entropy_forward_flops, s::cross_entropy},
+       {{"scale", A::real, true}}, pure, cross_entropy_forward_flops, s::cross_entropy},
       {K::softmax_cross_entropy_backward, {{"logits", update}, {"target"}, {"log_sum_exp"}},
        {{"scale", A::real}}, once, per_output<4>, s::cross_entropy},
       {K::embedding_forward, {{"tokens"}, {"wte"}, {"wpe"}, {"y", write}},
        {{"position", A::integer, true}}, pure, per_output<1>, s::embedding_forward},
       {K::embedding_backward,
        {{"dy"}, {"tokens"}, {"dwte", write_or_update}, {"dwpe", write_or_update}},
-       none, pure, embedding_backward_flops, s::embedding_backward},
+       {{"position", A::integer, true}}, pure, embedding_backward_flops, s::embedding_backward},
       {K::layer_norm_forward,
        {{"x"}, {"w"}, {"b"}, {"y", write, false, factor}, {"mean", write},
         {"inverse_deviation", write}},
@@ -216,10 +225,12 @@ std::vector<OpRule> make_rules() {
         {"dw", write_or_update}, {"db", write_or_update}},
        none, pure, per_output<14>, s::layer_norm},
       {K::attention_forward,
-       {{"qkv"}, {"probabilities", write}, {"y", write}, {"workspace", write, true}},
+       {{"qkv"}, {"kv", read, true}, {"probabilities", write}, {"y", write},
+        {"workspace", write, true}},
        attention, pure, attention_forward_flops, s::attention},
       {K::attention_backward,
-       {{"dy"}, {"qkv"}, {"probabilities"}, {"dqkv", write}, {"workspace", write}},
+       {{"dy"}, {"qkv"}, {"kv", read, true}, {"probabilities"}, {"dqkv", write},
+        {"dkv", write, true}, {"workspace", write}},
        attention, pure, attention_backward_flops, s::attention},
       {K::add, {{"a"}, {"b"}, {"y", write}}, none, pure, per_output<1>, s::add},
       {K::sgd_update, {{"w", update}, {"dw"}},
@@ -250,9 +261,9 @@ std::vector<OpRule> make_rules() {
       {K::clip_factor, {{"sum"}, {"factor", write}}, {{"max_norm", A::real}}, pure, per_output<4>,
        s::clip_factor},
       {K::scale_by, {{"x", update}, {"factor"}}, none, once, per_output<1>, s::scale_by},
-      {K::dropout_forward, {{"x"}, {"y", write}}, random, pure, per_output<10>, s::unary},
+      {K::dropout_forward, {{"x"}, {"y", write}}, random, pure, per_output<10>, s::dropout},
       {K::dropout_backward, {{"dy"}, {"dx", write}}, random, pure, per_output<10>,
-       s::gradient_only},
+       s::dropout},
       {K::conv2d_forward, {{"x"}, {"w"}, {"b", read, true}, {"y", write}, {"workspace", write}},
        window, pure, conv2d_forward_flops, s::conv2d},
       {K::conv2d_backward_data, {{"dy"}, {"w"}, {"dx", write}, {"workspace", write}},
@@ -278,10 +289,12 @@ std::vector<OpRule> make_rules() {
       {K::average_pool_backward, {{"dy"}, {"dx", write}}, none, pure, per_output<1>,
        s::average_pool},
       {K::flash_attention_forward,
-       {{"qkv"}, {"y", write}, {"log_sum_exp", write}, {"workspace", write}}, attention, pure,
+       {{"qkv"}, {"kv", read, true}, {"y", write}, {"log_sum_exp", write}, {"workspace", write}},
+       attention, pure,
        flash_forward_flops, s::flash_attention},
       {K::flash_attention_backward,
-       {{"dy"}, {"qkv"}, {"y"}, {"log_sum_exp"}, {"dqkv", write}, {"workspace", write}},
+       {{"dy"}, {"qkv"}, {"kv", read, true}, {"y"}, {"log_sum_exp"}, {"dqkv", write},
+        {"dkv", write, true}, {"workspace", write}},
        attention, pure, flash_backward_flops, s::flash_attention},
       {K::cached_attention_forward,
        {{"qkv"}, {"keys", update}, {"values", update}, {"y", write}, {"workspace", write}},
@@ -330,6 +343,7 @@ std::vector<OpRule> make_rules() {
        s::all_to_all},
       {K::balance_backward, {{"logits"}, {"slots"}, {"dlogits", update}},
        {{"capacity"}, {"scale", A::real}}, once, balance_flops, s::balance},
+      {K::insert_columns, {{"x"}, {"y", update}}, {{"first"}}, once, no_flops, s::insert_columns},
   };
 }
 // clang-format on

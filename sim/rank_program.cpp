@@ -147,12 +147,25 @@ BufferId RankProgram::resized(BufferId of_source, std::vector<std::int64_t> shap
   return add_row(std::move(buffer), of_source);
 }
 
-BufferId RankProgram::room(BufferId of_source, std::vector<std::int64_t> shape,
-                           const std::string& suffix) {
+BufferId RankProgram::exchanged(BufferId of_source, std::vector<std::int64_t> shape,
+                                const std::string& suffix) {
   const BufferId row = resized(of_source, std::move(shape));
   out_.buffers[row.index()].name += suffix;
   out_.buffers[row.index()].category = Category::communication;
   return row;
+}
+
+BufferId RankProgram::factors(const Op& op, BufferId of_source,
+                              const std::vector<BufferId>& before) {
+  std::int64_t elements = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const std::string& role = op.operands[i].role;
+    const bool is_factor = role == "x" || role == "w" || role == "dy";
+    const bool has_own = role == "dy" && find_operand(op, "bf16_dy") != nullptr;
+    const Buffer& factor = out_[before[i]];
+    if (is_factor && !has_own && factor.dtype != DType::bf16) elements += element_count(factor);
+  }
+  return resized(of_source, {elements});
 }
 
 BufferId RankProgram::rows(BufferId matrix, std::int64_t first, std::int64_t count,

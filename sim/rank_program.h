@@ -70,8 +70,12 @@ class RankProgram {
   BufferId split(BufferId of_source, int dimension);
   /// Like a row of the source, of another shape.
   BufferId resized(BufferId of_source, std::vector<std::int64_t> shape);
-  /// The same for what is sent, or has come, and then copied: of category communication.
-  BufferId room(BufferId of_source, std::vector<std::int64_t> shape, const std::string& suffix);
+  /// Like a row of the source, of another shape, for what is sent or has come from others.
+  BufferId exchanged(BufferId of_source, std::vector<std::int64_t> shape,
+                     const std::string& suffix);
+  /// Room for those factors of a product that it rounds itself, like a row of the source; `before`
+  /// are the rows of the operands before it.
+  BufferId factors(const Op& op, BufferId of_source, const std::vector<BufferId>& before);
   /// Rows first .. first + count - 1 of a matrix, or elements of a vector, as a view of it.
   BufferId rows(BufferId matrix, std::int64_t first, std::int64_t count, const std::string& suffix);
 

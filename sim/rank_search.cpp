@@ -171,9 +171,31 @@ std::vector<RankLayout> layouts_of(const std::vector<ShardStage>& stages, std::i
   return out;
 }
 
-std::vector<RankLayout> layouts_of(std::int32_t ranks) {
+namespace {
+
+bool divides(std::int64_t whole, std::int64_t part) {
+  return whole % part == 0;
+}
+
+/// Each way in which the data ranks of these sizes share states.
+void add_states(RankLayout layout, std::vector<RankLayout>& out) {
+  out.push_back(layout);
+  const std::int64_t data = layout.sizes.data;
+  if (data == 1) return;
+  for (const ShardStage states : {ShardStage::zero1, ShardStage::zero2, ShardStage::zero3}) {
+    layout.states = states;
+    for (std::int64_t shard = data; shard > 1; --shard) {
+      if (!divides(data, shard) || !divides(shard, layout.sizes.expert)) continue;
+      layout.sizes.shard = shard == data ? 0 : shard;
+      out.push_back(layout);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<RankLayout> layouts_of(std::int32_t ranks, std::int64_t experts) {
   std::vector<RankLayout> out;
-  const auto divides = [](std::int64_t whole, std::int64_t part) { return whole % part == 0; };
   for (std::int64_t tensor = 1; tensor <= ranks; ++tensor) {
     for (std::int64_t pipeline = 1; pipeline <= ranks; ++pipeline) {
       if (!divides(ranks, tensor * pipeline)) continue;
@@ -181,15 +203,11 @@ std::vector<RankLayout> layouts_of(std::int32_t ranks) {
       layout.sizes.tensor = tensor;
       layout.sizes.pipeline = pipeline;
       layout.sizes.data = ranks / (tensor * pipeline);
-      out.push_back(layout);
-      if (layout.sizes.data == 1) continue;
-      for (const ShardStage states : {ShardStage::zero1, ShardStage::zero2, ShardStage::zero3}) {
-        layout.states = states;
-        for (std::int64_t shard = layout.sizes.data; shard > 1; --shard) {
-          if (!divides(layout.sizes.data, shard)) continue;
-          layout.sizes.shard = shard == layout.sizes.data ? 0 : shard;
-          out.push_back(layout);
-        }
+      const std::int64_t most = experts > 0 ? layout.sizes.data : 1;
+      for (std::int64_t expert = 1; expert <= most; ++expert) {
+        if (!divides(layout.sizes.data, expert) || !divides(experts, expert)) continue;
+        layout.sizes.expert = expert;
+        add_states(layout, out);
       }
     }
   }

@@ -17,9 +17,9 @@ struct LayoutPlan {
   std::int64_t bound_step_ns = -1;  // no plan of these ranks is faster
   bool searched = false;            // false: its bound says that it cannot be the fastest
   bool feasible = false;
-  std::int64_t step_ns = -1;           // of the slowest rank, with what it waits for others
-  std::int64_t height_bytes = -1;      // of the rank that needs most; the least found, if too much
-  std::int64_t bound_bytes = -1;       // when not feasible: no plan of some rank needs less
+  std::int64_t step_ns = -1;       // of the slowest rank, with what it waits for others
+  std::int64_t height_bytes = -1;  // of the rank that needs most; the least found, if too much
+  std::int64_t bound_bytes = -1;   // when not feasible: no plan of some rank needs less
   std::vector<SearchResult> searches{};  // when feasible: by pipeline rank
 };
 
@@ -36,8 +36,9 @@ struct RankSearchResult {
                                                  std::int32_t ranks);
 
 /// Every way to spread a step over so many ranks: all products of tensor, pipeline and data sizes,
-/// each way to share states, whole and hybrid.
-[[nodiscard]] std::vector<RankLayout> layouts_of(std::int32_t ranks);
+/// each way to share states, whole and hybrid, and of a model with `experts` in a block each way to
+/// spread those over data ranks.
+[[nodiscard]] std::vector<RankLayout> layouts_of(std::int32_t ranks, std::int64_t experts = 0);
 
 /// The ranks of a layout without any decision, placed, with a filled plan record. `source` has a
 /// duration on every op, as modelled on `device` where nothing was measured; so have collectives.

@@ -183,6 +183,11 @@ std::string step_range_text(const ReportRow& row) {
                      format_ns(std::llround(range.high)));
 }
 
+std::string percent_text(double percent) {
+  std::string text = fmt::format("{:+.1f} %", percent);
+  return text == "+0.0 %" || text == "-0.0 %" ? text.substr(1) : text;
+}
+
 std::string strategy_label(const ReportRow& row) {
   std::string out = layout_text(row.layout);
   if (out.empty()) out = "one rank";

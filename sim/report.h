@@ -80,6 +80,9 @@ struct Report {
 /// "3.90 to 5.07 s", the same of a step; "" when its time is not known.
 [[nodiscard]] std::string step_range_text(const ReportRow& row);
 
+/// "+7.4 %"; "0.0 %" for what rounds to nothing.
+[[nodiscard]] std::string percent_text(double percent);
+
 /// For people, for spreadsheets, for programs, and for a browser.
 [[nodiscard]] std::string report_text(const Report& report);
 [[nodiscard]] std::string report_csv(const Report& report);

@@ -29,12 +29,12 @@ th{font-weight:600;background:var(--soft)}td.n,th.n{text-align:right;white-space
 td.fits{background:var(--good)}td.may_fit{background:var(--may)}
 td.too_large{background:var(--bad)}
 td.not_possible{color:var(--dim)}td.fits,td.may_fit,td.too_large{min-width:8.5em}
-td:first-child{white-space:nowrap}td small{color:var(--dim)}
+td:first-child,td.d{white-space:nowrap}td small{color:var(--dim)}
 svg{display:block;width:100%;height:auto;margin:.6em 0}
 li{margin:.25em 0}
 @media print{:root{--ink:#000;--paper:#fff;--line:#bbb;--soft:#f2f2f2;--good:#e6f4ec;--may:#fdf6e0;
   --bad:#fbe6df;--dim:#444}body{font-size:10.5pt;max-width:none;margin:0;padding:0}
-  h2{break-after:avoid}svg,tr{break-inside:avoid}.wide{overflow:visible}
+  h2,h3,h3+p,thead{break-after:avoid}svg,tr{break-inside:avoid}.wide{overflow:visible}
   *{print-color-adjust:exact;-webkit-print-color-adjust:exact}@page{margin:15mm}}
 </style>
 )";
@@ -114,7 +114,7 @@ std::string with_range(const std::string& figure, const std::string& range) {
 }
 
 std::string entry_cells(const Report& report, const ReportEntry& e) {
-  std::string out = cell(escaped(device_text(report.spec.devices[e.part.device]))) +
+  std::string out = cell(escaped(device_text(report.spec.devices[e.part.device])), "d") +
                     cell(escaped(strategy_label(e.row))) +
                     with_range(bytes_text(e.demand.expected_bytes()), need_range_text(e.demand));
   if (report.has_times) {
@@ -178,7 +178,7 @@ std::string change_table(const Report& report, const ReportDetail& detail) {
     if (report.has_times) {
       const bool costs = c.slower_pct && *c.slower_pct > 0;
       out +=
-          cell(c.slower_pct ? fmt::format("{:+.1f} %", *c.slower_pct) : "", "n") +
+          cell(c.slower_pct ? percent_text(*c.slower_pct) : "", "n") +
           cell(costs ? fmt::format("{:.2g}", c.saved_bytes / *c.slower_pct / (1 << 30)) : "", "n");
     }
     out += cell(verdict_text(c.verdict)) + "</tr>\n";

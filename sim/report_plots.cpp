@@ -93,6 +93,26 @@ std::string axes(const Scale& scale) {
          text_at(4, Scale::k_top - 10, "start", "seconds of a step");
 }
 
+struct PointLabel {
+  double x = 0;
+  double y = 0;
+  std::string text;
+};
+
+/// Points that lie so close together that their numbers would cover each other share one label.
+void add_label(std::vector<PointLabel>& labels, double x, double y, int number) {
+  const auto covers = [&](const PointLabel& label) {
+    const double width = 7 * static_cast<double>(label.text.size()) + 4;
+    return std::abs(label.y - y) < 13 && label.x - 18 < x && x < label.x + width;
+  };
+  const auto at = std::find_if(labels.begin(), labels.end(), covers);
+  if (at == labels.end()) {
+    labels.push_back({x, y, std::to_string(number)});
+  } else {
+    at->text += fmt::format(",{}", number);
+  }
+}
+
 std::vector<const ReportEntry*> fitting(const Report& report, std::size_t model) {
   std::vector<const ReportEntry*> out;
   for (const ReportEntry& e : report.entries) {
@@ -152,12 +172,14 @@ std::string front_plot(const Report& report, std::size_t model) {
         colour(e->part.device), e->on_front ? "1" : "0.45",
         escaped(device_text(report.spec.devices[e->part.device])), escaped(strategy_label(e->row)));
   }
+  std::vector<PointLabel> labels;
   int number = 0;
   for (const std::size_t i : front_of(report, model)) {
     const ReportEntry& e = report.entries[i];
-    out += text_at(scale.x(e.demand.expected_bytes() / k_gib) + 7,
-                   scale.y(e.row.step_s.value_or(0)) - 6, "start", std::to_string(++number));
+    add_label(labels, scale.x(e.demand.expected_bytes() / k_gib) + 7,
+              scale.y(e.row.step_s.value_or(0)) - 6, ++number);
   }
+  for (const PointLabel& label : labels) out += text_at(label.x, label.y, "start", label.text);
   double x = Scale::k_left;
   for (std::size_t d = 0; d < report.spec.devices.size() && x < k_width_px - 150; ++d) {
     const auto used = [d](const ReportEntry* e) { return e->part.device == d; };

@@ -206,6 +206,7 @@ class SpecReader {
         const Description d = read_description(*fixed.text, fixed.file, {});
         if (!d.strategy) throw InputError("expected a description with a strategy, found none");
         note(d);
+        add_once(fixed.file + ": as many micro-batches as global_batch of the report asks for");
       });
       out.what = fixed;
     } else {
@@ -268,13 +269,18 @@ class SpecReader {
       space.recomputes.push_back(
           words(f, "recomputes", [&](auto& lines) { return recompute_from_text(name, lines); }));
     }
-    space.most_tensor = f.integer_or("most_tensor", 8);
-    space.most_context = f.integer_or("most_context", 1);
-    space.most_virtual_stages = f.integer_or("most_virtual_stages", 1);
-    for (const char* name : {"most_tensor", "most_context", "most_virtual_stages"}) {
-      const std::int64_t most = f.integer_or(name, 1);
-      if (most < 1 || most > 1024) f.expected(name, "a number from 1 to 1024");
-    }
+    const auto most = [&f](const char* name, std::int64_t otherwise) {
+      const Section::Json* json = f.take(name);
+      if (json == nullptr) return otherwise;
+      if (json->is_number_integer() && *json >= 1 && *json <= 1024) {
+        return json->get<std::int64_t>();
+      }
+      f.expected(name, "a number from 1 to 1024");
+      return otherwise;
+    };
+    space.most_tensor = most("most_tensor", 8);
+    space.most_context = most("most_context", 1);
+    space.most_virtual_stages = most("most_virtual_stages", 1);
     return space;
   }
 
@@ -332,17 +338,17 @@ Strategy strategy_for(const ReportSpec& spec, const FixedStrategy& fixed,
                                   ranks, layout_text(named)));
       return s;
     }
-    s.batch.sequence = sequence;
-    const std::int64_t at_once = l.data * s.batch.micro_batch;
-    if (spec.global_batch % at_once != 0) {
-      lines.push_back(
-          fmt::format("micro_batch: expected dp x micro_batch = {} to divide global_batch = {}",
-                      at_once, spec.global_batch));
-      return s;
-    }
-    s.batch.micro_batches = spec.global_batch / at_once;
   }
-  if (s.batch.sequence == 0) s.batch.sequence = sequence;
+  if (!fixed.text || s.batch.sequence == 0) s.batch.sequence = sequence;
+  // Of files too: steps of different size are not compared.
+  const std::int64_t at_once = s.layout.data * s.batch.micro_batch;
+  if (at_once < 1 || spec.global_batch % at_once != 0) {
+    lines.push_back(
+        fmt::format("micro_batch: expected dp x micro_batch = {} to divide global_batch = {}",
+                    at_once, spec.global_batch));
+    return s;
+  }
+  s.batch.micro_batches = spec.global_batch / at_once;
   for (std::string& line : problems(model.model, s)) lines.push_back(std::move(line));
   return s;
 }

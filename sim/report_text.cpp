@@ -90,7 +90,7 @@ std::string changes_text(const Report& report) {
     for (std::size_t i = 0; i < std::min(k_most, d.changes.size()); ++i) {
       const Change& c = d.changes[i];
       table.add({"  " + c.what, "-" + bytes_text(c.saved_bytes),
-                 c.slower_pct ? fmt::format("{:+.1f} % time", *c.slower_pct) : "",
+                 c.slower_pct ? percent_text(*c.slower_pct) + " time" : "",
                  verdict_text(c.verdict)});
     }
     out += table.text();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "sim/op_table.h"
@@ -159,20 +160,9 @@ class ExpertWriter {
       shape.at(1) *= p_.ranks();
     }
     const bool is_sent = side == expert.made_on && expert.on[0] && expert.on[1];
-    out = is_sent ? p_.room(of_source, std::move(shape), ".sent")
+    out = is_sent ? p_.exchanged(of_source, std::move(shape), ".sent")
                   : p_.resized(of_source, std::move(shape));
     return out;
-  }
-
-  /// Room for those factors that a product rounds itself.
-  BufferId factors_of(const Op& op, BufferId of_source) {
-    std::int64_t elements = element_count(source_[of_source]);
-    const Operand* w = find_operand(op, "w");
-    if (w != nullptr && source_[w->buffer].dtype != DType::bf16) {
-      const std::int64_t whole = element_count(source_[w->buffer]);
-      elements -= whole - whole / p_.ranks();
-    }
-    return p_.resized(of_source, {elements});
   }
 
   // ---- ops
@@ -215,7 +205,7 @@ class ExpertWriter {
     for (const Operand& operand : op.operands) {
       ExpertRows& expert = experts_[operand.buffer.index()];
       if (operand.role == "bf16_factors" && is_of_experts(op)) {
-        buffers.push_back(factors_of(op, operand.buffer));
+        buffers.push_back(p_.factors(op, operand.buffer, buffers));
       } else if (expert.used) {
         const Side side = side_of(op);
         if (operand.reads >= 0 && !expert.is_current[at(side)]) {
@@ -259,6 +249,16 @@ class ExpertWriter {
 
 bool is_of_experts(const Buffer& weight) {
   return weight.shape.size() == 3;
+}
+
+std::int64_t experts_of(const Trace& source) {
+  std::int64_t most = 0;
+  for (const Op& op : source.ops) {
+    if (op.kind != OpKind::linear_forward) continue;
+    const Buffer& weight = source[find_operand(op, "w")->buffer];
+    if (is_of_experts(weight)) most = std::max(most, weight.shape[0]);
+  }
+  return most;
 }
 
 Trace shard_experts(const Trace& rank, const ShardSource& from, const RankAxis& axis) {

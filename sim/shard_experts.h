@@ -20,6 +20,9 @@ namespace tidemark {
 /// do not divide by axis.count, or when something works on their rows that is no gated unit.
 [[nodiscard]] Trace shard_experts(const Trace& rank, const ShardSource& from, const RankAxis& axis);
 
+/// How many experts the blocks of a step have, the most of all; 0 when it has none.
+[[nodiscard]] std::int64_t experts_of(const Trace& source);
+
 /// True for a weight of several experts, [E,N,K].
 [[nodiscard]] bool is_of_experts(const Buffer& weight);
 

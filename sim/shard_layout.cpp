@@ -6,6 +6,7 @@
 
 #include "sim/pipeline_ranks.h"
 #include "sim/rank_program.h"
+#include "sim/shard_context.h"
 #include "sim/shard_experts.h"
 #include "sim/shard_share.h"
 #include "sim/shard_source.h"
@@ -55,8 +56,7 @@ const RankLayout& checked(const RankLayout& layout) {
             fmt::format("etp: expected tp = {}: experts are split as the layers are, found {}",
                         l.tensor, l.expert_tensor));
   }
-  require(l.context == 1, "cp: expected 1: no program is spread over tokens yet");
-  require(!l.sequence_parallel, "sp: no program has its norms on shares of the tokens yet");
+  require(!l.sequence_parallel || l.tensor > 1, "sp: expected tp of 2 or more beside it");
   if (!lines.empty()) throw InputError(fmt::format("{}", fmt::join(lines, "\n")));
   return layout;
 }
@@ -64,6 +64,7 @@ const RankLayout& checked(const RankLayout& layout) {
 /// A rank's place in the mesh, but for the pipeline.
 struct Place {
   std::int32_t data = 0;
+  std::int32_t context = 0;
   std::int32_t tensor = 0;
 };
 
@@ -74,6 +75,7 @@ class Mesh {
         layout_(checked(layout)),
         from_(shard_source_of(source)),
         data_(size(layout.sizes.data)),
+        context_(size(layout.sizes.context)),
         tensor_(size(layout.sizes.tensor)),
         expert_(size(layout.sizes.expert)),
         pipeline_(size(layout.sizes.pipeline)) {}
@@ -81,7 +83,14 @@ class Mesh {
   /// The ranks at this place, one per stage of the pipeline.
   [[nodiscard]] std::vector<Trace> ranks_at(const Place& at) const {
     const RankAxis data{
-        .name = "data_parallel", .index = at.data, .count = data_, .stride = tensor_};
+        .name = "data_parallel", .index = at.data, .count = data_, .stride = tensor_ * context_};
+    const RankAxis context{
+        .name = "context_parallel", .index = at.context, .count = context_, .stride = tensor_};
+    const RankAxis same{.name = "data_parallel",
+                        .index = at.context + context_ * at.data,
+                        .count = context_ * data_,
+                        .stride = tensor_,
+                        .placed = true};
     Trace rank = source_;
     bool fresh = true;
     const auto replace = [&](Trace next) {
@@ -89,13 +98,16 @@ class Mesh {
       rank = std::move(next);
     };
     if (data_ > 1 || layout_.sizes.ranks() == 1) replace(shard_share(source_, from_, data));
-    if (tensor_ > 1) replace(shard_tensor(rank, rank_source_of(rank), at.tensor, tensor_));
+    if (context_ > 1) replace(shard_context(rank, rank_source_of(rank), context));
+    if (tensor_ > 1) {
+      replace(shard_tensor(rank, rank_source_of(rank), at.tensor, tensor_,
+                           layout_.sizes.sequence_parallel));
+    }
     if (expert_ > 1) {
-      RankAxis experts = data;
+      RankAxis experts = same;
       experts.name = "expert_parallel";
       experts.index %= expert_;
       experts.count = expert_;
-      experts.placed = true;
       replace(shard_experts(rank, rank_source_of(rank), experts));
     }
     std::vector<Trace> out;
@@ -107,13 +119,12 @@ class Mesh {
     } else {
       out.push_back(std::move(rank));
     }
-    if (data_ == 1) return out;
+    if (data_ * context_ == 1) return out;
     for (Trace& stage : out) {
-      StatesSplit split{.stage = layout_.states,
-                        .axis = data,
-                        .shard = size(layout_.sizes.shard),
-                        .experts = expert_};
-      split.axis.placed = true;
+      const StatesSplit split{.stage = layout_.states,
+                              .axis = same,
+                              .shard = size(layout_.sizes.shard),
+                              .experts = expert_};
       Trace next = shard_states(stage, rank_source_of(stage), split);
       lead_to_source(stage, next);
       stage = std::move(next);
@@ -124,10 +135,12 @@ class Mesh {
   [[nodiscard]] std::vector<Trace> all() const {
     std::vector<Trace> out(static_cast<std::size_t>(layout_.sizes.ranks()));
     for (Place at; at.data < data_; ++at.data) {
-      for (at.tensor = 0; at.tensor < tensor_; ++at.tensor) {
-        for (Trace& rank : ranks_at(at)) {
-          const auto number = static_cast<std::size_t>(rank.meta.rank);
-          out[number] = std::move(rank);
+      for (at.context = 0; at.context < context_; ++at.context) {
+        for (at.tensor = 0; at.tensor < tensor_; ++at.tensor) {
+          for (Trace& rank : ranks_at(at)) {
+            const auto number = static_cast<std::size_t>(rank.meta.rank);
+            out[number] = std::move(rank);
+          }
         }
       }
     }
@@ -143,7 +156,7 @@ class Mesh {
                            .schedule = layout_.schedule,
                            .virtual_stages = layout_.sizes.virtual_stages,
                            .stage_layers = layout_.stage_layers},
-                          tensor_ * data_);
+                          tensor_ * context_ * data_);
   }
 
   /// Rows of `next` come from `middle`: says from which of the source those came.
@@ -159,6 +172,7 @@ class Mesh {
   const RankLayout& layout_;
   ShardSource from_;
   std::int32_t data_;
+  std::int32_t context_;
   std::int32_t tensor_;
   std::int32_t expert_;
   std::int32_t pipeline_;

@@ -207,7 +207,7 @@ class StatesWriter {
       if (last_update_[statistic.index()] != id) continue;
       const std::string& name = source_[statistic].name;
       const std::int64_t count = element_count(source_[statistic]);
-      const BufferId of_all = p_.room(statistic, {count * p_.ranks()}, ".of_all");
+      const BufferId of_all = p_.exchanged(statistic, {count * p_.ranks()}, ".of_all");
       p_.meet(OpKind::all_gather, name + ".all_gather", {{"x", p_.kept(statistic)}, {"y", of_all}},
               id, Pass::Section::body);
       p_.add(OpKind::slice_columns, name + ".first", {{"x", of_all}, {"y", p_.kept(statistic)}}, id,

@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <tuple>
+#include <utility>
 
 #include "sim/op_table.h"
 #include "sim/rank_program.h"
+#include "sim/token_share.h"
 #include "traces/error.h"
 
 namespace tidemark {
@@ -23,24 +27,14 @@ struct WeightSplit {
   throw InputError(InputError::Parts{.place = place, .expected = expected, .found = found});
 }
 
-bool is_attention(OpKind kind) {
-  return kind == OpKind::attention_forward || kind == OpKind::attention_backward ||
-         kind == OpKind::flash_attention_forward || kind == OpKind::flash_attention_backward;
+/// Columns of keys and values, taken from and put to those of a token.
+bool moves_columns(OpKind kind) {
+  return kind == OpKind::slice_columns || kind == OpKind::insert_columns;
 }
 
-/// What stands between two linear layers of a decoder's block.
-bool works_on_parts(OpKind kind) {
-  switch (kind) {
-    case OpKind::rotary_forward:
-    case OpKind::rotary_backward:
-    case OpKind::swiglu_forward:
-    case OpKind::swiglu_backward:
-    case OpKind::gelu_forward:
-    case OpKind::gelu_backward:
-      return true;
-    default:
-      return is_attention(kind);
-  }
+/// What stands between two linear layers of a decoder's block, or gathers keys and values there.
+bool works_on_parts(const Op& op) {
+  return works_in_block(op.kind) || moves_columns(op.kind);
 }
 
 bool is_linear(OpKind kind) {
@@ -56,16 +50,25 @@ int split_dimension(const Operand& operand, const Buffer& buffer) {
 }
 
 class TensorWriter {
+  /// Where what was gathered is there: section, micro-batch, phase and layer.
+  using Place = std::tuple<Pass::Section, std::int32_t, Phase, LayerId>;
+
  public:
   TensorWriter(const Trace& source, const ShardSource& from, RankProgram& program)
       : source_(source),
         from_(from),
         p_(program),
         dimension_(source.buffers.size(), -1),
+        has_tokens_(source.buffers.size(), false),
+        sums_of_share_(from.weights.size(), false),
         parts_(source.buffers.size()) {}
+
+  /// The rank has its share of the tokens wherever it does not have parts of heads or units.
+  void share_tokens() { share_ = share_of_rows(token_grid_of(source_), p_.rank(), p_.ranks()); }
 
   void write() {
     find_splits();
+    if (share_) find_tokens();
     for (const BufferId id : from_.persistent) p_.persist(row_of(id));
     for (const OpId id : from_.init) init(id);
     for (const OpId id : from_.body) step(id, Pass::Section::body);
@@ -80,7 +83,7 @@ class TensorWriter {
     for (const auto* section : {&from_.body, &from_.eval}) {
       for (const OpId id : *section) {
         attends = attends || is_attention(source_[id].kind);
-        if (works_on_parts(source_[id].kind)) split_operands(source_[id]);
+        if (works_on_parts(source_[id])) split_operands(source_[id]);
       }
     }
     if (!attends) refuse("--shard tensor", "a decoder", "a program without attention");
@@ -107,6 +110,7 @@ class TensorWriter {
       refuse("--ranks", fmt::format("a divisor of the {} heads of '{}'", units, op.name),
              std::to_string(p_.ranks()));
     }
+    if (moves_columns(op.kind)) return;
     if (const Operand* in = find_operand(op, is_attention(op.kind) ? "qkv" : "x")) {
       segments_[in->buffer.index()] = segments_of(op, column_count(source_[in->buffer]));
     }
@@ -164,6 +168,27 @@ class TensorWriter {
     dimension_[rounded->buffer.index()] = dimension_[find_operand(op, "dy")->buffer.index()];
   }
 
+  /// What has a row for each token of the share, and which gradients are sums over it.
+  void find_tokens() {
+    for (const auto* section : {&from_.body, &from_.eval}) {
+      for (const OpId id : *section) {
+        const Op& op = source_[id];
+        const bool elsewhere = op.phase == Phase::optimizer || op.kind == OpKind::report_loss ||
+                               is_meeting(op) || works_on_parts(op) || split_of(op) != nullptr;
+        if (elsewhere) continue;
+        if (!works_by_token(op.kind)) {
+          refuse("sequence parallel, op '" + op.name + "'",
+                 "an op that works on each token by itself", std::string(to_string(op.kind)));
+        }
+        for (const Operand& operand : op.operands) {
+          if (has_row_per_token(op, operand)) has_tokens_[operand.buffer.index()] = true;
+          const std::int32_t row = from_.gradient_of[operand.buffer.index()];
+          if (row >= 0) sums_of_share_[static_cast<std::size_t>(row)] = true;
+        }
+      }
+    }
+  }
+
   /// How the weight is split that a linear op works with; null when it is not.
   [[nodiscard]] const WeightSplit* split_of(const Op& op) const {
     if (!is_linear(op.kind)) return nullptr;
@@ -177,25 +202,50 @@ class TensorWriter {
 
   // ---- rows
 
-  /// The row of this rank: a part when the buffer is split.
+  /// The row of this rank: a part, or its tokens, when the buffer is split.
   BufferId row_of(BufferId of_source) {
     const int dimension = dimension_[of_source.index()];
-    if (dimension < 0) return p_.kept(of_source);
+    const bool has_share = has_tokens_[of_source.index()];
+    if (dimension < 0 && !has_share) return p_.kept(of_source);
     BufferId& row = parts_[of_source.index()];
-    if (!row.valid()) row = p_.split(of_source, dimension);
+    if (row.valid()) return row;
+    row = dimension >= 0 ? p_.split(of_source, dimension)
+                         : p_.resized(of_source, share_shape(source_[of_source], *share_));
     return row;
   }
 
-  /// Room for those factors of a product of parts that it rounds itself.
-  BufferId factors_of(const Op& op, BufferId of_source) {
-    std::int64_t elements = 0;
+  /// The rows that an op works on, one per operand. What is split needs all tokens, and makes a
+  /// partial sum of all of them.
+  std::vector<BufferId> rows_of(OpId id, bool is_split, Pass::Section section) {
+    const Op& op = source_[id];
+    std::vector<BufferId> rows;
     for (const Operand& operand : op.operands) {
-      const bool is_factor = operand.role == "x" || operand.role == "w" || operand.role == "dy";
-      const bool has_own = operand.role == "dy" && find_operand(op, "bf16_dy") != nullptr;
-      if (!is_factor || has_own || source_[operand.buffer].dtype == DType::bf16) continue;
-      elements += element_count(p_[row_of(operand.buffer)]);
+      const bool factors = operand.role == "bf16_factors" && (is_split || share_);
+      if (factors) {
+        rows.push_back(p_.factors(op, operand.buffer, rows));
+      } else if (!is_split || !has_tokens_[operand.buffer.index()]) {
+        rows.push_back(row_of(operand.buffer));
+      } else if (operand.writes < 0) {
+        rows.push_back(gathered(operand.buffer, id, section));
+      } else {
+        rows.push_back(p_.exchanged(operand.buffer, source_[operand.buffer].shape, ".partial"));
+      }
     }
-    return p_.resized(of_source, {elements});
+    return rows;
+  }
+
+  /// All tokens of what this rank has its share of, put together once per layer and phase.
+  BufferId gathered(BufferId of_source, OpId id, Pass::Section section) {
+    const Op& op = source_[id];
+    const Place place{section, op.micro_batch, op.phase, op.layer};
+    const auto found = gathered_.find(of_source);
+    if (found != gathered_.end() && found->second.first == place) return found->second.second;
+    const BufferId whole = p_.exchanged(of_source, source_[of_source].shape, ".gathered");
+    p_.meet(OpKind::all_gather, p_[whole].name, {{"x", row_of(of_source)}, {"y", whole}}, id,
+            section);
+    p_.last().layer = op.layer;
+    gathered_[of_source] = {place, whole};
+    return whole;
   }
 
   // ---- ops
@@ -234,33 +284,61 @@ class TensorWriter {
 
   void step(OpId id, Pass::Section section) {
     const Op& op = source_[id];
+    if (op.phase == Phase::optimizer) sum_gradients(id);
     if (op.phase == Phase::optimizer && op.kind == OpKind::sum_of_squares) return norm(id);
     if (op.kind == OpKind::clip_factor) return clip(id);
     const WeightSplit* split = split_of(op);
-    const bool on_parts = works_on_parts(op.kind) || split != nullptr || is_update(op.kind) ||
-                          op.kind == OpKind::scale_by;
-    std::vector<BufferId> buffers;
+    const bool on_parts = works_on_parts(op) || split != nullptr || is_update(op.kind) ||
+                          op.kind == OpKind::scale_by || is_meeting(op);
     for (const Operand& operand : op.operands) {
-      const bool factors = operand.role == "bf16_factors" && split != nullptr;
-      if (!on_parts && dimension_[operand.buffer.index()] >= 0) {
-        refuse("op '" + op.name + "'", "an op that can work on a part",
-               std::string(to_string(op.kind)));
-      }
-      buffers.push_back(factors ? factors_of(op, operand.buffer) : row_of(operand.buffer));
+      if (on_parts || dimension_[operand.buffer.index()] < 0) continue;
+      refuse("op '" + op.name + "'", "an op that can work on a part",
+             std::string(to_string(op.kind)));
     }
-    const bool part_of_work = works_on_parts(op.kind) || split != nullptr ||
-                              dimension_[op.operands[0].buffer.index()] >= 0;
-    p_.run(id, buffers, section, part_of_work ? 1.0 / p_.ranks() : 1);
-    if (works_on_parts(op.kind)) {
+    const std::vector<BufferId> rows = rows_of(id, split != nullptr, section);
+    const BufferId first = op.operands[0].buffer;
+    const bool part_of_work = works_on_parts(op) || split != nullptr ||
+                              dimension_[first.index()] >= 0 || has_tokens_[first.index()];
+    p_.run(id, rows, section, part_of_work ? 1.0 / p_.ranks() : 1);
+    if (works_on_parts(op)) {
       for (Attribute& a : p_.last().attributes) {
-        if (a.name == "heads" || a.name == "kv_heads") a.integer /= p_.ranks();
+        const bool counts_columns = a.name == "first" && moves_columns(op.kind);
+        const bool counts_heads = a.name == "heads" || a.name == "kv_heads";
+        if (counts_heads || counts_columns) a.integer /= p_.ranks();
       }
     }
-    if (split == nullptr) return;
-    if (op.kind == OpKind::linear_forward && !split->by_outputs) sum_outputs(id, section);
-    if (op.kind == OpKind::linear_backward_data && split->by_outputs) {
-      all_reduce(row_of(find_operand(op, "dx")->buffer), id, section);
+    if (split != nullptr) return sum_products(id, *split, rows, section);
+    if (!share_) return;
+    set_share(p_.last(), source_, *share_);
+    if (op.kind == OpKind::softmax_cross_entropy_forward) {
+      all_reduce(row_of(find_operand(op, "loss")->buffer), id, section);
     }
+  }
+
+  /// What a split layer made is a part of the sum over all ranks.
+  void sum_products(OpId id, const WeightSplit& split, const std::vector<BufferId>& rows,
+                    Pass::Section section) {
+    const Op& op = source_[id];
+    const bool forward = op.kind == OpKind::linear_forward && !split.by_outputs;
+    const bool backward = op.kind == OpKind::linear_backward_data && split.by_outputs;
+    if (!forward && !backward) return;
+    const Operand* bias = forward ? find_operand(op, "b") : nullptr;
+    if (bias != nullptr) {
+      std::erase_if(p_.last().operands, [](const Operand& o) { return o.role == "b"; });
+    }
+    const Operand* made = find_operand(op, forward ? "y" : "dx");
+    const BufferId partial = rows[static_cast<std::size_t>(made - op.operands.data())];
+    const BufferId sum = row_of(made->buffer);
+    if (partial == sum) {
+      all_reduce(sum, id, section);
+    } else {
+      p_.meet(OpKind::reduce_scatter, p_[sum].name + ".reduce_scatter",
+              {{"x", partial}, {"y", sum}}, id, section);
+    }
+    if (bias == nullptr) return;
+    // One bias, added to the sum of the ranks' products.
+    p_.add(OpKind::add_bias, op.name + ".bias", {{"y", sum}, {"b", row_of(bias->buffer)}}, id,
+           section);
   }
 
   void all_reduce(BufferId sum, OpId place, Pass::Section section) {
@@ -268,15 +346,14 @@ class TensorWriter {
     p_.last().layer = source_[place].layer;  // whose pipeline stage has both
   }
 
-  /// The bias, of which there is one, is added to the sum of the ranks' products.
-  void sum_outputs(OpId id, Pass::Section section) {
-    const BufferId y = row_of(find_operand(source_[id], "y")->buffer);
-    const Operand* bias = find_operand(source_[id], "b");
-    std::erase_if(p_.last().operands, [](const Operand& o) { return o.role == "b"; });
-    all_reduce(y, id, section);
-    if (bias == nullptr) return;
-    p_.add(OpKind::add_bias, source_[id].name + ".bias", {{"y", y}, {"b", row_of(bias->buffer)}},
-           id, section);
+  /// Gradients that saw the tokens of this rank only, before the optimizer reads them.
+  void sum_gradients(OpId id) {
+    for (const Operand& operand : source_[id].operands) {
+      const std::int32_t row = from_.gradient_of[operand.buffer.index()];
+      if (row < 0 || !sums_of_share_[static_cast<std::size_t>(row)]) continue;
+      sums_of_share_[static_cast<std::size_t>(row)] = false;
+      all_reduce(row_of(operand.buffer), id, Pass::Section::body);
+    }
   }
 
   /// Norms of parts are summed by themselves: only they are added over the ranks.
@@ -302,20 +379,27 @@ class TensorWriter {
   const Trace& source_;
   const ShardSource& from_;
   RankProgram& p_;
+  std::optional<TokenShare> share_;                            // none: all tokens everywhere
   std::vector<int> dimension_;                                 // by buffer; -1 = whole
+  std::vector<bool> has_tokens_;                               // by buffer: of the share
+  std::vector<bool> sums_of_share_;                            // by weight: its gradient
   std::vector<BufferId> parts_;                                // by buffer: its row here
   std::map<std::size_t, std::vector<std::int64_t>> segments_;  // by buffer that is split
   std::map<BufferId, WeightSplit> splits_;                     // by weight or bias
+  std::map<BufferId, std::pair<Place, BufferId>> gathered_;    // by what has a share
   BufferId norm_of_parts_;
 };
 
 }  // namespace
 
 Trace shard_tensor(const Trace& source, const ShardSource& from, std::int32_t rank,
-                   std::int32_t ranks) {
+                   std::int32_t ranks, bool sequence_parallel) {
   RankProgram program(source, {.name = "tensor_parallel", .index = rank, .count = ranks});
-  TensorWriter(source, from, program).write();
-  return program.finish(fmt::format(", tensor parallel on {} ranks", ranks));
+  TensorWriter writer(source, from, program);
+  if (sequence_parallel) writer.share_tokens();
+  writer.write();
+  return program.finish(fmt::format(", tensor {}parallel on {} ranks",
+                                    sequence_parallel ? "and sequence " : "", ranks));
 }
 
 }  // namespace tidemark

@@ -132,7 +132,12 @@ std::vector<StateRecipe> make_recipes() {
                               "the optimizer runs in backward, gradient by gradient");
   fused.gradient = {};
   fused.unit_gradients = true;
-  recipes.insert(recipes.end(), {keep, aware, fused});
+  StateRecipe quantized = variant("frozen", "frozen-nf4",
+                                  "linear layers in 4 bits, embedding and output layer in 16 "
+                                  "(QLoRA, arXiv 2305.14314; torchtune)");
+  quantized.parameter.type = quantized.compute = StateType::nf4;
+  quantized.ends = StateType::bf16;
+  recipes.insert(recipes.end(), {keep, aware, fused, quantized});
   return recipes;
 }
 

@@ -46,7 +46,9 @@ struct StateRecipe {
   StatePart master{StateType::f32};
   StatePart moments{StateType::f32};    // two per parameter
   StateType compute = StateType::bf16;  // of units that are gathered from their shards
-  std::int64_t prefetch = 1;            // units gathered ahead of the one that runs
+  /// Of parameters of embedding, final norm and output layer, gathered too; none: as all others.
+  StateType ends = StateType::none;
+  std::int64_t prefetch = 1;  // units gathered ahead of the one that runs
   /// Between steps; false: freed by the optimizer and made anew by the first backward of each
   /// layer.
   bool gradients_stay = true;

@@ -1,7 +1,9 @@
 // `tidemark estimate`, and the lists of what can be named: `models`, `devices`, `methods`.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -234,15 +236,23 @@ int estimate_ranks(const EstimateOptions& options, const DescribedModel& model,
   strategy.json = options.json;
   strategy.output = options.output;
   require_other_file(options.output, {options.model, strategy.file});
-  Site site{.device = table.device(options.device),
-            .cluster = std::nullopt,
-            .framework = strategy.framework};
-  try {
-    site.cluster = node_of(table, options.device, strategy.node);
-  } catch (const InputError& e) {
-    throw InputError(std::string("--node: ") + e.what());
+  Site site;
+  site.framework = strategy.framework;
+  std::vector<std::string> lines;
+  const auto collect = [&lines](const char* flag, const auto& read) {
+    try {
+      read();
+    } catch (const InputError& e) {
+      lines.push_back(std::string(flag) + e.what());
+    }
+  };
+  collect("", [&] { static_cast<void>(strategy_of(model, strategy)); });
+  collect("--", [&] { site.device = table.device(options.device); });
+  collect("--node: ", [&] { site.cluster = node_of(table, options.device, strategy.node); });
+  if (!site.framework.empty()) {
+    collect("--", [&] { static_cast<void>(find_framework(site.framework)); });
   }
-  if (!site.framework.empty()) static_cast<void>(find_framework(site.framework));
+  if (!lines.empty()) throw InputError(fmt::format("{}", fmt::join(lines, "\n")));
   if (strategy.price > 0) site.device.price_per_hour = strategy.price;
   return estimate_strategy(model, strategy, site);
 }
@@ -272,19 +282,34 @@ Trace program_on(const Device& device, const RunConfig& config, const std::optio
   return trace;
 }
 
+/// A file, or a model that the trainer runs; all others have been found by then.
+void require_model(const std::string& name_or_file) {
+  const auto same = [&](const BuiltinModel& m) { return m.model.name == name_or_file; };
+  if (std::ranges::any_of(builtin_models(), same)) return;
+  if (std::filesystem::is_regular_file(name_or_file)) return;
+  std::string names;
+  for (const BuiltinModel& m : builtin_models()) names += m.model.name + ", ";
+  for (const NamedTransformer& t : named_transformers()) names += t.model.name + ", ";
+  throw InputError(InputError::Parts{.place = "model",
+                                     .expected = "one of " + names + "or a readable file",
+                                     .found = "'" + name_or_file + "'"});
+}
+
 int estimate(const EstimateOptions& options) {
   const DeviceTable table = device_table(options.devices);
-  const Device& device = table.device(options.device);
   std::optional<Trace> run;
   if (is_trace(options.model)) {
     run = read_run(options.model);
   } else if (const auto model = described_model(options.model, options.strategy)) {
     return estimate_ranks(options, *model, table);
+  } else {
+    require_model(options.model);
   }
   const RunConfig config = config_of(options, run);
   if (asks_for_strategy(options.strategy)) {
     return estimate_ranks(options, decoder_of(config, options), table);
   }
+  const Device& device = table.device(options.device);
   if (options.accounting == "torch-eager") {
     return report_saved(options, config, build_program(config));
   }

@@ -113,6 +113,7 @@ enum class OpKind : std::uint8_t {
   combine_backward,
   all_to_all,
   balance_backward,
+  insert_columns,
 };
 
 enum class TimeSource : std::uint8_t { none, measured, modelled };
@@ -234,7 +235,8 @@ TIDEMARK_ENUM_NAMES(OpKind, {"load_batch",
                              "combine_forward",
                              "combine_backward",
                              "all_to_all",
-                             "balance_backward"});
+                             "balance_backward",
+                             "insert_columns"});
 TIDEMARK_ENUM_NAMES(TimeSource, {"none", "measured", "modelled"});
 TIDEMARK_ENUM_NAMES(InstructionKind, {"alloc", "free", "run"});
 TIDEMARK_ENUM_NAMES(EventKind, {"alloc", "free", "op_begin", "op_end", "step_begin", "step_end",

@@ -58,7 +58,8 @@ TIDEMARK_FIELDS(StepRecord, TIDEMARK_FIELD(step), TIDEMARK_FIELD(wall_ns), TIDEM
                 TIDEMARK_FIELD(has_eval_loss), TIDEMARK_FIELD(eval_wall_ns));
 TIDEMARK_FIELDS(Digest, TIDEMARK_FIELD(step), TIDEMARK_FIELD(buffer), TIDEMARK_FIELD(hash));
 TIDEMARK_FIELDS(ArenaRecord, TIDEMARK_FIELD(space), TIDEMARK_FIELD(capacity_bytes),
-                TIDEMARK_FIELD(high_water_bytes), TIDEMARK_FIELD(peak_live_bytes));
+                TIDEMARK_FIELD(high_water_bytes), TIDEMARK_FIELD(peak_live_bytes),
+                TIDEMARK_FIELD(most_used_bytes));
 TIDEMARK_FIELDS(RankFile, TIDEMARK_FIELD(rank), TIDEMARK_FIELD(file));
 TIDEMARK_FIELDS(PlanRecord, TIDEMARK_FIELD(method), TIDEMARK_FIELD(budget_bytes),
                 TIDEMARK_FIELD(height_bytes), TIDEMARK_FIELD(peak_bytes), TIDEMARK_FIELD(step_ns),

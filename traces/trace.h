@@ -192,8 +192,10 @@ struct Digest {
 struct ArenaRecord {
   Space space;
   std::int64_t capacity_bytes = 0;
-  std::int64_t high_water_bytes = 0;  // highest end of any block, from the arena's begin
-  std::int64_t peak_live_bytes = 0;   // most bytes live at once, rounded to k_granule_bytes
+  // Highest end of any block, from the arena's begin; cuda-async: most that the pool reserved.
+  std::int64_t high_water_bytes = 0;
+  std::int64_t peak_live_bytes = 0;  // most bytes live at once, rounded to k_granule_bytes
+  std::int64_t most_used_bytes = 0;  // cuda-async: most that the pool had given out; else 0
   bool operator==(const ArenaRecord&) const = default;
 };
 

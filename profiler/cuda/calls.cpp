@@ -4,6 +4,9 @@
 #include <optional>
 #include <stdexcept>
 
+#include "profiler/communicator.h"
+#include "profiler/cuda/image_calls.h"
+#include "profiler/cuda/kernel_bodies.h"
 #include "profiler/kernels/dropout_mask.h"
 #include "profiler/kernels/execute.h"
 
@@ -49,17 +52,6 @@ std::optional<Elementwise> elementwise(OpKind kind) {
   }
 }
 
-/// Operands by role, with the bit of those that are added to.
-Call call_of(const KernelCall& op, Kernel kernel, const std::vector<std::string_view>& roles) {
-  Call call;
-  call.kernel = kernel;
-  for (std::size_t i = 0; i < roles.size(); ++i) {
-    call.pointers[i] = op.pointer<std::byte>(roles[i]);
-    if (op.accumulates(roles[i])) call.accumulates |= 1U << i;
-  }
-  return call;
-}
-
 template <std::size_t N>
 void set(std::int64_t (&sizes)[N], std::initializer_list<std::int64_t> values) {
   std::copy(values.begin(), values.end(), sizes);
@@ -67,56 +59,88 @@ void set(std::int64_t (&sizes)[N], std::initializer_list<std::int64_t> values) {
 
 cuda::Mask mask_of(const KernelCall& op) {
   const kernels::DropoutMask mask(op);
-  return {mask.stream, mask.threshold, static_cast<float>(mask.scale)};
+  return {.stream = mask.stream,
+          .threshold = mask.threshold,
+          .scale = static_cast<float>(mask.scale),
+          .first = mask.first,
+          .run = mask.run,
+          .stride = mask.stride,
+          .offset = mask.offset};
 }
 
-/// m, n, k of row-major c[m,n]; `transposed` 1: a, 2: b.
-Call product(const KernelCall& op, const std::vector<std::string_view>& roles, std::int64_t m,
-             std::int64_t n, std::int64_t k, std::int64_t transposed) {
-  Call call = call_of(op, Kernel::product, roles);
-  set(call.sizes, {m, n, k, transposed});
-  return call;
-}
-
-/// The product of each group of rows; `first` is that of the first.
-std::vector<Call> in_groups(const KernelCall& op, const std::vector<std::string_view>& roles,
-                            std::int64_t groups, Call first) {
+/// The launches of a linear op: factors that are not bfloat16 yet are rounded first when the op
+/// says so, then comes one product for each group of rows.
+struct LinearCalls {
+  const KernelCall& op;
+  std::vector<std::string_view> roles;  // a, b, c, bias, sums of a
+  std::int64_t groups;
   std::vector<Call> calls;
-  for (std::int64_t group = 0; group < groups; ++group) {
-    calls.push_back(first);
-    for (std::size_t i = 0; i < 3; ++i) {
-      if (first.pointers[i] == nullptr) continue;  // only the shapes are looked at
-      auto* const part = static_cast<float*>(first.pointers[i]);
-      calls.back().pointers[i] = part + group * (op.elements(roles[i]) / groups);
+
+  /// m, n, k of row-major c[m,n] of one group; `transposed` 1: a, 2: b.
+  void add_products(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t transposed) {
+    Call first = call_of(op, Kernel::product, roles);
+    set(first.sizes, {m, n, k, transposed});
+    if (op.has("bf16_factors") || op.has("bf16_dy") || first.bf16 != 0) round_factors(first);
+    for (std::int64_t group = 0; group < groups; ++group) {
+      calls.push_back(first);
+      for (std::size_t i = 0; i < 3; ++i) move(calls.back(), i, group);
     }
   }
-  return calls;
-}
+
+ private:
+  /// As kernels/linear.cpp: dy to where it is kept, the others behind each other.
+  void round_factors(Call& product) {
+    auto* free = op.pointer<std::uint16_t>("bf16_factors");
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (op.is_bf16(roles[i])) continue;
+      const std::int64_t count = op.elements(roles[i]);
+      const bool has_own = roles[i] == "dy" && op.has("bf16_dy");
+      Call round;
+      round.kernel = Kernel::round;
+      round.pointers[0] = product.pointers[i];
+      round.pointers[1] = has_own ? op.pointer<std::uint16_t>("bf16_dy") : free;
+      round.bf16 = 2;
+      round.sizes[0] = count;
+      calls.push_back(round);
+      product.pointers[i] = round.pointers[1];
+      product.bf16 |= 1U << i;
+      if (!has_own && free != nullptr) free += count;
+    }
+  }
+
+  void move(Call& call, std::size_t i, std::int64_t group) const {
+    if (call.pointers[i] == nullptr) return;  // only the shapes are looked at
+    const std::int64_t element_bytes = (call.bf16 >> i & 1U) != 0 ? 2 : 4;
+    call.pointers[i] = static_cast<std::byte*>(call.pointers[i]) +
+                       group * (op.elements(roles[i]) / groups) * element_bytes;
+  }
+};
 
 std::vector<Call> linear_calls(const KernelCall& op) {
   const bool backward_weight = op.op.kind == OpKind::linear_backward_weight;
   const std::int64_t groups = linear_groups(op.buffer(backward_weight ? "dw" : "w"));
+  LinearCalls out{op, {}, groups, {}};
   if (op.op.kind == OpKind::linear_forward) {
-    const std::vector<std::string_view> roles{"x", "w", "y", "b"};
-    return in_groups(
-        op, roles, groups,
-        product(op, roles, op.rows("x") / groups, op.rows("w") / groups, op.columns("x"), 2));
+    out.roles = {"x", "w", "y", "b"};
+    out.add_products(op.rows("x") / groups, op.rows("w") / groups, op.columns("x"), 2);
+    return std::move(out.calls);
   }
   if (!backward_weight) {
-    const std::vector<std::string_view> roles{"dy", "w", "dx"};
-    return in_groups(
-        op, roles, groups,
-        product(op, roles, op.rows("dy") / groups, op.columns("w"), op.columns("dy"), 0));
+    out.roles = {"dy", "w", "dx"};
+    out.add_products(op.rows("dy") / groups, op.columns("w"), op.columns("dy"), 0);
+    return std::move(out.calls);
   }
-  const std::vector<std::string_view> roles{"dy", "x", "dw"};
-  std::vector<Call> calls =
-      in_groups(op, roles, groups,
-                product(op, roles, op.columns("dy"), op.columns("x"), op.rows("dy") / groups, 1));
-  if (!op.has("db")) return calls;
+  // The product can sum what it reads, but not add to sums, and of a rounded dy they would differ.
+  const bool fuses = op.has("db") && !op.accumulates("db") && !op.has("bf16_dy") &&
+                     (op.is_bf16("dy") || !(op.has("bf16_factors") || op.is_bf16("x")));
+  out.roles = {"dy", "x", "dw"};
+  if (fuses) out.roles.insert(out.roles.end(), {"", "db"});
+  out.add_products(op.columns("dy"), op.columns("x"), op.rows("dy") / groups, 1);
+  if (!op.has("db") || fuses) return std::move(out.calls);
   Call sums = call_of(op, Kernel::column_sums, {"dy", "db"});
   set(sums.sizes, {op.rows("dy"), op.columns("dy")});
-  calls.push_back(sums);
-  return calls;
+  out.calls.push_back(sums);
+  return std::move(out.calls);
 }
 
 Call attention_call(const KernelCall& op) {
@@ -152,8 +176,8 @@ Call embedding_call(const KernelCall& op) {
     set(call.sizes, {op.elements("tokens"), sequence, channels});
     call.pointers[2] = op.pointer<float>("wpe") + op.position(sequence, op.rows("wpe")) * channels;
   } else {
-    set(call.sizes, {op.elements("tokens"), sequence, op.columns("dwte"), op.elements("dwte"),
-                     op.elements("dwpe")});
+    set(call.sizes, {op.elements("tokens"), sequence, op.columns("dwte"), op.rows("dwte"),
+                     op.rows("dwpe"), op.position(sequence, op.rows("dwpe"))});
   }
   return call;
 }
@@ -179,7 +203,8 @@ Call cross_entropy_call(const KernelCall& op) {
           : call_of(op, Kernel::cross_entropy_backward, {"logits", "target", "log_sum_exp"});
   const std::int64_t rows = op.rows("logits");
   set(call.sizes, {rows, op.columns("logits")});
-  if (!forward) call.reals[0] = static_cast<float>(op.real("scale") / static_cast<double>(rows));
+  const double scale = find_attribute(op.op, "scale") == nullptr ? 1 : op.real("scale");
+  call.reals[0] = static_cast<float>(forward ? scale : scale / static_cast<double>(rows));
   return call;
 }
 
@@ -278,7 +303,7 @@ Call decoder_call(const KernelCall& op) {
       return call;
     default:
       call = call_of(op, Kernel::token_embedding_backward, {"dy", "tokens", "dw"});
-      set(call.sizes, {op.elements("tokens"), op.columns("dw"), op.elements("dw")});
+      set(call.sizes, {op.elements("tokens"), op.columns("dw"), op.rows("dw")});
       return call;
   }
 }
@@ -298,6 +323,13 @@ Call expert_call(const KernelCall& op) {
     case OpKind::route_backward:
       call = call_of(op, Kernel::route_backward, {"dgates", "gates", "slots", "dlogits"});
       set(call.sizes, {op.rows("dlogits"), op.columns("dlogits"), choices, op.integer("capacity")});
+      return call;
+    case OpKind::balance_backward:
+      call = call_of(op, Kernel::balance_backward, {"logits", "slots", "dlogits"});
+      set(call.sizes, {op.rows("logits"), op.columns("logits"), choices, op.integer("capacity")});
+      call.reals[0] =
+          static_cast<float>(op.real("scale") * static_cast<double>(op.columns("logits")) /
+                             static_cast<double>(op.rows("logits")));
       return call;
     case OpKind::dispatch_forward:
       call = call_of(op, Kernel::dispatch_forward, {"x", "slots", "y"});
@@ -333,6 +365,16 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
     case OpKind::linear_backward_data:
     case OpKind::linear_backward_weight:
       return linear_calls(op);
+    case OpKind::add_bias: {
+      Call call = call_of(op, Kernel::add_bias, {"y", "b"});
+      set(call.sizes, {op.rows("y"), op.columns("y")});
+      return std::vector{call};
+    }
+    case OpKind::slice_columns: {
+      Call call = call_of(op, Kernel::slice_columns, {"x", "y"});
+      set(call.sizes, {op.rows("y"), op.columns("x"), op.columns("y"), op.integer("first")});
+      return std::vector{call};
+    }
     case OpKind::attention_forward:
     case OpKind::attention_backward:
     case OpKind::flash_attention_forward:
@@ -371,28 +413,69 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
     case OpKind::dispatch_backward:
     case OpKind::combine_forward:
     case OpKind::combine_backward:
+    case OpKind::balance_backward:
       return std::vector{expert_call(op)};
     default:
-      return std::nullopt;
+      break;
   }
+  if (const std::optional<Call> call = find_image_call(op)) return std::vector{*call};
+  return std::nullopt;
+}
+
+/// Empty unless the op is for a part of the tokens in a way that the kernels do not know.
+std::string part_error(const Op& op) {
+  const bool in_runs = integer_at(op, "run", 0) != 0;
+  const bool turned = op.kind == OpKind::rotary_forward || op.kind == OpKind::rotary_backward;
+  const bool further =
+      (turned || op.kind == OpKind::embedding_backward) && integer_at(op, "position", 0) != 0;
+  const bool scaled =
+      op.kind == OpKind::softmax_cross_entropy_forward && find_attribute(op, "scale") != nullptr;
+  const bool apart = find_operand(op, "kv") != nullptr;
+  const char* const name = apart     ? "kv"
+                           : in_runs ? "run"
+                           : further ? "position"
+                           : scaled  ? "scale"
+                                     : "";
+  if (*name == 0) return {};
+  return "the CUDA backend has no " + std::string(to_string(op.kind)) + " with " + name + " yet";
+}
+
+/// Empty when what a kernel has no room for is small enough.
+std::string size_error(const Trace& trace, const Op& op) {
+  if (op.kind != OpKind::balance_backward) return {};
+  const std::int64_t experts = column_count(trace[op.operands[0].buffer]);
+  if (experts <= cuda::k_partials) return {};
+  return "the CUDA backend balances at most " + std::to_string(cuda::k_partials) +
+         " experts, not " + std::to_string(experts);
 }
 
 }  // namespace
+
+Call call_of(const KernelCall& op, Kernel kernel, const std::vector<std::string_view>& roles) {
+  Call call;
+  call.kernel = kernel;
+  for (std::size_t i = 0; i < roles.size(); ++i) {
+    call.pointers[i] = op.pointer<std::byte>(roles[i]);
+    if (op.accumulates(roles[i])) call.accumulates |= 1U << i;
+    if (op.is_bf16(roles[i])) call.bf16 |= 1U << i;
+  }
+  return call;
+}
 
 bool is_made_on_host(OpKind kind) {
   return kind == OpKind::load_batch || kind == OpKind::random_normal;
 }
 
 std::string cuda_kernel_error(const Trace& trace, const Op& op) {
-  if (std::string error = kernel_error(trace, op); !error.empty()) return error;
+  if (std::string error = operand_error(trace, op); !error.empty()) return error;
   if (is_structural(op.kind)) return {};
   for (const Operand& operand : op.operands) {
-    const DType dtype = trace[operand.buffer].dtype;
-    if (dtype == DType::f64 || dtype == DType::bf16) {
-      return "the CUDA backend has no " + std::string(to_string(dtype)) + " yet";
-    }
+    if (trace[operand.buffer].dtype == DType::f64) return "the CUDA backend has no f64";
   }
+  if (is_collective(op.kind)) return {};  // NCCL's
   if (is_made_on_host(op.kind) || op.kind == OpKind::report_loss) return {};
+  if (std::string error = size_error(trace, op); !error.empty()) return error;
+  if (std::string error = part_error(op); !error.empty()) return error;
   const std::vector<std::byte*> nowhere(op.operands.size(), nullptr);
   if (find_calls({trace, op, 0, nowhere, nullptr})) return {};
   return "kind " + std::string(to_string(op.kind)) + " has no CUDA kernel";

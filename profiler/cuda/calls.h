@@ -9,8 +9,8 @@
 
 namespace tidemark {
 
-/// Empty when the CUDA backend executes ops like `op`: f32 (and tokens and targets i32) of the
-/// kinds of MLP and GPT-2 training. Else what is wrong.
+/// Empty when the CUDA backend executes ops like `op`: f32 with factors of products in bf16 (and
+/// tokens and targets i32). Else what is wrong.
 [[nodiscard]] std::string cuda_kernel_error(const Trace& trace, const Op& op);
 
 /// True for kinds whose values come from the host: data and initial weights. The CPU kernel makes

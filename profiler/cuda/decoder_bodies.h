@@ -1,67 +1,12 @@
-// The ops of Llama decoders and of experts as functions of one index, with the formulas of
-// kernels/rms_norm.cpp, rotary.cpp, swiglu.cpp, token_embedding.cpp and routing.cpp. Read
-// kernel_bodies.h first.
+// The ops of Llama decoders and of experts with the formulas of kernels/rotary.cpp, swiglu.cpp,
+// token_embedding.cpp and routing.cpp. Read team.h first.
 #pragma once
 
 #include "profiler/cuda/attention_bodies.h"
 #include "profiler/cuda/kernel_bodies.h"
+#include "profiler/cuda/row_bodies.h"
 
 namespace tidemark::cuda {
-
-/// Index: row of x[M,C].
-struct RmsNorm {
-  const float* x;
-  const float* w;
-  float* y;
-  float* inverse_rms;
-  std::int64_t channels;
-  float epsilon;
-  TIDEMARK_BODY void operator()(std::int64_t i) const {
-    const float* row = x + i * channels;
-    const float r = 1.0f / sqrtf(dot(row, row, channels) / static_cast<float>(channels) + epsilon);
-    for (std::int64_t c = 0; c < channels; ++c) y[i * channels + c] = row[c] * r * w[c];
-    inverse_rms[i] = r;
-  }
-};
-
-/// Index: row.
-struct RmsNormSlope {
-  const float* dy;
-  const float* x;
-  const float* w;
-  const float* inverse_rms;
-  const float* residual;  // null: none
-  float* dx;
-  std::int64_t channels;
-  TIDEMARK_BODY void operator()(std::int64_t i) const {
-    const std::int64_t at = i * channels;
-    const float r = inverse_rms[i];
-    float sum = 0;
-    for (std::int64_t c = 0; c < channels; ++c) sum += dy[at + c] * w[c] * x[at + c];
-    const float mean = sum / static_cast<float>(channels) * r;
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const float slope = r * (dy[at + c] * w[c] - x[at + c] * r * mean);
-      dx[at + c] = slope + (residual == nullptr ? 0.0f : residual[at + c]);
-    }
-  }
-};
-
-/// Index: channel.
-struct RmsNormWeightSlope {
-  const float* dy;
-  const float* x;
-  const float* inverse_rms;
-  float* dw;
-  std::int64_t rows, channels;
-  bool adds;
-  TIDEMARK_BODY void operator()(std::int64_t c) const {
-    float sum = adds ? dw[c] : 0.0f;
-    for (std::int64_t i = 0; i < rows; ++i) {
-      sum += dy[i * channels + c] * (x[i * channels + c] * inverse_rms[i]);
-    }
-    dw[c] = sum;
-  }
-};
 
 /// H heads on G of keys and values of width D; rows of (H + 2 G) D and of 3 H D numbers.
 struct GroupedHeads {
@@ -130,29 +75,35 @@ struct RotarySlope {
 };
 
 /// Index: element of y[M,F].
+template <class Y>
 struct Swiglu {
   const float* x;
-  float* y;
+  Y* y;
   std::int64_t columns;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
     const float* gate = x + i / columns * 2 * columns + i % columns;
-    y[i] = gate[0] * sigmoid_of(gate[0]) * gate[columns];
+    store(y + i, gate[0] * sigmoid_of(gate[0]) * gate[columns]);
   }
 };
+template <class Y>
+Swiglu(const float*, Y*, std::int64_t) -> Swiglu<Y>;
 
+template <class Y>
 struct SwigluSlope {
   const float* dy;
   const float* x;
-  float* dx;
+  Y* dx;
   std::int64_t columns;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
     const std::int64_t at = i / columns * 2 * columns + i % columns;
     const float gate = x[at];
     const float s = sigmoid_of(gate);
-    dx[at] = dy[i] * x[at + columns] * (s + gate * s * (1.0f - s));
-    dx[at + columns] = dy[i] * gate * s;
+    store(dx + at, dy[i] * x[at + columns] * (s + gate * s * (1.0f - s)));
+    store(dx + at + columns, dy[i] * gate * s);
   }
 };
+template <class Y>
+SwigluSlope(const float*, const float*, Y*, std::int64_t) -> SwigluSlope<Y>;
 
 /// Index: element of y[B,T,C].
 struct TokenEmbedding {
@@ -162,19 +113,6 @@ struct TokenEmbedding {
   std::int64_t channels;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
     y[i] = w[tokens[i / channels] * channels + i % channels];
-  }
-};
-
-/// Index: channel. A token may occur often, so one index adds all of its rows, in order.
-struct TokenEmbeddingSlope {
-  const float* dy;
-  const std::int32_t* tokens;
-  float* dw;
-  std::int64_t count, channels;
-  TIDEMARK_BODY void operator()(std::int64_t c) const {
-    for (std::int64_t i = 0; i < count; ++i) {
-      dw[tokens[i] * channels + c] += dy[i * channels + c];
-    }
   }
 };
 
@@ -209,17 +147,32 @@ struct Choose {
   }
 };
 
-/// Index: expert. Other experts' choices may change meanwhile, but never to or from this one's.
+/// Index: expert. Each thread of the team has some choices, behind those of the one before. Other
+/// experts' choices may change meanwhile, but never to or from this one's.
 struct FillExpert {
+  struct Shared {
+    std::int64_t counts[k_team];
+  };
   Router router;
   std::int32_t* slots;
   std::int64_t count;
-  TIDEMARK_BODY void operator()(std::int64_t expert) const {
-    std::int64_t place = 0;
-    for (std::int64_t i = 0; i < count && place < router.capacity; ++i) {
-      if (slots[i] != -1 - expert) continue;
-      slots[i] = static_cast<std::int32_t>(expert * router.capacity + place++);
-    }
+  TIDEMARK_BODY void operator()(const Team& team, Shared& shared, std::int64_t expert) const {
+    const std::int64_t each = (count + k_team - 1) / k_team;
+    team.each([&](int t) {
+      std::int64_t wanted = 0;
+      for (std::int64_t i = t * each; i < count && i < (t + 1) * each; ++i) {
+        wanted += slots[i] == -1 - expert ? 1 : 0;
+      }
+      shared.counts[t] = wanted;
+    });
+    team.each([&](int t) {
+      std::int64_t place = 0;
+      for (int before = 0; before < t; ++before) place += shared.counts[before];
+      for (std::int64_t i = t * each; i < count && i < (t + 1) * each; ++i) {
+        if (slots[i] != -1 - expert || place >= router.capacity) continue;
+        slots[i] = static_cast<std::int32_t>(expert * router.capacity + place++);
+      }
+    });
   }
 };
 
@@ -238,38 +191,57 @@ struct RouteSlope {
     for (std::int64_t k = 0; k < router.choices; ++k) {
       const std::int64_t slot = slots[first + k];
       const std::int64_t expert = slot >= 0 ? slot / router.capacity : -1 - slot;
+      if (expert >= router.experts) continue;  // no choice of route_forward
       dlogits[row * router.experts + expert] = gates[first + k] * (dgates[first + k] - mean);
     }
   }
 };
 
-/// Index: (choice, channel). y is cleared before.
-struct Dispatch {
-  const float* x;
+/// M rows that choose J of Q slots. What is no slot of route_forward is none: the choices may come
+/// from anywhere, and the device is no place to complain.
+struct Slots {
   const std::int32_t* slots;
-  float* y;
-  std::int64_t choices, channels;
+  std::int64_t choices, count;
+  [[nodiscard]] TIDEMARK_BODY bool has(std::int64_t choice) const {
+    return slots[choice] >= 0 && slots[choice] < count;
+  }
+  /// First element of the row of a choice that has a slot.
+  [[nodiscard]] TIDEMARK_BODY std::int64_t at(std::int64_t choice, std::int64_t channels) const {
+    return slots[choice] * channels;
+  }
+};
+
+/// Index: (choice, channel). y is cleared before.
+template <class X>
+struct Dispatch {
+  const X* x;
+  Slots slots;
+  X* y;
+  std::int64_t channels;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
     const std::int64_t choice = i / channels;
     const std::int64_t c = i % channels;
-    if (slots[choice] >= 0) y[slots[choice] * channels + c] = x[choice / choices * channels + c];
+    if (!slots.has(choice)) return;
+    y[slots.at(choice, channels) + c] = x[choice / slots.choices * channels + c];
   }
 };
+template <class X>
+Dispatch(const X*, Slots, X*, std::int64_t) -> Dispatch<X>;
 
 /// Index: element of dx[M,C], or of y; the slots' rows, by their gates where there are any.
 struct Gather {
   const float* rows;  // of slots
-  const std::int32_t* slots;
+  Slots slots;
   const float* gates;     // null: all 1
   const float* residual;  // null: none
   float* y;
-  std::int64_t choices, channels;
+  std::int64_t channels;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
-    const std::int64_t first = i / channels * choices;
+    const std::int64_t first = i / channels * slots.choices;
     float sum = residual == nullptr ? 0.0f : residual[i];
-    for (std::int64_t k = first; k < first + choices; ++k) {
-      if (slots[k] < 0) continue;
-      sum += (gates == nullptr ? 1.0f : gates[k]) * rows[slots[k] * channels + i % channels];
+    for (std::int64_t k = first; k < first + slots.choices; ++k) {
+      if (!slots.has(k)) continue;
+      sum += (gates == nullptr ? 1.0f : gates[k]) * rows[slots.at(k, channels) + i % channels];
     }
     y[i] = sum;
   }
@@ -277,20 +249,28 @@ struct Gather {
 
 /// Index: choice. dx is cleared before.
 struct CombineSlope {
+  struct Shared {
+    float sums[k_team];
+  };
   const float* dy;
   const float* x;
-  const std::int32_t* slots;
+  Slots slots;
   const float* gates;
   float* dx;
   float* dgates;
-  std::int64_t choices, channels;
-  TIDEMARK_BODY void operator()(std::int64_t choice) const {
-    dgates[choice] = 0;
-    if (slots[choice] < 0) return;
-    const float* slope = dy + choice / choices * channels;
-    const std::int64_t at = slots[choice] * channels;
-    add_scaled(gates[choice], slope, dx + at, channels);
-    dgates[choice] = dot(slope, x + at, channels);
+  std::int64_t channels;
+  TIDEMARK_BODY void operator()(const Team& team, Shared& shared, std::int64_t choice) const {
+    const bool has_slot = slots.has(choice);
+    const float* slope = dy + choice / slots.choices * channels;
+    const std::int64_t at = has_slot ? slots.at(choice, channels) : 0;
+    const float sum = row_sum(team, shared.sums, has_slot ? channels : 0,
+                              [&](std::int64_t c) { return slope[c] * x[at + c]; });
+    team.each([&](int t) {
+      for (std::int64_t c = t; c < channels && has_slot; c += k_team) {
+        dx[at + c] = gates[choice] * slope[c];
+      }
+      if (t == 0) dgates[choice] = sum;
+    });
   }
 };
 

@@ -2,14 +2,21 @@
 #pragma once
 
 #include "profiler/cuda/attention_bodies.h"
+#include "profiler/cuda/balance_bodies.h"
 #include "profiler/cuda/decoder_bodies.h"
+#include "profiler/cuda/execute_image.h"
 #include "profiler/cuda/kernel_bodies.h"
+#include "profiler/cuda/row_bodies.h"
+#include "profiler/cuda/table_bodies.h"
 
 namespace tidemark::cuda {
 
-/// `Place` launches: int each(std::int64_t count, body), int product(const Product&), and
-/// double* partials() of k_partials doubles in its memory. All return 0 or a code; the first that
-/// is not 0 ends the call.
+/// What Place::product returns for a product with a_sums that it cannot make in one.
+inline constexpr int k_sums_not_fused = -2;
+
+/// `Place` launches: int each(std::int64_t count, body), int teams(std::int64_t count, team body),
+/// int product(const Product&), and double* partials() of k_partials doubles in its memory. All
+/// return 0 or a code; the first that is not 0 ends the call.
 template <class Place>
 class Execution {
  public:
@@ -19,22 +26,32 @@ class Execution {
     switch (call_.kernel) {
       case Kernel::fill:  // y; count; value
         return each(size(0), Fill{at(0), real(0)});
-      case Kernel::product:  // a, b, c, bias?; m, n, k, a transposed, b transposed
+      case Kernel::round:  // x, y (bf16); count
+        return each(size(0), Round{at(0), static_cast<BFloat16*>(call_.pointers[1])});
+      case Kernel::product:
         return product();
       case Kernel::column_sums:  // dy, sums; rows, columns
-        return each(size(1), ColumnSums{at(0), at(1), size(0), size(1), adds(1)});
+        return column_sums(0, 1, size(0), size(1));
       case Kernel::sigmoid_forward:
       case Kernel::tanh_forward:
       case Kernel::relu_forward:
       case Kernel::gelu_forward:  // x, y; count
-        return each(size(0), Activation{call_.kernel, at(0), at(1)});
+        return typed(1, [this](auto* y) {
+          return each(size(0), Activation{call_.kernel, at(0), y});
+        });
       case Kernel::sigmoid_backward:
       case Kernel::tanh_backward:
       case Kernel::relu_backward:
       case Kernel::gelu_backward:  // dy, saved, dx; count
-        return each(size(0), ActivationSlope{call_.kernel, at(0), at(1), at(2)});
+        return typed(2, [this](auto* dx) {
+          return each(size(0), ActivationSlope{call_.kernel, at(0), at(1), dx});
+        });
       case Kernel::add:  // a, b, y; count
         return each(size(0), Add{at(0), at(1), at(2)});
+      case Kernel::add_bias:  // y, b; rows, columns
+        return each(size(0) * size(1), AddBias{at(0), at(1), size(1)});
+      case Kernel::slice_columns:  // x, y; rows, columns of x, of y, first
+        return each(size(0) * size(2), SliceColumns{at(0), at(1), size(1), size(2), size(3)});
       case Kernel::cross_entropy_forward:
       case Kernel::cross_entropy_backward:
         return cross_entropy();
@@ -45,7 +62,9 @@ class Execution {
         return embedding_backward();
       case Kernel::layer_norm_forward:  // x, w, b, y, mean, inverse deviation; rows, channels;
                                         // epsilon
-        return each(size(0), LayerNorm{at(0), at(1), at(2), at(3), at(4), at(5), size(1), real(0)});
+        return typed(3, [this](auto* y) {
+          return teams(size(0), LayerNorm{at(0), at(1), at(2), y, at(4), at(5), size(1), real(0)});
+        });
       case Kernel::layer_norm_backward:
         return layer_norm_backward();
       case Kernel::attention_forward:  // qkv, probabilities, y; batch, tokens, channels, heads
@@ -68,60 +87,81 @@ class Execution {
   }
   [[nodiscard]] std::int64_t size(int i) const { return call_.sizes[i]; }
   [[nodiscard]] float real(int i) const { return call_.reals[i]; }
+  [[nodiscard]] bool is_bf16(int i) const { return (call_.bf16 >> i & 1U) != 0; }
   [[nodiscard]] bool adds(int i) const { return (call_.accumulates >> i & 1U) != 0; }
   [[nodiscard]] Heads heads() const { return {size(0), size(1), size(2), size(3)}; }
   [[nodiscard]] GroupedHeads grouped_heads() const {
     return {size(1), size(2), size(3), size(4), static_cast<double>(real(0))};
   }
   [[nodiscard]] Router router() const { return {size(1), size(2), size(3)}; }
+  /// Of an op of experts but route.
+  [[nodiscard]] Slots slots(int i) const { return {indices(i), size(1), size(3)}; }
   template <class Body>
   int each(std::int64_t count, const Body& body) {
     return count > 0 ? place_.each(count, body) : 0;
   }
+  template <class Body>
+  int teams(std::int64_t count, const Body& body) {
+    return count > 0 ? place_.teams(count, body) : 0;
+  }
 
+  /// Calls run(pointer to what the elements of operand i are).
+  template <class Run>
+  int typed(int i, const Run& run) {
+    return is_bf16(i) ? run(static_cast<BFloat16*>(call_.pointers[i])) : run(at(i));
+  }
+
+  /// a, b (both f32 or both bf16), c, bias?, sums of a along k?; m, n, k, 1: a is transposed and
+  /// 2: b is
   int product() {
     Product p;
     p.m = size(0), p.n = size(1), p.k = size(2);
-    p.a = at(0), p.b = at(1), p.c = at(2), p.bias = at(3);
+    p.a = call_.pointers[0], p.b = call_.pointers[1];
+    p.c = at(2), p.bias = at(3), p.a_sums = at(4);
     p.a_transposed = (size(3) & 1) != 0;
     p.b_transposed = (size(3) & 2) != 0;
     p.accumulates = adds(2);
-    return place_.product(p);
+    p.is_bf16 = is_bf16(0);
+    const int code = place_.product(p);
+    if (code != k_sums_not_fused) return code;
+    p.a_sums = nullptr;
+    if (const int other = place_.product(p)) return other;
+    return column_sums(0, 4, size(2), size(0));
   }
 
-  /// logits, target, log-sum-exp, loss (forward only); rows, classes; scale (backward only)
+  int column_sums(int from, int to, std::int64_t rows, std::int64_t columns) {
+    return typed(from, [&](auto* dy) {
+      return teams(column_groups(columns), ColumnSums{dy, at(to), rows, columns, adds(to)});
+    });
+  }
+
+  /// logits, target, log-sum-exp, loss (forward only); rows, classes; scale
   int cross_entropy() {
     const std::int64_t rows = size(0);
     const std::int64_t classes = size(1);
     if (call_.kernel == Kernel::cross_entropy_backward) {
       return each(rows * classes, CrossEntropySlope{at(0), indices(1), at(2), classes, real(0)});
     }
-    if (int code = each(rows, LogSumExp{at(0), at(2), classes})) return code;
-    double* parts = place_.partials();
-    if (int code = each(k_partials, LossParts{at(0), indices(1), at(2), rows, classes, parts})) {
-      return code;
-    }
-    return each(1, TotalOfParts{parts, at(3), static_cast<double>(rows), false});
+    if (int code = teams(rows, LogSumExp{at(0), at(2), classes})) return code;
+    return teams(
+        1, MeanLoss{at(0), indices(1), at(2), at(3), rows, classes, static_cast<double>(real(0))});
   }
 
-  /// dy, tokens, dwte, dwpe; tokens, sequence, channels, elements of dwte, of dwpe
+  /// dy, tokens, dwte, dwpe; tokens, sequence, channels, rows of dwte, of dwpe, first position
   int embedding_backward() {
-    if (!adds(2)) {
-      if (int code = each(size(3), Fill{at(2), 0})) return code;
-    }
-    if (!adds(3)) {
-      if (int code = each(size(4), Fill{at(3), 0})) return code;
-    }
-    return each(size(2),
-                EmbeddingSlope{at(0), indices(1), at(2), at(3), size(0), size(1), size(2)});
+    const TableSlope table{at(0), indices(1), at(2), size(0), size(2), adds(2)};
+    if (int code = teams(size(3), table)) return code;
+    return each(size(4) * size(2),
+                PositionSlope{at(0), at(3), size(0), size(1), size(2), size(5), adds(3)});
   }
 
   /// dy, x, w, mean, inverse deviation, residual?, dx, dw, db; rows, channels
   int layer_norm_backward() {
     const LayerNormSlope rows{at(0), at(1), at(2), at(3), at(4), at(5), at(6), size(1)};
-    if (int code = each(size(0), rows)) return code;
-    return each(size(1), LayerNormWeightSlope{at(0), at(1), at(3), at(4), at(7), at(8), size(0),
-                                              size(1), adds(7), adds(8)});
+    if (int code = teams(size(0), rows)) return code;
+    return teams(column_groups(size(1)),
+                 LayerNormWeightSlope{at(0), at(1), at(3), at(4), at(7), at(8), size(0), size(1),
+                                      adds(7), adds(8)});
   }
 
   /// qkv, probabilities, dy, dqkv, workspace [T,T]; batch, tokens, channels, heads. The workspace
@@ -155,8 +195,8 @@ class Execution {
                                         real(3), real(4), real(5), real(6)});
       case Kernel::sum_of_squares: {  // x, sum; count
         double* parts = place_.partials();
-        if (int code = each(k_partials, SquareParts{at(0), size(0), parts})) return code;
-        return each(1, TotalOfParts{parts, at(1), 1.0, adds(1)});
+        if (int code = teams(k_partials, SquareParts{at(0), size(0), parts})) return code;
+        return teams(1, TotalOfParts{parts, at(1), adds(1)});
       }
       case Kernel::clip_factor:  // sum, factor; ; most
         return each(1, ClipFactor{at(0), at(1), real(0)});
@@ -172,7 +212,9 @@ class Execution {
   int decoder() {
     switch (call_.kernel) {
       case Kernel::rms_norm_forward:  // x, w, y, inverse rms; rows, channels; epsilon
-        return each(size(0), RmsNorm{at(0), at(1), at(2), at(3), size(1), real(0)});
+        return typed(2, [this](auto* y) {
+          return teams(size(0), RmsNorm{at(0), at(1), y, at(3), size(1), real(0)});
+        });
       case Kernel::rms_norm_backward:
         return rms_norm_backward();
       case Kernel::rotary_forward:  // x, y; rows, tokens, heads, groups, width; base
@@ -181,14 +223,17 @@ class Execution {
         return each(size(0) * (size(2) + 2 * size(3)) * size(4) / 2,
                     RotarySlope{grouped_heads(), at(0), at(1)});
       case Kernel::swiglu_forward:  // x, y; rows, columns of y
-        return each(size(0) * size(1), Swiglu{at(0), at(1), size(1)});
+        return typed(1, [this](auto* y) {
+          return each(size(0) * size(1), Swiglu{at(0), y, size(1)});
+        });
       case Kernel::swiglu_backward:  // dy, x, dx; rows, columns of dy
-        return each(size(0) * size(1), SwigluSlope{at(0), at(1), at(2), size(1)});
+        return typed(2, [this](auto* dx) {
+          return each(size(0) * size(1), SwigluSlope{at(0), at(1), dx, size(1)});
+        });
       case Kernel::token_embedding_forward:  // tokens, w, y; tokens, channels
         return each(size(0) * size(1), TokenEmbedding{indices(0), at(1), at(2), size(1)});
-      case Kernel::token_embedding_backward:  // dy, tokens, dw; tokens, channels, elements of dw
-        if (int code = adds(2) ? 0 : each(size(2), Fill{at(2), 0})) return code;
-        return each(size(1), TokenEmbeddingSlope{at(0), indices(1), at(2), size(0), size(1)});
+      case Kernel::token_embedding_backward:  // dy, tokens, dw; tokens, channels, rows of dw
+        return teams(size(2), TableSlope{at(0), indices(1), at(2), size(0), size(1), adds(2)});
       default:
         return experts();
     }
@@ -200,37 +245,49 @@ class Execution {
       case Kernel::route_forward: {  // logits, gates, slots; rows, experts, choices, capacity
         auto* const slots = static_cast<std::int32_t*>(call_.pointers[2]);
         if (int code = each(size(0), Choose{router(), at(0), at(1), slots})) return code;
-        return each(size(1), FillExpert{router(), slots, size(0) * size(2)});
+        return teams(size(1), FillExpert{router(), slots, size(0) * size(2)});
       }
       case Kernel::route_backward:  // dgates, gates, slots, dlogits; as forward
         return each(size(0), RouteSlope{router(), at(0), at(1), indices(2), at(3)});
       case Kernel::dispatch_forward:  // x, slots, y
-        if (int code = each(size(3) * size(2), Fill{at(2), 0})) return code;
-        return each(size(0) * size(1) * size(2),
-                    Dispatch{at(0), indices(1), at(2), size(1), size(2)});
+        return typed(2, [this](auto* y) { return dispatch(y); });
       case Kernel::dispatch_backward:  // dy, slots, residual?, dx
-        return each(size(0) * size(2),
-                    Gather{at(0), indices(1), nullptr, at(2), at(3), size(1), size(2)});
+        return each(size(0) * size(2), Gather{at(0), slots(1), nullptr, at(2), at(3), size(2)});
       case Kernel::combine_forward:  // x, slots, gates, y
-        return each(size(0) * size(2),
-                    Gather{at(0), indices(1), at(2), nullptr, at(3), size(1), size(2)});
+        return each(size(0) * size(2), Gather{at(0), slots(1), at(2), nullptr, at(3), size(2)});
       case Kernel::combine_backward:  // dy, x, slots, gates, dx, dgates
         if (int code = each(size(3) * size(2), Fill{at(4), 0})) return code;
-        return each(size(0) * size(1),
-                    CombineSlope{at(0), at(1), indices(2), at(3), at(4), at(5), size(1), size(2)});
+        return teams(size(0) * size(1),
+                     CombineSlope{at(0), at(1), slots(2), at(3), at(4), at(5), size(2)});
+      case Kernel::balance_backward:
+        return balance_backward();
       default:
-        return k_unknown_kernel;
+        return ImageExecution<Place>(place_, call_).run();
     }
+  }
+
+  template <class X>
+  int dispatch(X* y) {
+    if (int code = each(size(3) * size(2), Fill{y, 0})) return code;
+    const auto* const x = static_cast<const X*>(call_.pointers[0]);
+    return each(size(0) * size(1) * size(2), Dispatch{x, slots(1), y, size(2)});
   }
 
   /// dy, x, w, inverse rms, residual?, dx, dw; rows, channels
   int rms_norm_backward() {
     const RmsNormSlope rows{at(0), at(1), at(2), at(3), at(4), at(5), size(1)};
-    if (int code = each(size(0), rows)) return code;
-    return each(size(1), RmsNormWeightSlope{at(0), at(1), at(3), at(6), size(0), size(1), adds(6)});
+    if (int code = teams(size(0), rows)) return code;
+    return teams(column_groups(size(1)),
+                 RmsNormWeightSlope{at(0), at(1), at(3), at(6), size(0), size(1), adds(6)});
   }
 
-  static constexpr int k_unknown_kernel = -1;
+  /// logits, slots, dlogits; rows, experts, choices, capacity; scale experts / rows
+  int balance_backward() {
+    double* shares = place_.partials();
+    const ExpertShare share{router(), indices(1), size(0) * size(2), shares};
+    if (int code = teams(size(1), share)) return code;
+    return each(size(0), BalanceSlope{at(0), shares, at(2), size(1), real(0)});
+  }
 
   Place& place_;
   const Call& call_;

@@ -1,35 +1,32 @@
 // The arithmetic of the kernels, as functions of one index: a launch calls them for every index of
 // [0, count), in any order. nvcc makes device kernels of them; tests run the same text on the host
-// and compare it with the CPU kernels. C++17, no other header of the project than plugin_api.h.
+// and compare it with the CPU kernels. C++17, no other header of the project than those of this
+// folder.
 //
 // Letters as in kernels/kernels.h. No index depends on another one, so results do not depend on
-// the number of threads; sums over many elements run in the order of the elements.
+// the number of threads; what needs several threads for one result is in team.h and its users.
 #pragma once
 
 #include <math.h>
-#include <string.h>
 
 #include <cstdint>
 
+#include "profiler/cuda/element.h"
 #include "profiler/cuda/plugin_api.h"
-
-#ifdef __CUDACC__
-#define TIDEMARK_BODY __host__ __device__ inline
-#else
-#define TIDEMARK_BODY inline
-#endif
 
 namespace tidemark::cuda {
 
 /// Row-major c[m,n] = a[m,k] b[k,n] + bias[n] + beta c; `a_transposed`: a is stored [k,m], and so
-/// on for b.
+/// on for b. Both factors are f32, or both bfloat16; sums and the rest are f32.
 struct Product {
   std::int64_t m = 0, n = 0, k = 0;
-  const float* a = nullptr;
-  const float* b = nullptr;
+  const void* a = nullptr;
+  const void* b = nullptr;
   float* c = nullptr;
   const float* bias = nullptr;
+  float* a_sums = nullptr;  // [m] = sums of a along k: the gradient of a bias, not with a bias
   bool a_transposed = false, b_transposed = false, accumulates = false;
+  bool is_bf16 = false;
 };
 
 /// Partial sums of a long sum, in the device's own memory: k_partials doubles.
@@ -45,7 +42,9 @@ TIDEMARK_BODY std::uint64_t mixed(std::uint64_t x) {
 
 TIDEMARK_BODY float masked(const Mask& mask, std::int64_t element, float x) {
   if (mask.threshold == 0) return x;
-  const std::uint64_t bits = mixed(mask.stream + static_cast<std::uint64_t>(element)) >> 11;
+  std::uint64_t number = mask.first + static_cast<std::uint64_t>(element);
+  if (mask.run > 0) number = mask.offset + number / mask.run * mask.stride + number % mask.run;
+  const std::uint64_t bits = mixed(mask.stream + number) >> 11;
   return bits >= mask.threshold ? x * mask.scale : 0.0f;
 }
 
@@ -87,28 +86,43 @@ TIDEMARK_BODY float activation_slope(Kernel kernel, float dy, float saved) {
   }
 }
 
+template <class Y>
 struct Fill {
-  float* y;
+  Y* y;
   float value;
-  TIDEMARK_BODY void operator()(std::int64_t i) const { y[i] = value; }
+  TIDEMARK_BODY void operator()(std::int64_t i) const { store(y + i, value); }
+};
+template <class Y>
+Fill(Y*, float) -> Fill<Y>;
+
+struct Round {
+  const float* x;
+  BFloat16* y;
+  TIDEMARK_BODY void operator()(std::int64_t i) const { store(y + i, x[i]); }
 };
 
+template <class Y>
 struct Activation {
   Kernel kernel;
   const float* x;
-  float* y;
-  TIDEMARK_BODY void operator()(std::int64_t i) const { y[i] = activation(kernel, x[i]); }
+  Y* y;
+  TIDEMARK_BODY void operator()(std::int64_t i) const { store(y + i, activation(kernel, x[i])); }
 };
+template <class Y>
+Activation(Kernel, const float*, Y*) -> Activation<Y>;
 
+template <class Y>
 struct ActivationSlope {
   Kernel kernel;
   const float* dy;
   const float* saved;
-  float* dx;
+  Y* dx;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
-    dx[i] = activation_slope(kernel, dy[i], saved[i]);
+    store(dx + i, activation_slope(kernel, dy[i], saved[i]));
   }
 };
+template <class Y>
+ActivationSlope(Kernel, const float*, const float*, Y*) -> ActivationSlope<Y>;
 
 struct Add {
   const float* a;
@@ -117,73 +131,21 @@ struct Add {
   TIDEMARK_BODY void operator()(std::int64_t i) const { y[i] = a[i] + b[i]; }
 };
 
-/// Index: column of dy[M,N].
-struct ColumnSums {
-  const float* dy;
-  float* sums;
-  std::int64_t rows, columns;
-  bool accumulates;
-  TIDEMARK_BODY void operator()(std::int64_t j) const {
-    float sum = accumulates ? sums[j] : 0.0f;
-    for (std::int64_t i = 0; i < rows; ++i) sum += dy[i * columns + j];
-    sums[j] = sum;
-  }
+/// Index: element of y[M,N], to which its column's b is added.
+struct AddBias {
+  float* y;
+  const float* b;
+  std::int64_t columns;
+  TIDEMARK_BODY void operator()(std::int64_t i) const { y[i] += b[i % columns]; }
 };
 
-/// Index: row of logits[M,V].
-struct LogSumExp {
-  const float* logits;
-  float* log_sum_exp;
-  std::int64_t classes;
-  TIDEMARK_BODY void operator()(std::int64_t i) const {
-    const float* row = logits + i * classes;
-    float largest = row[0];
-    for (std::int64_t v = 1; v < classes; ++v) largest = row[v] > largest ? row[v] : largest;
-    float sum = 0;
-    for (std::int64_t v = 0; v < classes; ++v) sum += expf(row[v] - largest);
-    log_sum_exp[i] = largest + logf(sum);
-  }
-};
-
-/// Index: partial sum of the losses of rows i, i + k_partials, ...
-struct LossParts {
-  const float* logits;
-  const std::int32_t* target;
-  const float* log_sum_exp;
-  std::int64_t rows, classes;
-  double* parts;
-  TIDEMARK_BODY void operator()(std::int64_t part) const {
-    double sum = 0;
-    for (std::int64_t i = part; i < rows; i += k_partials) {
-      sum += static_cast<double>(log_sum_exp[i] - logits[i * classes + target[i]]);
-    }
-    parts[part] = sum;
-  }
-};
-
-/// One index: sum[0] (+)= the parts, divided.
-struct TotalOfParts {
-  const double* parts;
-  float* sum;
-  double divisor;
-  bool accumulates;
-  TIDEMARK_BODY void operator()(std::int64_t) const {
-    double total = accumulates ? static_cast<double>(sum[0]) : 0.0;
-    for (std::int64_t i = 0; i < k_partials; ++i) total += parts[i];
-    sum[0] = static_cast<float>(total / divisor);
-  }
-};
-
-struct SquareParts {
+/// Index: element of y[M,N] = columns of x[M,K] from `first` on.
+struct SliceColumns {
   const float* x;
-  std::int64_t count;
-  double* parts;
-  TIDEMARK_BODY void operator()(std::int64_t part) const {
-    double sum = 0;
-    for (std::int64_t i = part; i < count; i += k_partials) {
-      sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-    }
-    parts[part] = sum;
+  float* y;
+  std::int64_t columns_x, columns, first;
+  TIDEMARK_BODY void operator()(std::int64_t i) const {
+    y[i] = x[i / columns * columns_x + first + i % columns];
   }
 };
 
@@ -212,102 +174,6 @@ struct Embedding {
     const std::int64_t token = i / channels;
     const std::int64_t c = i % channels;
     y[i] = wte[tokens[token] * channels + c] + wpe[token % sequence * channels + c];
-  }
-};
-
-/// Index: channel. A token may occur often, so one index adds all of its rows, in order.
-struct EmbeddingSlope {
-  const float* dy;
-  const std::int32_t* tokens;
-  float* dwte;
-  float* dwpe;
-  std::int64_t count, sequence, channels;
-  TIDEMARK_BODY void operator()(std::int64_t c) const {
-    for (std::int64_t i = 0; i < count; ++i) {
-      const float slope = dy[i * channels + c];
-      dwte[tokens[i] * channels + c] += slope;
-      dwpe[i % sequence * channels + c] += slope;
-    }
-  }
-};
-
-/// Index: row of x[M,C].
-struct LayerNorm {
-  const float* x;
-  const float* w;
-  const float* b;
-  float* y;
-  float* mean;
-  float* inverse_deviation;
-  std::int64_t channels;
-  float epsilon;
-  TIDEMARK_BODY void operator()(std::int64_t i) const {
-    const float* row = x + i * channels;
-    const float n = static_cast<float>(channels);
-    float sum = 0;
-    for (std::int64_t c = 0; c < channels; ++c) sum += row[c];
-    const float m = sum / n;
-    float squares = 0;
-    for (std::int64_t c = 0; c < channels; ++c) squares += (row[c] - m) * (row[c] - m);
-    const float s = 1.0f / sqrtf(squares / n + epsilon);
-    for (std::int64_t c = 0; c < channels; ++c)
-      y[i * channels + c] = (row[c] - m) * s * w[c] + b[c];
-    mean[i] = m;
-    inverse_deviation[i] = s;
-  }
-};
-
-/// Index: row.
-struct LayerNormSlope {
-  const float* dy;
-  const float* x;
-  const float* w;
-  const float* mean;
-  const float* inverse_deviation;
-  const float* residual;  // null: none
-  float* dx;
-  std::int64_t channels;
-  TIDEMARK_BODY void operator()(std::int64_t i) const {
-    const std::int64_t at = i * channels;
-    const float m = mean[i];
-    const float s = inverse_deviation[i];
-    float g_sum = 0;
-    float gn_sum = 0;
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const float g = dy[at + c] * w[c];
-      g_sum += g;
-      gn_sum += g * (x[at + c] - m);
-    }
-    const float n = static_cast<float>(channels);
-    const float mean_g = g_sum / n;
-    const float mean_gn = gn_sum / n * s;
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const float slope = s * (dy[at + c] * w[c] - mean_g - (x[at + c] - m) * s * mean_gn);
-      dx[at + c] = slope + (residual == nullptr ? 0.0f : residual[at + c]);
-    }
-  }
-};
-
-/// Index: channel.
-struct LayerNormWeightSlope {
-  const float* dy;
-  const float* x;
-  const float* mean;
-  const float* inverse_deviation;
-  float* dw;
-  float* db;
-  std::int64_t rows, channels;
-  bool adds_dw, adds_db;
-  TIDEMARK_BODY void operator()(std::int64_t c) const {
-    float w_sum = adds_dw ? dw[c] : 0.0f;
-    float b_sum = adds_db ? db[c] : 0.0f;
-    for (std::int64_t i = 0; i < rows; ++i) {
-      const float slope = dy[i * channels + c];
-      w_sum += slope * ((x[i * channels + c] - mean[i]) * inverse_deviation[i]);
-      b_sum += slope;
-    }
-    dw[c] = w_sum;
-    db[c] = b_sum;
   }
 };
 

@@ -1,29 +1,38 @@
 // libtidemark-cuda.so: the only part that links libraries of CUDA.
-#include <cublasLt.h>
 #include <cuda_runtime.h>
 #include <nvtx3/nvToolsExt.h>
 
 #include <cstring>
 
 #include "profiler/cuda/execute_call.h"
+#include "profiler/cuda/matrix_product.h"
 #include "profiler/cuda/plugin_api.h"
+#include "profiler/cuda/pool_table.h"
 
 namespace tidemark::cuda {
 namespace {
 
 constexpr int k_threads = 256;
 constexpr std::int64_t k_most_blocks = 4096;
-/// cuBLAS advises 32 MiB on Hopper (cuBLAS manual, section 2.1.13).
-constexpr std::size_t k_workspace_bytes = std::size_t{32} << 20;
 /// Codes of cuBLAS are told apart from those of CUDA.
 constexpr int k_cublas_codes = 1 << 16;
 
+/// More devices than any machine has.
+constexpr int k_most_devices = 64;
+
+/// What a device needs beside the memory of the run.
 struct State {
-  cublasLtHandle_t cublas = nullptr;
-  void* workspace = nullptr;
+  MatrixProducts products;
   double* partials = nullptr;
 };
-State g_state;
+State g_states[k_most_devices];
+
+/// Of the device that the calling thread has opened.
+State& state() {
+  int device = 0;
+  cudaGetDevice(&device);
+  return g_states[device];
+}
 
 template <class Body>
 __global__ void each_kernel(std::int64_t count, Body body) {
@@ -32,24 +41,10 @@ __global__ void each_kernel(std::int64_t count, Body body) {
   for (; i < count; i += stride) body(i);
 }
 
-/// Descriptors of one product, freed on every way out.
-struct Descriptors {
-  cublasLtMatmulDesc_t operation = nullptr;
-  cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
-  cublasLtMatmulPreference_t preference = nullptr;
-  ~Descriptors() {
-    if (preference != nullptr) cublasLtMatmulPreferenceDestroy(preference);
-    for (cublasLtMatrixLayout_t layout : {a, b, c}) {
-      if (layout != nullptr) cublasLtMatrixLayoutDestroy(layout);
-    }
-    if (operation != nullptr) cublasLtMatmulDescDestroy(operation);
-  }
-};
-
-template <class Value>
-cublasStatus_t set(cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t name,
-                   const Value& value) {
-  return cublasLtMatmulDescSetAttribute(operation, name, &value, sizeof value);
+template <class Body>
+__global__ void team_kernel(std::int64_t count, Body body) {
+  __shared__ typename Body::Shared shared;
+  for (std::int64_t i = blockIdx.x; i < count; i += gridDim.x) body(Team{}, shared, i);
 }
 
 struct Stream {
@@ -58,58 +53,25 @@ struct Stream {
   template <class Body>
   int each(std::int64_t count, const Body& body) {
     const std::int64_t blocks = (count + k_threads - 1) / k_threads;
-    each_kernel<<<static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks),
-                  k_threads, 0, stream>>>(count, body);
+    each_kernel<<<static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks), k_threads,
+                  0, stream>>>(count, body);
     return static_cast<int>(cudaGetLastError());
   }
 
-  double* partials() { return g_state.partials; }
-
-  int product(const Product& p) {
-    const cublasStatus_t status = multiply(p);
-    return status == CUBLAS_STATUS_SUCCESS ? 0 : k_cublas_codes + static_cast<int>(status);
+  template <class Body>
+  int teams(std::int64_t count, const Body& body) {
+    constexpr std::int64_t k_most_teams = std::int64_t{1} << 16;
+    team_kernel<<<static_cast<unsigned>(count < k_most_teams ? count : k_most_teams), k_team, 0,
+                  stream>>>(count, body);
+    return static_cast<int>(cudaGetLastError());
   }
 
-  /// cuBLAS thinks in columns: row-major c = a b is column-major c^T = b^T a^T, so b comes first.
-  /// The bias runs along n, which is then the rows: its epilogue fits.
-  cublasStatus_t multiply(const Product& p) {
-    Descriptors d;
-    constexpr cudaDataType_t type = CUDA_R_32F;
-    const auto op = [](bool transposed) { return transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
-    const auto u = [](std::int64_t x) { return static_cast<std::uint64_t>(x); };
-    cublasStatus_t status =
-        cublasLtMatmulDescCreate(&d.operation, CUBLAS_COMPUTE_32F, CUDA_R_32F);
-    const auto then = [&status](cublasStatus_t next) {
-      if (status == CUBLAS_STATUS_SUCCESS) status = next;
-    };
-    then(set(d.operation, CUBLASLT_MATMUL_DESC_TRANSA, op(p.b_transposed)));
-    then(set(d.operation, CUBLASLT_MATMUL_DESC_TRANSB, op(p.a_transposed)));
-    if (p.bias != nullptr) {
-      then(set(d.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS));
-      then(set(d.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias));
-      then(set(d.operation, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F));
-    }
-    // Column-major layouts of what is stored: b is [k,n] or, transposed, [n,k] row by row.
-    then(p.b_transposed ? cublasLtMatrixLayoutCreate(&d.a, type, u(p.k), u(p.n), p.k)
-                        : cublasLtMatrixLayoutCreate(&d.a, type, u(p.n), u(p.k), p.n));
-    then(p.a_transposed ? cublasLtMatrixLayoutCreate(&d.b, type, u(p.m), u(p.k), p.m)
-                        : cublasLtMatrixLayoutCreate(&d.b, type, u(p.k), u(p.m), p.k));
-    then(cublasLtMatrixLayoutCreate(&d.c, CUDA_R_32F, u(p.n), u(p.m), p.n));
-    then(cublasLtMatmulPreferenceCreate(&d.preference));
-    if (status != CUBLAS_STATUS_SUCCESS) return status;
-    then(cublasLtMatmulPreferenceSetAttribute(d.preference,
-                                              CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                              &k_workspace_bytes, sizeof k_workspace_bytes));
-    cublasLtMatmulHeuristicResult_t chosen{};
-    int found = 0;
-    then(cublasLtMatmulAlgoGetHeuristic(g_state.cublas, d.operation, d.a, d.b, d.c, d.c,
-                                        d.preference, 1, &chosen, &found));
-    if (status == CUBLAS_STATUS_SUCCESS && found == 0) return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (status != CUBLAS_STATUS_SUCCESS) return status;
-    const float alpha = 1;
-    const float beta = p.accumulates ? 1.0f : 0.0f;
-    return cublasLtMatmul(g_state.cublas, d.operation, &alpha, p.b, d.a, p.a, d.b, &beta, p.c, d.c,
-                          p.c, d.c, &chosen.algo, g_state.workspace, k_workspace_bytes, stream);
+  double* partials() { return state().partials; }
+
+  int product(const Product& p) {
+    const cublasStatus_t status = state().products.multiply(p, stream);
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED && p.a_sums != nullptr) return k_sums_not_fused;
+    return status == CUBLAS_STATUS_SUCCESS ? 0 : k_cublas_codes + static_cast<int>(status);
   }
 };
 
@@ -128,22 +90,32 @@ const char* error_text(int code) {
                   : cudaGetErrorString(static_cast<cudaError_t>(code));
 }
 
-int open_device(char* name, std::size_t name_bytes) {
-  int count = 0;
-  if (const cudaError_t code = cudaGetDeviceCount(&count)) return code;
-  if (count == 0) return cudaErrorNoDevice;
-  if (const cudaError_t code = cudaSetDevice(0)) return code;
+int device_count(int* count) {
+  return cudaGetDeviceCount(count);
+}
+
+int describe(int device, DeviceFacts* facts) {
   cudaDeviceProp properties{};
-  if (const cudaError_t code = cudaGetDeviceProperties(&properties, 0)) return code;
-  std::strncpy(name, properties.name, name_bytes - 1);
-  name[name_bytes - 1] = '\0';
-  if (g_state.cublas != nullptr) return 0;
-  if (const cudaError_t code = cudaMalloc(&g_state.workspace, k_workspace_bytes)) return code;
+  if (const cudaError_t code = cudaGetDeviceProperties(&properties, device)) return code;
+  std::strncpy(facts->name, properties.name, sizeof facts->name - 1);
+  static_assert(sizeof properties.uuid.bytes == 2 * sizeof(std::uint64_t));
+  std::uint64_t halves[2];
+  std::memcpy(halves, properties.uuid.bytes, sizeof halves);
+  facts->id = halves[0] ^ halves[1];
+  return cudaSuccess;
+}
+
+int open_device(int device) {
+  if (device < 0 || device >= k_most_devices) return cudaErrorInvalidDevice;
+  if (const cudaError_t code = cudaSetDevice(device)) return code;
+  State& mine = g_states[device];
+  if (mine.partials != nullptr) return 0;
+  const cublasStatus_t status = mine.products.open();
+  if (status != CUBLAS_STATUS_SUCCESS) return k_cublas_codes + static_cast<int>(status);
   void* partials = nullptr;
   if (const cudaError_t code = cudaMalloc(&partials, k_partials * sizeof(double))) return code;
-  g_state.partials = static_cast<double*>(partials);
-  const cublasStatus_t status = cublasLtCreate(&g_state.cublas);
-  return status == CUBLAS_STATUS_SUCCESS ? 0 : k_cublas_codes + static_cast<int>(status);
+  mine.partials = static_cast<double*>(partials);
+  return 0;
 }
 
 int allocate(Memory memory, std::size_t bytes, void** pointer) {
@@ -156,6 +128,18 @@ int release(Memory memory, void* pointer) {
 
 int make_stream(void** stream) {
   return cudaStreamCreateWithFlags(reinterpret_cast<cudaStream_t*>(stream), cudaStreamNonBlocking);
+}
+
+int query(void* stream, bool* is_idle) {
+  const cudaError_t code = cudaStreamQuery(stream_of(stream));
+  *is_idle = code == cudaSuccess;
+  return code == cudaErrorNotReady ? cudaSuccess : code;
+}
+
+int is_reached(void* event, bool* reached) {
+  const cudaError_t code = cudaEventQuery(event_of(event));
+  *reached = code == cudaSuccess;
+  return code == cudaErrorNotReady ? cudaSuccess : code;
 }
 
 int elapsed_ns(void* from, void* to, std::int64_t* ns) {
@@ -174,6 +158,8 @@ PluginApi make_table() {
   PluginApi api;
   api.version = k_plugin_version;
   api.error_text = error_text;
+  api.device_count = device_count;
+  api.describe = describe;
   api.open = open_device;
   api.memory_info = [](std::size_t* free_bytes, std::size_t* total_bytes) -> int {
     return cudaMemGetInfo(free_bytes, total_bytes);
@@ -187,20 +173,25 @@ PluginApi make_table() {
     return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_of(stream));
   };
   api.make_stream = make_stream;
+  api.drop_stream = [](void* stream) -> int { return cudaStreamDestroy(stream_of(stream)); };
+  api.query = query;
   api.synchronize = [](void* stream) -> int { return cudaStreamSynchronize(stream_of(stream)); };
   api.make_event = [](void** event) -> int {
     return cudaEventCreate(reinterpret_cast<cudaEvent_t*>(event));
   };
+  api.drop_event = [](void* event) -> int { return cudaEventDestroy(event_of(event)); };
   api.record = [](void* event, void* stream) -> int {
     return cudaEventRecord(event_of(event), stream_of(stream));
   };
   api.wait = [](void* stream, void* event) -> int {
     return cudaStreamWaitEvent(stream_of(stream), event_of(event), 0);
   };
+  api.is_reached = is_reached;
   api.elapsed_ns = elapsed_ns;
   api.launch = launch;
   api.push_range = [](const char* name) { nvtxRangePushA(name); };
   api.pop_range = [] { nvtxRangePop(); };
+  api.pool = pool_table();
   return api;
 }
 

@@ -3,6 +3,7 @@
 #include <limits>
 #include <vector>
 
+#include "profiler/kernels/attention_keys.h"
 #include "profiler/kernels/clones.h"
 #include "profiler/kernels/dropout_mask.h"
 #include "profiler/kernels/exponential.h"
@@ -15,12 +16,13 @@
 // Y = P V. Backward: dV = P^T dY, dP = dY V^T, dS = P (dP - sum(dP P)) / sqrt(D), dQ = dS K,
 // dK = dS^T Q. With dropout, D = mask(P) takes the place of P in Y and dV, and dP = mask(dD). All
 // by blocks of rows that leave out what lies in the future of all of them. Q, K and V of a head are
-// columns of qkv [B,T,3C]: strided, never copied.
+// columns of qkv [B,T,3C], or K and V of kv (attention_keys.h): strided, never copied. T queries
+// see S keys, T of them when there is no kv.
 
 namespace tidemark::kernels {
 namespace {
 
-/// The dropout of one head: element (t, s) of its scores has number `first` + t T + s.
+/// The dropout of one head: element (t, s) of its scores has number `first` + t S + s.
 struct HeadMask {
   const DropoutMask& mask;
   std::uint64_t first;
@@ -29,15 +31,17 @@ struct HeadMask {
 /// Sizes of one attention op and the place of one head in its operands.
 struct Heads {
   std::int64_t batch, tokens, channels, count, head_channels;
+  AttentionKeys keys;
 
   explicit Heads(const KernelCall& call)
       : batch(call.buffer("qkv").shape[0]),
         tokens(call.buffer("qkv").shape[1]),
         channels(call.columns("qkv") / 3),
         count(call.count("heads")),
-        head_channels(channels / count) {}
+        head_channels(channels / count),
+        keys(call) {}
 
-  /// Of q; k and v follow at + C and + 2C. Rows are 3C apart.
+  /// Of q. Rows are 3C apart.
   [[nodiscard]] std::int64_t qkv_offset(std::int64_t b, std::int64_t h) const {
     return b * tokens * 3 * channels + h * head_channels;
   }
@@ -45,7 +49,10 @@ struct Heads {
     return b * tokens * channels + h * head_channels;
   }
   [[nodiscard]] std::int64_t p_offset(std::int64_t b, std::int64_t h) const {
-    return (b * count + h) * tokens * tokens;
+    return (b * count + h) * tokens * keys.count;
+  }
+  [[nodiscard]] std::int64_t key_offset(std::int64_t b, std::int64_t h) const {
+    return keys.offset(b, h * head_channels);
   }
   [[nodiscard]] HeadMask mask_of(const DropoutMask& mask, std::int64_t b, std::int64_t h) const {
     return {mask, static_cast<std::uint64_t>(p_offset(b, h))};
@@ -64,37 +71,40 @@ struct Heads {
   }
 };
 
-/// Rows [begin, end) of the scores of one head; what lies at or beyond `end` is future for all of
-/// them, so a block needs [0, end) of the keys only.
+/// Rows [begin, end) of the scores of one head; what lies at or beyond `seen` is future for all of
+/// them, so a block needs [0, seen) of the keys only.
 struct RowBlock {
-  std::int64_t begin, end;
+  std::int64_t begin, end, seen;
   [[nodiscard]] std::int64_t rows() const { return end - begin; }
+  /// Keys that row t sees.
+  [[nodiscard]] std::int64_t seen_by(std::int64_t t) const { return seen - end + t + 1; }
 };
 
 constexpr std::int64_t k_block_rows = 64;
 
-/// From the last to the first: the last one reaches every key.
-std::vector<RowBlock> blocks_of(std::int64_t tokens) {
+/// From the last to the first: the last one reaches every key that any of them sees.
+std::vector<RowBlock> blocks_of(const Heads& heads) {
   std::vector<RowBlock> blocks;
-  for (std::int64_t end = tokens; end > 0;) {
+  for (std::int64_t end = heads.tokens; end > 0;) {
     const std::int64_t begin = (end - 1) / k_block_rows * k_block_rows;
-    blocks.push_back({begin, end});
+    blocks.push_back({begin, end, heads.keys.position + end});
     end = begin;
   }
   return blocks;
 }
 
-/// Row t becomes a softmax over its first t + 1 entries; the rest, the future, becomes 0.
+/// Row t of `keys` scores becomes a softmax over those that it sees; the rest, the future, becomes
+/// 0.
 template <class T>
-TIDEMARK_CLONES void causal_softmax(T* p, std::int64_t tokens, RowBlock block) {
+TIDEMARK_CLONES void causal_softmax(T* p, std::int64_t keys, RowBlock block) {
   for (std::int64_t t = block.begin; t < block.end; ++t) {
-    T* row = p + t * tokens;
-    const std::int64_t seen = t + 1;
-    const std::int64_t count = whole_vectors(seen, block.end);
+    T* row = p + t * keys;
+    const std::int64_t seen = block.seen_by(t);
+    const std::int64_t count = whole_vectors(seen, block.seen);
     std::fill(row + seen, row + count, std::numeric_limits<T>::lowest());
     const T shift = largest(row, count);
     for (std::int64_t s = 0; s < count; ++s) row[s] = exponential(row[s] - shift);
-    std::fill(row + seen, row + tokens, T{0});
+    std::fill(row + seen, row + keys, T{0});
     const T inverse = T{1} / sum(row, count);
     for (std::int64_t s = 0; s < count; ++s) row[s] *= inverse;
   }
@@ -103,14 +113,14 @@ TIDEMARK_CLONES void causal_softmax(T* p, std::int64_t tokens, RowBlock block) {
 /// dP of the block, from its first row on, becomes dS in place. What lies in the future is not
 /// read.
 template <class T>
-TIDEMARK_CLONES void causal_softmax_backward(const T* p, T* dp, std::int64_t tokens, T scale,
+TIDEMARK_CLONES void causal_softmax_backward(const T* p, T* dp, std::int64_t keys, T scale,
                                              RowBlock block) {
   for (std::int64_t t = block.begin; t < block.end; ++t) {
-    const T* p_row = p + t * tokens;
-    T* dp_row = dp + (t - block.begin) * tokens;
-    const std::int64_t seen = t + 1;
-    const std::int64_t count = whole_vectors(seen, block.end);
-    std::fill(dp_row + seen, dp_row + tokens, T{0});
+    const T* p_row = p + t * keys;
+    T* dp_row = dp + (t - block.begin) * keys;
+    const std::int64_t seen = block.seen_by(t);
+    const std::int64_t count = whole_vectors(seen, block.seen);
+    std::fill(dp_row + seen, dp_row + keys, T{0});
     const T common = dot(p_row, dp_row, count);
     for (std::int64_t s = 0; s < count; ++s) dp_row[s] = p_row[s] * (dp_row[s] - common) * scale;
   }
@@ -119,13 +129,13 @@ TIDEMARK_CLONES void causal_softmax_backward(const T* p, T* dp, std::int64_t tok
 /// Rows of `to` become the masked rows of a block of `from`, both from the block's first row on;
 /// the future becomes 0. `to` may be `from`.
 template <class T>
-TIDEMARK_CLONES void drop_rows(const HeadMask& m, std::int64_t tokens, RowBlock block,
-                               const T* from, T* to) {
+TIDEMARK_CLONES void drop_rows(const HeadMask& m, std::int64_t keys, RowBlock block, const T* from,
+                               T* to) {
   for (std::int64_t t = block.begin; t < block.end; ++t) {
-    const std::int64_t row = (t - block.begin) * tokens;
-    const std::int64_t seen = t + 1;
-    drop(m.mask, m.first + static_cast<std::uint64_t>(t * tokens), from + row, to + row, seen);
-    for (std::int64_t s = seen; s < block.end; ++s) to[row + s] = T{0};
+    const std::int64_t row = (t - block.begin) * keys;
+    const std::int64_t seen = block.seen_by(t);
+    drop(m.mask, m.first + static_cast<std::uint64_t>(t * keys), from + row, to + row, seen);
+    for (std::int64_t s = seen; s < block.seen; ++s) to[row + s] = T{0};
   }
 }
 
@@ -133,6 +143,7 @@ TIDEMARK_CLONES void drop_rows(const HeadMask& m, std::int64_t tokens, RowBlock 
 template <class T>
 struct ForwardHead {
   const T* q;
+  const T* keys;
   T* p;
   T* y;
   T* dropped;  // room for the masked rows of a block
@@ -141,99 +152,111 @@ struct ForwardHead {
 
 template <class T>
 void forward_block(const Heads& heads, const ForwardHead<T>& head, RowBlock block) {
-  const std::int64_t t = heads.tokens;
+  const AttentionKeys& keys = heads.keys;
   const std::int64_t c = heads.channels;
-  T* const p = head.p + block.begin * t;
-  multiply(MatrixProduct<T>{.m = block.rows(),
-                            .n = block.end,
-                            .k = heads.head_channels,
-                            .a = head.q + block.begin * 3 * c,
-                            .a_stride = 3 * c,
-                            .b = head.q + c,
-                            .b_stride = 3 * c,
-                            .b_transposed = true,
-                            .c = p,
-                            .c_stride = t,
-                            .alpha = heads.scale<T>()});
-  causal_softmax(head.p, t, block);
+  T* const p = head.p + block.begin * keys.count;
+  keys.over_parts(block.seen, [&](std::int64_t first, std::int64_t count, std::int64_t offset) {
+    multiply(MatrixProduct<T>{.m = block.rows(),
+                              .n = count,
+                              .k = heads.head_channels,
+                              .a = head.q + block.begin * 3 * c,
+                              .a_stride = 3 * c,
+                              .b = head.keys + offset,
+                              .b_stride = keys.row,
+                              .b_transposed = true,
+                              .c = p + first,
+                              .c_stride = keys.count,
+                              .alpha = heads.scale<T>()});
+  });
+  causal_softmax(head.p, keys.count, block);
   const bool drops = head.mask.mask.drops();
-  if (drops) drop_rows(head.mask, t, block, p, head.dropped);
-  multiply(MatrixProduct<T>{.m = block.rows(),
-                            .n = heads.head_channels,
-                            .k = block.end,
-                            .a = drops ? head.dropped : p,
-                            .a_stride = t,
-                            .b = head.q + 2 * c,
-                            .b_stride = 3 * c,
-                            .c = head.y + block.begin * c,
-                            .c_stride = c});
+  if (drops) drop_rows(head.mask, keys.count, block, p, head.dropped);
+  keys.over_parts(block.seen, [&](std::int64_t first, std::int64_t count, std::int64_t offset) {
+    multiply(MatrixProduct<T>{.m = block.rows(),
+                              .n = heads.head_channels,
+                              .k = count,
+                              .a = (drops ? head.dropped : p) + first,
+                              .a_stride = keys.count,
+                              .b = head.keys + keys.values + offset,
+                              .b_stride = keys.row,
+                              .c = head.y + block.begin * c,
+                              .c_stride = c,
+                              .beta = first == 0 ? T{0} : T{1}});
+  });
 }
 
 template <class T>
 struct BackwardHead {
   const T* q;
+  const T* keys;
   const T* p;
   const T* dy;
   T* dq;
+  T* dkeys;
   T* ds;  // rows of a block
   HeadMask mask;
 };
 
-/// dK and dV of all keys that the block sees: the last block writes them, the others add.
+/// target [seen, D] (+)= left [rows, seen]^T right [rows, D]: gradients of all keys, or values,
+/// that the block sees. The last block writes them, the others add.
+template <class T>
+void add_transposed(const Heads& heads, RowBlock block, const T* left, const T* right,
+                    std::int64_t right_stride, T* target) {
+  const AttentionKeys& keys = heads.keys;
+  keys.over_parts(block.seen, [&](std::int64_t first, std::int64_t count, std::int64_t offset) {
+    multiply(MatrixProduct<T>{.m = count,
+                              .n = heads.head_channels,
+                              .k = block.rows(),
+                              .a = left + first,
+                              .a_stride = keys.count,
+                              .a_transposed = true,
+                              .b = right,
+                              .b_stride = right_stride,
+                              .c = target + offset,
+                              .c_stride = keys.row,
+                              .beta = block.end == heads.tokens ? T{0} : T{1}});
+  });
+}
+
 template <class T>
 void backward_block(const Heads& heads, const BackwardHead<T>& head, RowBlock block) {
-  const std::int64_t t = heads.tokens;
+  const AttentionKeys& keys = heads.keys;
   const std::int64_t d = heads.head_channels;
   const std::int64_t c = heads.channels;
-  const T* const p = head.p + block.begin * t;
+  const T* const p = head.p + block.begin * keys.count;
   const T* const dy = head.dy + block.begin * c;
+  const T* const q = head.q + block.begin * 3 * c;
   T* const ds = head.ds;
-  const T beta = block.end == t ? T{0} : T{1};
   const bool drops = head.mask.mask.drops();
-  if (drops) drop_rows(head.mask, t, block, p, ds);
-  multiply(MatrixProduct<T>{.m = block.end,
-                            .n = d,
-                            .k = block.rows(),
-                            .a = drops ? ds : p,
-                            .a_stride = t,
-                            .a_transposed = true,
-                            .b = dy,
-                            .b_stride = c,
-                            .c = head.dq + 2 * c,
-                            .c_stride = 3 * c,
-                            .beta = beta});
-  multiply(MatrixProduct<T>{.m = block.rows(),
-                            .n = block.end,
-                            .k = d,
-                            .a = dy,
-                            .a_stride = c,
-                            .b = head.q + 2 * c,
-                            .b_stride = 3 * c,
-                            .b_transposed = true,
-                            .c = ds,
-                            .c_stride = t});
-  if (drops) drop_rows(head.mask, t, block, ds, ds);
-  causal_softmax_backward(head.p, ds, t, heads.scale<T>(), block);
-  multiply(MatrixProduct<T>{.m = block.rows(),
-                            .n = d,
-                            .k = block.end,
-                            .a = ds,
-                            .a_stride = t,
-                            .b = head.q + c,
-                            .b_stride = 3 * c,
-                            .c = head.dq + block.begin * 3 * c,
-                            .c_stride = 3 * c});
-  multiply(MatrixProduct<T>{.m = block.end,
-                            .n = d,
-                            .k = block.rows(),
-                            .a = ds,
-                            .a_stride = t,
-                            .a_transposed = true,
-                            .b = head.q + block.begin * 3 * c,
-                            .b_stride = 3 * c,
-                            .c = head.dq + c,
-                            .c_stride = 3 * c,
-                            .beta = beta});
+  if (drops) drop_rows(head.mask, keys.count, block, p, ds);
+  add_transposed(heads, block, drops ? ds : p, dy, c, head.dkeys + keys.values);
+  keys.over_parts(block.seen, [&](std::int64_t first, std::int64_t count, std::int64_t offset) {
+    multiply(MatrixProduct<T>{.m = block.rows(),
+                              .n = count,
+                              .k = d,
+                              .a = dy,
+                              .a_stride = c,
+                              .b = head.keys + keys.values + offset,
+                              .b_stride = keys.row,
+                              .b_transposed = true,
+                              .c = ds + first,
+                              .c_stride = keys.count});
+  });
+  if (drops) drop_rows(head.mask, keys.count, block, ds, ds);
+  causal_softmax_backward(head.p, ds, keys.count, heads.scale<T>(), block);
+  keys.over_parts(block.seen, [&](std::int64_t first, std::int64_t count, std::int64_t offset) {
+    multiply(MatrixProduct<T>{.m = block.rows(),
+                              .n = d,
+                              .k = count,
+                              .a = ds + first,
+                              .a_stride = keys.count,
+                              .b = head.keys + offset,
+                              .b_stride = keys.row,
+                              .c = head.dq + block.begin * 3 * c,
+                              .c_stride = 3 * c,
+                              .beta = first == 0 ? T{0} : T{1}});
+  });
+  add_transposed(heads, block, static_cast<const T*>(ds), q, 3 * c, head.dkeys);
 }
 
 }  // namespace
@@ -242,14 +265,16 @@ template <class T>
 void attention_forward(const KernelCall& call) {
   const Heads heads(call);
   const DropoutMask mask(call);
-  const std::vector<RowBlock> blocks = blocks_of(heads.tokens);
+  const std::vector<RowBlock> blocks = blocks_of(heads);
   // With dropout there is room for the masked rows of one head at a time.
   const std::int64_t lanes = mask.drops() ? 1 : heads.batch * heads.count;
   heads.for_each(call, lanes, [&](std::int64_t b, std::int64_t h, std::int64_t) {
     const ForwardHead<T> head{call.pointer<const T>("qkv") + heads.qkv_offset(b, h),
+                              heads.keys.pointer<const T>(call, false) + heads.key_offset(b, h),
                               call.pointer<T>("probabilities") + heads.p_offset(b, h),
                               call.pointer<T>("y") + heads.y_offset(b, h),
-                              call.pointer<T>("workspace"), heads.mask_of(mask, b, h)};
+                              call.pointer<T>("workspace"),
+                              heads.mask_of(mask, b, h)};
     for (const RowBlock& block : blocks) forward_block(heads, head, block);
   });
 }
@@ -258,16 +283,20 @@ template <class T>
 void attention_backward(const KernelCall& call) {
   const Heads heads(call);
   const DropoutMask mask(call);
-  const std::vector<RowBlock> blocks = blocks_of(heads.tokens);
-  // The workspace [T,T] has room for the rows of a block of so many heads at a time.
+  const std::vector<RowBlock> blocks = blocks_of(heads);
+  // The workspace [T,S] has room for the rows of a block of so many heads at a time.
   const std::int64_t lanes = std::max<std::int64_t>(1, heads.tokens / k_block_rows);
   heads.for_each(call, lanes, [&](std::int64_t b, std::int64_t h, std::int64_t lane) {
-    const BackwardHead<T> head{call.pointer<const T>("qkv") + heads.qkv_offset(b, h),
-                               call.pointer<const T>("probabilities") + heads.p_offset(b, h),
-                               call.pointer<const T>("dy") + heads.y_offset(b, h),
-                               call.pointer<T>("dqkv") + heads.qkv_offset(b, h),
-                               call.pointer<T>("workspace") + lane * k_block_rows * heads.tokens,
-                               heads.mask_of(mask, b, h)};
+    const BackwardHead<T> head{
+        call.pointer<const T>("qkv") + heads.qkv_offset(b, h),
+        heads.keys.pointer<const T>(call, false) + heads.key_offset(b, h),
+        call.pointer<const T>("probabilities") + heads.p_offset(b, h),
+        call.pointer<const T>("dy") + heads.y_offset(b, h),
+        call.pointer<T>("dqkv") + heads.qkv_offset(b, h),
+        heads.keys.pointer<T>(call, true) + heads.key_offset(b, h),
+        call.pointer<T>("workspace") + lane * k_block_rows * heads.keys.count,
+        heads.mask_of(mask, b, h)};
+    heads.keys.clear(head.dkeys, head.dq, heads.tokens, heads.head_channels);
     for (const RowBlock& block : blocks) backward_block(heads, head, block);
   });
 }

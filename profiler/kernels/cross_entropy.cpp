@@ -61,7 +61,8 @@ void softmax_cross_entropy_forward(const KernelCall& call) {
   for (std::int64_t i = 0; i < m; ++i) {
     total += static_cast<double>(row_log_sum_exp[i] - logits[i * v + target_of(target, i, v)]);
   }
-  *call.pointer<T>("loss") = static_cast<T>(total / static_cast<double>(m));
+  const double share = find_attribute(call.op, "scale") == nullptr ? 1 : call.real("scale");
+  *call.pointer<T>("loss") = static_cast<T>(total / static_cast<double>(m) * share);
 }
 
 /// logits become their gradient: (softmax - 1[target]) * scale / M

@@ -43,12 +43,13 @@ void embedding_backward(const KernelCall& call) {
   const T* dy = call.pointer<const T>("dy");
   T* dwte = call.pointer<T>("dwte");
   T* dwpe = call.pointer<T>("dwpe");
+  const std::int64_t position = call.position(sequence, call.rows("dwpe"));
   if (!call.accumulates("dwte")) std::fill_n(dwte, call.elements("dwte"), T{0});
   if (!call.accumulates("dwpe")) std::fill_n(dwpe, call.elements("dwpe"), T{0});
   for (std::int64_t i = 0; i < call.elements("tokens"); ++i) {
     const std::int64_t token = token_at(tokens, i, call.rows("dwte"));
     accumulate(dy + i * channels, dwte + token * channels, channels);
-    accumulate(dy + i * channels, dwpe + (i % sequence) * channels, channels);
+    accumulate(dy + i * channels, dwpe + (position + i % sequence) * channels, channels);
   }
 }
 

@@ -133,6 +133,8 @@ Kernel kernel_of(OpKind kind) {
       return kernels::token_embedding_backward<T>;
     case slice_columns:
       return kernels::slice_columns<T>;
+    case insert_columns:
+      return kernels::insert_columns<T>;
     case add_bias:
       return kernels::add_bias<T>;
     case route_forward:
@@ -195,7 +197,7 @@ bool multiplies_rounded(const Trace& trace, const Op& op) {
 
 }  // namespace
 
-std::string kernel_error(const Trace& trace, const Op& op) {
+std::string operand_error(const Trace& trace, const Op& op) {
   if (op.kind == OpKind::record_event || op.kind == OpKind::wait_event) return {};
   for (const Operand& operand : op.operands) {
     const Buffer& buffer = trace[operand.buffer];
@@ -209,7 +211,11 @@ std::string kernel_error(const Trace& trace, const Op& op) {
   if (!elsewhere && kernel_of<float>(op.kind) == nullptr) {
     return "kind " + std::string(to_string(op.kind)) + " has no CPU kernel";
   }
-  if (std::string error = dtype_error(trace, op); !error.empty()) return error;
+  return dtype_error(trace, op);
+}
+
+std::string kernel_error(const Trace& trace, const Op& op) {
+  if (std::string error = operand_error(trace, op); !error.empty()) return error;
   const std::string error = multiplies_rounded(trace, op) ? kernels::bfloat16_error() : "";
   return error.empty() ? error : "precision bf16: " + error;
 }

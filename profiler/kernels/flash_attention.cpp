@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "profiler/kernels/attention_keys.h"
 #include "profiler/kernels/clones.h"
 #include "profiler/kernels/dropout_mask.h"
 #include "profiler/kernels/exponential.h"
@@ -18,24 +19,28 @@
 namespace tidemark::kernels {
 namespace {
 
-/// The rows [first, first + rows) of one head, which see `seen` keys.
+/// The rows [first, first + rows) of one head; the last of them sees `seen` keys.
 struct Block {
   std::int64_t first, rows, seen;
+  /// Keys that the r-th row sees.
+  [[nodiscard]] std::int64_t seen_by(std::int64_t r) const { return seen - rows + r + 1; }
 };
 
 struct Shape {
   std::int64_t batch, tokens, channels, heads, width;
+  AttentionKeys keys;
 
   explicit Shape(const KernelCall& call)
       : batch(call.buffer("qkv").shape[0]),
         tokens(call.buffer("qkv").shape[1]),
         channels(call.columns("qkv") / 3),
         heads(call.count("heads")),
-        width(channels / heads) {}
+        width(channels / heads),
+        keys(call) {}
 
   [[nodiscard]] Block block(std::int64_t first) const {
     const std::int64_t rows = std::min(k_flash_rows, tokens - first);
-    return {first, rows, first + rows};
+    return {first, rows, keys.position + first + rows};
   }
   [[nodiscard]] std::int64_t qkv(std::int64_t b, std::int64_t h) const {
     return b * tokens * 3 * channels + h * width;
@@ -43,8 +48,11 @@ struct Shape {
   [[nodiscard]] std::int64_t y(std::int64_t b, std::int64_t h) const {
     return b * tokens * channels + h * width;
   }
+  [[nodiscard]] std::int64_t key(std::int64_t b, std::int64_t h) const {
+    return keys.offset(b, h * width);
+  }
   /// Elements of the scores of one block of rows.
-  [[nodiscard]] std::int64_t room() const { return std::min(k_flash_rows, tokens) * tokens; }
+  [[nodiscard]] std::int64_t room() const { return std::min(k_flash_rows, tokens) * keys.count; }
   template <class T>
   [[nodiscard]] T scale() const {
     return static_cast<T>(1 / std::sqrt(static_cast<double>(width)));
@@ -69,7 +77,7 @@ template <class T>
 TIDEMARK_CLONES void softmax_rows(const Block& b, T* p, T* log_sum_exp) {
   for (std::int64_t r = 0; r < b.rows; ++r) {
     T* row = p + r * b.seen;
-    const std::int64_t seen = b.first + r + 1;
+    const std::int64_t seen = b.seen_by(r);
     const std::int64_t count = whole_vectors(seen, b.seen);
     std::fill(row + seen, row + count, std::numeric_limits<T>::lowest());
     const T shift = largest(row, count);
@@ -87,7 +95,7 @@ template <class T>
 TIDEMARK_CLONES void probabilities_again(const Block& b, T* p, const T* log_sum_exp) {
   for (std::int64_t r = 0; r < b.rows; ++r) {
     T* row = p + r * b.seen;
-    const std::int64_t seen = b.first + r + 1;
+    const std::int64_t seen = b.seen_by(r);
     const T shift = log_sum_exp[b.first + r];
     const std::int64_t count = whole_vectors(seen, b.seen);
     for (std::int64_t s = 0; s < count; ++s) row[s] = exponential(row[s] - shift);
@@ -100,7 +108,7 @@ template <class T>
 TIDEMARK_CLONES void drop_rows(const DropoutMask& mask, const Shape& s, std::int64_t head,
                                const Block& b, const T* from, T* to) {
   for (std::int64_t r = 0; r < b.rows; ++r) {
-    const std::int64_t element = (head * s.tokens + b.first + r) * s.tokens;
+    const std::int64_t element = (head * s.tokens + b.first + r) * s.keys.count;
     drop(mask, static_cast<std::uint64_t>(element), from + r * b.seen, to + r * b.seen, b.seen);
   }
 }
@@ -125,44 +133,75 @@ TIDEMARK_CLONES void score_gradient(const Block& b, const T* p, T* dp, const Gra
   }
 }
 
-/// scores [rows, seen] = scale * q k^T
+/// out [rows, seen] = factor * left [rows, width] k^T; `left` are the rows of the block, `keys`
+/// keys or values.
 template <class T>
-void scores(const Shape& s, const Block& b, const T* q, T* out) {
-  multiply(MatrixProduct<T>{.m = b.rows,
-                            .n = b.seen,
-                            .k = s.width,
-                            .a = q + b.first * 3 * s.channels,
-                            .a_stride = 3 * s.channels,
-                            .b = q + s.channels,
-                            .b_stride = 3 * s.channels,
-                            .b_transposed = true,
-                            .c = out,
-                            .c_stride = b.seen,
-                            .alpha = s.scale<T>()});
+struct Left {
+  const T* rows;
+  std::int64_t stride;
+  T factor;
+};
+
+template <class T>
+void times_keys(const Shape& s, const Block& b, const Left<T>& left, const T* keys, T* out) {
+  s.keys.over_parts(b.seen, [&](std::int64_t first, std::int64_t count, std::int64_t offset) {
+    multiply(MatrixProduct<T>{.m = b.rows,
+                              .n = count,
+                              .k = s.width,
+                              .a = left.rows,
+                              .a_stride = left.stride,
+                              .b = keys + offset,
+                              .b_stride = s.keys.row,
+                              .b_transposed = true,
+                              .c = out + first,
+                              .c_stride = b.seen,
+                              .alpha = left.factor});
+  });
+}
+
+/// target [rows, width] = left [rows, seen] keys, or values
+template <class T>
+void sum_keys(const Shape& s, const Block& b, const T* left, const T* keys, T* target,
+              std::int64_t stride) {
+  s.keys.over_parts(b.seen, [&](std::int64_t first, std::int64_t count, std::int64_t offset) {
+    multiply(MatrixProduct<T>{.m = b.rows,
+                              .n = s.width,
+                              .k = count,
+                              .a = left + first,
+                              .a_stride = b.seen,
+                              .b = keys + offset,
+                              .b_stride = s.keys.row,
+                              .c = target,
+                              .c_stride = stride,
+                              .beta = first == 0 ? T{0} : T{1}});
+  });
 }
 
 /// target [seen, width] (+)= left [rows, seen]^T right [rows, width]. The blocks go from the last
-/// row to the first, so the first one writes every row.
+/// row to the first, so the first one writes every key that is seen.
 template <class T>
 void add_transposed(const Shape& s, const Block& b, const T* left, const T* right,
                     std::int64_t right_stride, T* target) {
-  multiply(MatrixProduct<T>{.m = b.seen,
-                            .n = s.width,
-                            .k = b.rows,
-                            .a = left,
-                            .a_stride = b.seen,
-                            .a_transposed = true,
-                            .b = right,
-                            .b_stride = right_stride,
-                            .c = target,
-                            .c_stride = 3 * s.channels,
-                            .beta = b.seen == s.tokens ? T{0} : T{1}});
+  s.keys.over_parts(b.seen, [&](std::int64_t first, std::int64_t count, std::int64_t offset) {
+    multiply(MatrixProduct<T>{.m = count,
+                              .n = s.width,
+                              .k = b.rows,
+                              .a = left + first,
+                              .a_stride = b.seen,
+                              .a_transposed = true,
+                              .b = right,
+                              .b_stride = right_stride,
+                              .c = target + offset,
+                              .c_stride = s.keys.row,
+                              .beta = b.first + b.rows == s.tokens ? T{0} : T{1}});
+  });
 }
 
 /// One head: its first row in each operand, and its log-sum-exps.
 template <class T>
 struct ForwardHead {
   const T* q;
+  const T* keys;
   T* y;
   T* log_sum_exp;
   std::int64_t number;  // among the heads of all samples
@@ -170,27 +209,23 @@ struct ForwardHead {
 
 template <class T>
 void forward_head(const Shape& s, const DropoutMask& mask, const ForwardHead<T>& head, T* p) {
+  const std::int64_t row = 3 * s.channels;
   for (std::int64_t first = 0; first < s.tokens; first += k_flash_rows) {
     const Block block = s.block(first);
-    scores(s, block, head.q, p);
+    times_keys(s, block, Left<T>{head.q + first * row, row, s.scale<T>()}, head.keys, p);
     softmax_rows(block, p, head.log_sum_exp);
     if (mask.drops()) drop_rows(mask, s, head.number, block, p, p);
-    multiply(MatrixProduct<T>{.m = block.rows,
-                              .n = s.width,
-                              .k = block.seen,
-                              .a = p,
-                              .a_stride = block.seen,
-                              .b = head.q + 2 * s.channels,
-                              .b_stride = 3 * s.channels,
-                              .c = head.y + first * s.channels,
-                              .c_stride = s.channels});
+    sum_keys(s, block, static_cast<const T*>(p), head.keys + s.keys.values,
+             head.y + first * s.channels, s.channels);
   }
 }
 
 template <class T>
 struct BackwardHead {
   const T* q;
+  const T* keys;
   T* dq;
+  T* dkeys;
   const T* log_sum_exp;
   Gradient<T> gradient;
   std::int64_t number;
@@ -202,33 +237,19 @@ void backward_block(const Shape& s, const DropoutMask& mask, const BackwardHead<
                     const Block& block, T* p) {
   T* const ds = p + s.room();
   const std::int64_t row = 3 * s.channels;
+  const T* const q = head.q + block.first * row;
   const T* const dy = head.gradient.dy + block.first * s.channels;
-  scores(s, block, head.q, p);
+  const T* const values = head.keys + s.keys.values;
+  times_keys(s, block, Left<T>{q, row, s.scale<T>()}, head.keys, p);
   probabilities_again(block, p, head.log_sum_exp);
   if (mask.drops()) drop_rows(mask, s, head.number, block, p, ds);
-  add_transposed(s, block, mask.drops() ? ds : p, dy, s.channels, head.dq + 2 * s.channels);
-  multiply(MatrixProduct<T>{.m = block.rows,
-                            .n = block.seen,
-                            .k = s.width,
-                            .a = dy,
-                            .a_stride = s.channels,
-                            .b = head.q + 2 * s.channels,
-                            .b_stride = row,
-                            .b_transposed = true,
-                            .c = ds,
-                            .c_stride = block.seen});
+  add_transposed(s, block, static_cast<const T*>(mask.drops() ? ds : p), dy, s.channels,
+                 head.dkeys + s.keys.values);
+  times_keys(s, block, Left<T>{dy, s.channels, T{1}}, values, ds);
   if (mask.drops()) drop_rows(mask, s, head.number, block, ds, ds);
   score_gradient(block, p, ds, head.gradient);
-  multiply(MatrixProduct<T>{.m = block.rows,
-                            .n = s.width,
-                            .k = block.seen,
-                            .a = ds,
-                            .a_stride = block.seen,
-                            .b = head.q + s.channels,
-                            .b_stride = row,
-                            .c = head.dq + block.first * row,
-                            .c_stride = row});
-  add_transposed(s, block, ds, head.q + block.first * row, row, head.dq + s.channels);
+  sum_keys(s, block, static_cast<const T*>(ds), head.keys, head.dq + block.first * row, row);
+  add_transposed(s, block, static_cast<const T*>(ds), q, row, head.dkeys);
 }
 
 }  // namespace
@@ -240,6 +261,7 @@ void flash_attention_forward(const KernelCall& call) {
   s.for_each_head<T>(call, 1, [&](std::int64_t b, std::int64_t h, T* room) {
     const std::int64_t number = b * s.heads + h;
     const ForwardHead<T> head{.q = call.pointer<const T>("qkv") + s.qkv(b, h),
+                              .keys = s.keys.pointer<const T>(call, false) + s.key(b, h),
                               .y = call.pointer<T>("y") + s.y(b, h),
                               .log_sum_exp = call.pointer<T>("log_sum_exp") + number * s.tokens,
                               .number = number};
@@ -256,11 +278,14 @@ void flash_attention_backward(const KernelCall& call) {
     const std::int64_t number = b * s.heads + h;
     const BackwardHead<T> head{
         .q = call.pointer<const T>("qkv") + s.qkv(b, h),
+        .keys = s.keys.pointer<const T>(call, false) + s.key(b, h),
         .dq = call.pointer<T>("dqkv") + s.qkv(b, h),
+        .dkeys = s.keys.pointer<T>(call, true) + s.key(b, h),
         .log_sum_exp = call.pointer<const T>("log_sum_exp") + number * s.tokens,
         .gradient = {call.pointer<const T>("y") + s.y(b, h),
                      call.pointer<const T>("dy") + s.y(b, h), s.channels, s.width, s.scale<T>()},
         .number = number};
+    s.keys.clear(head.dkeys, head.dq, s.tokens, s.width);
     for (std::int64_t first = last_block; first >= 0; first -= k_flash_rows) {
       backward_block(s, mask, head, s.block(first), room);
     }

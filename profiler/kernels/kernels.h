@@ -171,6 +171,8 @@ void token_embedding_backward(const KernelCall& call);
 // slice_columns.cpp: some columns of a matrix
 template <class T>
 void slice_columns(const KernelCall& call);
+template <class T>
+void insert_columns(const KernelCall& call);
 
 // source.cpp: where values come from
 template <class T>

@@ -26,17 +26,25 @@ struct Turn {
   std::vector<T> sine;
 };
 
+/// Angles from one position to the next, D/2.
+std::vector<double> frequencies(std::int64_t width, double base) {
+  std::vector<double> out;
+  for (std::int64_t i = 0; i < width / 2; ++i) {
+    out.push_back(std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(width)));
+  }
+  return out;
+}
+
 /// Angles are formed in double: at large positions f32 has no digits left for them.
 template <class T>
-Turn<T> turn_of(std::int64_t position, std::int64_t width, double base) {
-  Turn<T> turn;
-  for (std::int64_t i = 0; i < width / 2; ++i) {
-    const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(width);
-    const double angle = static_cast<double>(position) * std::pow(base, exponent);
+void set_turn(std::int64_t position, const std::vector<double>& frequencies, Turn<T>& turn) {
+  turn.cosine.clear();
+  turn.sine.clear();
+  for (const double frequency : frequencies) {
+    const double angle = static_cast<double>(position) * frequency;
     turn.cosine.push_back(static_cast<T>(std::cos(angle)));
     turn.sine.push_back(static_cast<T>(std::sin(angle)));
   }
-  return turn;
 }
 
 /// y = x turned; `half` = D/2.
@@ -110,9 +118,12 @@ void over_positions(const KernelCall& call, const Heads& heads, const char* grid
   const std::int64_t tokens = call.buffer(grid).shape[1];
   const std::int64_t rows = call.rows(grid);
   const std::int64_t numbers = rows / tokens * call.columns(grid);
+  const std::int64_t first = call.integer("position");
+  const std::vector<double> angles = frequencies(heads.width, call.real("base"));
   over_rows(call, tokens, numbers, [&](std::int64_t begin, std::int64_t end) {
+    Turn<T> turn;
     for (std::int64_t t = begin; t < end; ++t) {
-      const Turn<T> turn = turn_of<T>(t, heads.width, call.real("base"));
+      set_turn(first + t, angles, turn);
       for (std::int64_t row = t; row < rows; row += tokens) token(row, turn);
     }
   });

@@ -15,7 +15,20 @@ void slice_columns(const KernelCall& call) {
   }
 }
 
+/// x [M,n] becomes columns first .. first + n - 1 of y [M,K]
+template <class T>
+void insert_columns(const KernelCall& call) {
+  const std::int64_t from = call.columns("x");
+  const std::int64_t to = call.columns("y");
+  T* y = call.pointer<T>("y") + call.integer("first");
+  for (std::int64_t row = 0; row < call.rows("x"); ++row) {
+    std::copy_n(call.pointer<const T>("x") + row * from, from, y + row * to);
+  }
+}
+
 template void slice_columns<float>(const KernelCall&);
 template void slice_columns<double>(const KernelCall&);
+template void insert_columns<float>(const KernelCall&);
+template void insert_columns<double>(const KernelCall&);
 
 }  // namespace tidemark::kernels

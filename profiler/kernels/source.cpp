@@ -44,10 +44,14 @@ DataPart part_of(const Op& op) {
 template <class T>
 void load_batch(const KernelCall& call) {
   const Buffer& x = call.buffer("x");
-  const BatchRequest request{.first = call.integer("cursor"),
-                             .count = x.shape.empty() ? 1 : x.shape.front(),
-                             .width = x.shape.empty() ? 1 : element_count(x) / x.shape.front(),
-                             .part = part_of(call.op)};
+  const std::int64_t columns = x.shape.empty() ? 1 : element_count(x) / x.shape.front();
+  const bool part_of_each = find_attribute(call.op, "width") != nullptr;
+  BatchRequest request{.first = call.integer("cursor"),
+                       .count = x.shape.empty() ? 1 : x.shape.front(),
+                       .width = part_of_each ? call.count("width") : columns,
+                       .part = part_of(call.op)};
+  request.position = call.position(columns, request.width);
+  request.tokens = columns;
   std::int32_t* target = call.pointer<std::int32_t>("target");  // null: nobody asks
   if (x.dtype == DType::i32) {
     call.data->load_tokens(request, call.pointer<std::int32_t>("x"), target);

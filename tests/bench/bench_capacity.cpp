@@ -1,8 +1,8 @@
-// Capacity planning against published tables: bench_capacity DIR [--json]. DIR holds the CSV files;
-// what is not there is not reported. `calibrate DIR` fits the constants of sim/framework.cpp;
-// `search` finds the fastest strategy of a large space, twice. Seconds are CPU time of this
-// process. Exit code 1 when a formula differs from its source by more than 0.01 %, or level A
-// exceeds level B.
+// Capacity planning against published tables: bench_capacity DIR... [--json]. Each DIR holds CSV
+// files; what is not there is not reported. `calibrate DIR` fits the constants of
+// sim/framework.cpp; `search` finds the fastest strategy of a large space, twice. Seconds are CPU
+// time of this process. Exit code 1 when a formula differs from its source by more than 0.01 %, or
+// level A exceeds level B.
 #include "tests/bench/bench_capacity.h"
 
 #include <fmt/format.h>
@@ -17,13 +17,18 @@
 
 namespace tidemark::bench {
 
-std::vector<test::CsvRow> rows_of(const std::string& folder, const std::string& name) {
-  for (const char* ending : {"", ".gz", ".xz", ".zst"}) {
-    const std::string file = folder + "/" + name + ending;
-    if (!std::filesystem::exists(file)) continue;
-    return test::csv_rows(read_file(file));
+std::vector<test::CsvRow> rows_of(const Folders& folders, const std::string& name) {
+  std::vector<test::CsvRow> out;
+  for (const std::string& folder : folders) {
+    for (const char* ending : {"", ".gz", ".xz", ".zst"}) {
+      const std::string file = folder + "/" + name + ending;
+      if (!std::filesystem::exists(file)) continue;
+      const std::vector<test::CsvRow> rows = test::csv_rows(read_file(file));
+      out.insert(out.end(), rows.begin(), rows.end());
+      break;
+    }
   }
-  return {};
+  return out;
 }
 
 double quantile(std::vector<double> values, double share) {
@@ -91,26 +96,30 @@ void print_search(const Json& s) {
              s["replayed_ns"].get<double>() / 1e9, s["peak_gib"].get<double>());
 }
 
+void print_peak(const Json& r) {
+  const auto name = r["name"].get<std::string>().substr(0, 70);
+  const auto gib = [&r](const char* field) { return r[field].get<double>(); };
+  const auto text = [&](const char* field, const char* form) {
+    return r.contains(field) ? fmt::format(fmt::runtime(form), gib(field)) : std::string();
+  };
+  if (r.contains("not_described")) {
+    fmt::print("  {:<70} {:>8} not described: {}\n", name, text("measured_gib", "{:.1f}"),
+               r["not_described"].get<std::string>());
+    return;
+  }
+  fmt::print(
+      "  {:<70} {:>8} {:>7.1f} {:>7} | {:>6.1f} {:>6.1f} {:>6.1f} {:>7.1f} {:<9} {:>4.0f} % {}\n",
+      name, text("measured_gib", "{:.1f}"), gib("ours_gib"), text("error_pct", "{:+.1f}%"),
+      gib("states_gib"), gib("layers_gib"), gib("ends_gib"), gib("working_gib"),
+      r["moment"].get<std::string>(), 100 * gib("fits_probability"),
+      r["ran_out"].get<bool>() ? "ran out of memory" : "");
+}
+
 void print_peaks(const Json& peaks) {
   fmt::print("\nmeasured peaks, level B beside them, in GiB\n");
   fmt::print("  {:<70} {:>8} {:>7} {:>7} | {:>6} {:>6} {:>6} {:>7} {}\n", "row", "measured", "ours",
              "error", "states", "layers", "ends", "working", "moment    fits");
-  for (const Json& r : peaks["rows"]) {
-    const auto name = r["name"].get<std::string>().substr(0, 70);
-    const auto gib = [&r](const char* field) { return r[field].get<double>(); };
-    if (r.contains("not_described")) {
-      fmt::print("  {:<70} {:>8.1f} not described: {}\n", name, gib("measured_gib"),
-                 r["not_described"].get<std::string>());
-      continue;
-    }
-    fmt::print(
-        "  {:<70} {:>8.1f} {:>7.1f} {:>+6.1f}% | {:>6.1f} {:>6.1f} {:>6.1f} {:>7.1f} {:<9} "
-        "{:>4.0f} % "
-        "{}\n",
-        name, gib("measured_gib"), gib("ours_gib"), gib("error_pct"), gib("states_gib"),
-        gib("layers_gib"), gib("ends_gib"), gib("working_gib"), r["moment"].get<std::string>(),
-        100 * gib("fits_probability"), r["ran_out"].get<bool>() ? "ran out of memory" : "");
-  }
+  for (const Json& r : peaks["rows"]) print_peak(r);
   fmt::print("  {} of {} rows described: error {:.1f} % in the median, {:.1f} % in 90 of 100\n",
              peaks["described"].get<int>(), peaks["rows"].size(),
              peaks["median_error_pct"].get<double>(), peaks["p90_error_pct"].get<double>());
@@ -159,18 +168,24 @@ int search(bool json) {
 
 int run(std::vector<std::string> arguments) {
   const bool json = std::erase(arguments, "--json") > 0;
-  if (arguments.size() == 2 && arguments[0] == "calibrate") return calibrate(arguments[1]);
   if (arguments == std::vector<std::string>{"search"}) return search(json);
-  if (arguments.size() != 1 || !std::filesystem::is_directory(arguments[0])) {
-    fmt::print(stderr, "usage: bench_capacity DIR [--json] | calibrate DIR | search [--json]\n");
+  const bool fits = !arguments.empty() && arguments[0] == "calibrate";
+  const Folders folders(arguments.begin() + (fits ? 1 : 0), arguments.end());
+  const auto absent = std::find_if(folders.begin(), folders.end(), [](const std::string& folder) {
+    return !std::filesystem::is_directory(folder);
+  });
+  if (folders.empty() || absent != folders.end()) {
+    if (absent != folders.end()) fmt::print(stderr, "bench_capacity: no folder {}\n", *absent);
+    fmt::print(stderr,
+               "usage: bench_capacity DIR... [--json] | calibrate DIR... | search [--json]\n");
     return 2;
   }
-  const std::string& folder = arguments[0];
+  if (fits) return calibrate(folders);
   Json out;
-  out["oracles"] = formula_oracles(folder);
-  out["all_reduce"] = all_reduce_tables(folder);
-  out["measured_peaks"] = measured_peaks(folder);
-  out["iteration_times"] = iteration_times(folder);
+  out["oracles"] = formula_oracles(folders);
+  out["all_reduce"] = all_reduce_tables(folders);
+  out["measured_peaks"] = measured_peaks(folders);
+  out["iteration_times"] = iteration_times(folders);
   out["screening"] = screening();
   out["configs_per_s"] = out["screening"]["configs_per_s"];
   const bool valid =

@@ -11,15 +11,17 @@ namespace tidemark::bench {
 
 using Json = nlohmann::ordered_json;
 
-/// Rows of DIR/name; empty when there is no such file (plain or .gz, .xz, .zst).
-[[nodiscard]] std::vector<test::CsvRow> rows_of(const std::string& folder, const std::string& name);
+using Folders = std::vector<std::string>;
+
+/// Rows of name in all folders (plain or .gz, .xz, .zst); those without it have none.
+[[nodiscard]] std::vector<test::CsvRow> rows_of(const Folders& folders, const std::string& name);
 
 /// Fills "rows" with an object for each published figure and "max_error_pct"; "valid" is whether
 /// all are exact to 0.01 %.
-[[nodiscard]] Json formula_oracles(const std::string& folder);
+[[nodiscard]] Json formula_oracles(const Folders& folders);
 
 /// Leave-one-out errors of the piecewise linear all-reduce, per group of the table.
-[[nodiscard]] Json all_reduce_tables(const std::string& folder);
+[[nodiscard]] Json all_reduce_tables(const Folders& folders);
 
 /// Level A over the strategies of GPT-3 175B on 64 GPUs: rate, share pruned, gap to level B.
 [[nodiscard]] Json screening();
@@ -29,7 +31,7 @@ using Json = nlohmann::ordered_json;
 [[nodiscard]] Json full_search();
 
 /// Level B and constants against measured peaks.
-[[nodiscard]] Json measured_peaks(const std::string& folder);
+[[nodiscard]] Json measured_peaks(const Folders& folders);
 
 /// `share` 0.5 = median; by the nearest rank. 0 without values.
 [[nodiscard]] double quantile(std::vector<double> values, double share);

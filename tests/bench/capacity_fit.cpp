@@ -161,11 +161,11 @@ bool improve(const Problem& problem, Setting& setting, double& damping) {
 
 }  // namespace
 
-int calibrate(const std::string& folder) {
+int calibrate(const Folders& folders) {
   Problem problem;
   for (const bool many_nodes : {false, true}) {
     std::int64_t used = 0;
-    std::vector<TimedRow> rows = vtrain_rows(folder, many_nodes);
+    std::vector<TimedRow> rows = vtrain_rows(folders, many_nodes);
     for (TimedRow& row : rows) {
       if (!row.is_for_calibration || !row.not_described.empty()) continue;
       problem.rows.push_back(row);
@@ -176,7 +176,8 @@ int calibrate(const std::string& folder) {
                many_nodes ? "many nodes" : "one node", used, rows.size());
   }
   if (problem.rows.empty()) {
-    fmt::print(stderr, "bench_capacity: no vtrain_ground_truth_*.csv in {}\n", folder);
+    fmt::print(stderr, "bench_capacity: no vtrain_ground_truth_*.csv in {}\n",
+               fmt::join(folders, ", "));
     return 2;
   }
   Setting setting{find_framework("megatron-deepspeed"),

@@ -39,8 +39,8 @@ Strategy korthikanti(const test::CsvRow& row) {
 }
 
 /// Korthikanti counts the matrices of layers, without biases, norms and embedding.
-void figure_1(Json& out, const std::string& folder) {
-  for (const test::CsvRow& row : rows_of(folder, "korthikanti_fig1_memory.csv")) {
+void figure_1(Json& out, const Folders& folders) {
+  for (const test::CsvRow& row : rows_of(folders, "korthikanti_fig1_memory.csv")) {
     Transformer m = find_transformer("gpt3-175b")->model;
     m.layers = row.integer("layers");
     m.hidden = row.integer("hidden");
@@ -64,8 +64,8 @@ void figure_1(Json& out, const std::string& folder) {
 }
 
 /// The file has three decimals.
-void zero_table_1(Json& out, const std::string& folder) {
-  for (const test::CsvRow& row : rows_of(folder, "zero_tab1_model_states_GB.csv")) {
+void zero_table_1(Json& out, const Folders& folders) {
+  for (const test::CsvRow& row : rows_of(folders, "zero_tab1_model_states_GB.csv")) {
     const std::string& model = row["model"];
     const double billions = std::stod(model) * (model.ends_with("T") ? 1000 : 1);
     const std::int64_t ranks = row.integer("Nd");
@@ -93,8 +93,8 @@ StateRecipe deepspeed_recipe(const test::CsvRow& row) {
 
 /// Millions are cut off and results rounded in the file: ours must be a range that meets the
 /// printed one.
-void deepspeed_examples(Json& out, const std::string& folder) {
-  for (const test::CsvRow& row : rows_of(folder, "deepspeed_estimator_examples.csv")) {
+void deepspeed_examples(Json& out, const Folders& folders) {
+  for (const test::CsvRow& row : rows_of(folders, "deepspeed_estimator_examples.csv")) {
     const StateRecipe recipe = deepspeed_recipe(row);
     const std::int64_t ranks = row.integer("GPUs");
     const ShardSizes sizes{.data = ranks, .shard = ranks};
@@ -120,11 +120,11 @@ void deepspeed_examples(Json& out, const std::string& folder) {
 
 }  // namespace
 
-Json formula_oracles(const std::string& folder) {
+Json formula_oracles(const Folders& folders) {
   Json out{{"rows", Json::array()}};
-  figure_1(out, folder);
-  zero_table_1(out, folder);
-  deepspeed_examples(out, folder);
+  figure_1(out, folders);
+  zero_table_1(out, folders);
+  deepspeed_examples(out, folders);
   double most = 0;
   for (const Json& row : out["rows"]) most = std::max(most, row["error_pct"].get<double>());
   out["max_error_pct"] = most;

@@ -96,9 +96,9 @@ double wall_seconds() {
 
 }  // namespace
 
-Json all_reduce_tables(const std::string& folder) {
+Json all_reduce_tables(const Folders& folders) {
   std::map<std::pair<std::string, std::int64_t>, std::vector<TimeSample>> tables;
-  for (const test::CsvRow& row : rows_of(folder, "vtrain_nccl_allreduce.csv")) {
+  for (const test::CsvRow& row : rows_of(folders, "vtrain_nccl_allreduce.csv")) {
     tables[{row["gpu"], row.integer("n_gpus")}].push_back(
         {row.number("bytes"), row.number("time_ns")});
   }

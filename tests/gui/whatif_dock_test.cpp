@@ -16,24 +16,22 @@
 #include <QUndoStack>
 #include <set>
 
-#include "gui/main_window.h"
 #include "gui/pareto_widget.h"
 #include "gui/whatif_dock.h"
 #include "gui/whatif_tables.h"
 #include "tests/gui/synthetic.h"
 #include "tests/gui/whatif_sample.h"
+#include "tests/gui/window_fixture.h"
 #include "tests/paths.h"
 #include "traces/file.h"
 
 namespace tidemark {
 
-class WhatIfDockTest : public QObject {
+class WhatIfDockTest : public test::WindowFixture {
   Q_OBJECT
 
  private:
   static constexpr int k_patience_ms = 120'000;  // of a busy machine
-
-  std::unique_ptr<MainWindow> window_;
 
   WhatIfDock& dock() { return window_->what_if(); }
   const ViewState& view() { return window_->timeline().state(); }
@@ -57,9 +55,8 @@ class WhatIfDockTest : public QObject {
 
  private slots:
   void init() {
-    window_ = std::make_unique<MainWindow>(Theme::light);
+    open();
     window_->resize(1600, 900);
-    window_->show();
     window_->show_run(test::planned_from());
     dock().show();
     QVERIFY(settled());

@@ -5,29 +5,19 @@
 #include <QTest>
 #include <set>
 
-#include "gui/main_window.h"
 #include "tests/gui/synthetic.h"
+#include "tests/gui/window_fixture.h"
 
 namespace tidemark {
 
-class WindowLayoutTest : public QObject {
+class WindowLayoutTest : public test::WindowFixture {
   Q_OBJECT
 
  private:
-  std::unique_ptr<MainWindow> window_;
-
-  template <class Widget>
-  Widget& child(const char* name) {
-    return *window_->findChild<Widget*>(QString::fromLatin1(name));
-  }
   static RunPtr training() { return test::run_of(test::training_trace({})); }
 
  private slots:
-  void init() {
-    window_ = std::make_unique<MainWindow>(Theme::light);
-    window_->show();
-    window_->show_run(training());
-  }
+  void init() { open(training()); }
   void cleanup() { window_.reset(); }
 
   void a_small_window_stacks_its_docks_and_a_large_one_parts_them() {

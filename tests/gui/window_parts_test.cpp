@@ -11,26 +11,22 @@
 #include "gui/filter.h"
 #include "gui/filter_bar.h"
 #include "gui/lane_widget.h"
-#include "gui/main_window.h"
 #include "gui/script.h"
 #include "sim/export_chrome.h"
 #include "tests/gui/synthetic.h"
+#include "tests/gui/window_fixture.h"
 #include "tests/paths.h"
 #include "traces/error.h"
 #include "traces/file.h"
 
 namespace tidemark {
 
-class WindowPartsTest : public QObject {
+class WindowPartsTest : public test::WindowFixture {
   Q_OBJECT
 
  private:
-  std::unique_ptr<MainWindow> window_;
   QTemporaryDir folder_;
 
-  TimelineWidget& timeline() { return window_->timeline(); }
-  const ViewState& state() { return window_->timeline().state(); }
-  void key(Qt::Key key) { QTest::keyClick(&timeline(), key); }
   QImage picture() { return timeline().grab().toImage(); }
   std::vector<QPushButton*> chips() {
     std::vector<QPushButton*> shown;
@@ -56,11 +52,7 @@ class WindowPartsTest : public QObject {
   }
 
  private slots:
-  void init() {
-    window_ = std::make_unique<MainWindow>(Theme::light);
-    window_->show();
-    window_->show_run(test::run_of(test::training_trace({})));
-  }
+  void init() { open(test::run_of(test::training_trace({}))); }
   void cleanup() { window_.reset(); }
 
   void a_filter_is_found_by_its_words_shown_as_a_chip_and_taken_away() {

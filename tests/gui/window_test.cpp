@@ -14,10 +14,10 @@
 #include <QWheelEvent>
 #include <set>
 
-#include "gui/main_window.h"
 #include "gui/minimap_widget.h"
 #include "gui/script.h"
 #include "tests/gui/synthetic.h"
+#include "tests/gui/window_fixture.h"
 #include "traces/error.h"
 
 namespace tidemark {
@@ -43,28 +43,15 @@ std::set<QRgb> colours_in(const QImage& image, QRect box) {
 
 }  // namespace
 
-class WindowTest : public QObject {
+class WindowTest : public test::WindowFixture {
   Q_OBJECT
 
  private:
-  std::unique_ptr<MainWindow> window_;
-
-  TimelineWidget& timeline() { return window_->timeline(); }
-  const ViewState& state() { return window_->timeline().state(); }
   QImage picture() { return timeline().grab().toImage().convertToFormat(QImage::Format_RGB32); }
   ColumnScale scale() { return {state().range, timeline().canvas().width()}; }
-  void key(Qt::Key key) { QTest::keyClick(&timeline(), key); }
-  template <class Widget>
-  Widget& child(const char* name) {
-    return *window_->findChild<Widget*>(QString::fromLatin1(name));
-  }
 
  private slots:
-  void init() {
-    window_ = std::make_unique<MainWindow>(Theme::light);
-    window_->show();
-    window_->show_run(training());
-  }
+  void init() { open(training()); }
   void cleanup() { window_.reset(); }
 
   void starts_with_everything_in_view() {

@@ -22,11 +22,11 @@
 #include "gui/command_palette.h"
 #include "gui/instant_tabs.h"
 #include "gui/lane_widget.h"
-#include "gui/main_window.h"
 #include "gui/run_loader.h"
 #include "gui/treemap_widget.h"
 #include "gui/welcome_page.h"
 #include "tests/gui/synthetic.h"
+#include "tests/gui/window_fixture.h"
 #include "traces/error.h"
 #include "traces/file.h"
 
@@ -51,20 +51,12 @@ QImage picture_of(QWidget& widget) {
 
 }  // namespace
 
-class WindowToolsTest : public QObject {
+class WindowToolsTest : public test::WindowFixture {
   Q_OBJECT
 
  private:
-  std::unique_ptr<MainWindow> window_;
   QTemporaryDir folder_;
 
-  TimelineWidget& timeline() { return window_->timeline(); }
-  const ViewState& state() { return window_->timeline().state(); }
-  void key(Qt::Key key) { QTest::keyClick(&timeline(), key); }
-  template <class Widget>
-  Widget& child(const char* name) {
-    return *window_->findChild<Widget*>(QString::fromLatin1(name));
-  }
   /// A trace file of the folder.
   QString write(const char* name, const Trace& trace) {
     const QString path = folder_.filePath(QString::fromLatin1(name));
@@ -79,11 +71,7 @@ class WindowToolsTest : public QObject {
   }
 
  private slots:
-  void init() {
-    window_ = std::make_unique<MainWindow>(Theme::light);
-    window_->show();
-    window_->show_run(training());
-  }
+  void init() { open(training()); }
   void cleanup() { window_.reset(); }
 
   void g_divides_the_stack_anew_and_the_box_says_by_what() {

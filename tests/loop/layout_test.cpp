@@ -3,10 +3,9 @@
 #include <map>
 #include <random>
 
-#include "profiler/ranks.h"
-#include "sim/compare.h"
 #include "sim/rank_search.h"
 #include "tests/catch.h"
+#include "tests/loop/executed_ranks.h"
 #include "tests/loop/training.h"
 #include "tests/sim/shard_sources.h"
 
@@ -14,65 +13,6 @@ using namespace tidemark;
 using namespace tidemark::test;
 
 namespace {
-
-RanksResult execute(const Training& training, const std::vector<Trace>& ranks,
-                    std::int64_t device_memory_bytes) {
-  RunOptions options;
-  options.steps = k_steps;
-  options.device_memory_bytes = device_memory_bytes;
-  options.data = &training.data;
-  options.poison = true;
-  return execute_ranks(ranks, options);
-}
-
-std::int64_t most_height(const std::vector<Trace>& ranks) {
-  std::int64_t most = 0;
-  for (const Trace& rank : ranks) most = std::max(most, rank.plan.height_bytes);
-  return most;
-}
-
-/// Every rank takes what its plan says, and the one that needs most cannot do with 256 bytes less.
-RanksResult require_executed_as_planned(const Training& training,
-                                        const std::vector<Trace>& planned) {
-  RanksResult done = execute(training, planned, most_height(planned));
-  REQUIRE(done.ended_by == -1);
-  for (std::size_t rank = 0; rank < planned.size(); ++rank) {
-    CAPTURE(rank);
-    const Comparison c = compare(planned[rank], done.ranks[rank].trace);
-    CHECK(c.peak_error_bytes == 0);
-    CHECK(c.reserved_error_bytes == 0);
-  }
-  const RanksResult tight = execute(training, planned, most_height(planned) - k_granule_bytes);
-  CHECK(tight.ended_by >= 0);
-  return done;
-}
-
-using Hashes = std::map<std::pair<std::int32_t, std::string>, std::int64_t>;
-
-/// Digests of what a rank has whole, by step and name.
-Hashes wholes_of(const Trace& trace) {
-  Hashes out;
-  for (const Digest& d : trace.digests) {
-    if (trace[d.buffer].shard.count <= 1) out[{d.step, trace[d.buffer].name}] = d.hash;
-  }
-  return out;
-}
-
-/// Losses of all ranks are those of one rank but for rounding, and what several ranks have whole is
-/// the same on all of them.
-void require_rounded(const Trace& recorded, const RanksResult& ranks, double tolerance) {
-  Hashes all;
-  for (const RunResult& rank : ranks.ranks) {
-    for (const auto& [key, hash] : wholes_of(rank.trace)) {
-      CAPTURE(key.second);
-      CHECK(all.emplace(key, hash).first->second == hash);
-    }
-    REQUIRE(rank.trace.steps.size() == recorded.steps.size());
-    for (std::size_t i = 0; i < recorded.steps.size(); ++i) {
-      CHECK(rank.trace.steps[i].loss == Approx(recorded.steps[i].loss).epsilon(tolerance));
-    }
-  }
-}
 
 Layout sizes(std::int64_t tensor, std::int64_t pipeline, std::int64_t data,
              std::int64_t shard = 0) {
@@ -98,7 +38,7 @@ TEST_CASE("invariants 3, 4: pipelines of data ranks give the bits of one rank") 
       CAPTURE(to_text(layout));
       const RanksResult done =
           require_executed_as_planned(training, layout_placed(training.recorded, layout));
-      require_rounded(training.recorded, done, 1e-6);
+      require_rounded_results(training.recorded, done, 1e-6);
       std::size_t compared = 0;
       for (const RunResult& rank : done.ranks) {
         for (const auto& [key, hash] : wholes_of(rank.trace)) {
@@ -134,7 +74,7 @@ TEST_CASE("invariant 3: meshes with tensor ranks take their memory and lose noth
       CAPTURE(model, to_text(layout));
       const RanksResult done =
           require_executed_as_planned(training, layout_placed(training.recorded, layout));
-      require_rounded(training.recorded, done, 1e-12);
+      require_rounded_results(training.recorded, done, 1e-12);
     }
   }
 }
@@ -148,7 +88,7 @@ TEST_CASE("invariant 3: hybrid sharding sums over sets, too") {
     CAPTURE(to_text(layout));
     const RanksResult done =
         require_executed_as_planned(training, layout_placed(training.recorded, layout));
-    require_rounded(training.recorded, done, 1e-12);
+    require_rounded_results(training.recorded, done, 1e-12);
   }
 }
 
@@ -182,6 +122,6 @@ TEST_CASE("property: random layouts of random small models agree with one rank")
     const Training training(config);
     const RanksResult done =
         require_executed_as_planned(training, layout_placed(training.recorded, layout));
-    require_rounded(training.recorded, done, 1e-11);
+    require_rounded_results(training.recorded, done, 1e-11);
   }
 }

@@ -2,11 +2,10 @@
 #include <algorithm>
 #include <map>
 
-#include "profiler/ranks.h"
-#include "sim/check.h"
 #include "sim/compare.h"
 #include "sim/rank_search.h"
 #include "tests/catch.h"
+#include "tests/loop/executed_ranks.h"
 #include "tests/loop/training.h"
 #include "tests/sim/shard_sources.h"
 
@@ -17,40 +16,6 @@ namespace {
 
 constexpr std::array k_stages{ShardStage::data, ShardStage::zero1, ShardStage::zero2,
                               ShardStage::zero3};
-
-RunOptions options_for(const Training& training, std::int64_t device_memory_bytes) {
-  RunOptions options;
-  options.steps = k_steps;
-  options.device_memory_bytes = device_memory_bytes;
-  options.data = &training.data;
-  options.poison = true;
-  return options;
-}
-
-const ArenaRecord& device_arena(const Trace& trace) {
-  const auto it = std::ranges::find(trace.arenas, SpaceKind::device,
-                                    [](const ArenaRecord& a) { return a.space.kind; });
-  REQUIRE(it != trace.arenas.end());
-  return *it;
-}
-
-/// Every rank runs in exactly the height of its plan, and not in 256 bytes less.
-RanksResult require_executed_as_planned(const Training& training,
-                                        const std::vector<Trace>& planned) {
-  const std::int64_t height = planned[0].plan.height_bytes;
-  RanksResult exact = execute_ranks(planned, options_for(training, height));
-  REQUIRE(exact.ended_by == -1);
-  for (std::size_t rank = 0; rank < planned.size(); ++rank) {
-    CAPTURE(rank);
-    const Comparison c = compare(planned[rank], exact.ranks[rank].trace);
-    CHECK(c.peak_error_bytes == 0);
-    CHECK(c.reserved_error_bytes == 0);
-    CHECK(device_arena(exact.ranks[rank].trace).high_water_bytes == height);
-  }
-  const RanksResult tight = execute_ranks(planned, options_for(training, height - k_granule_bytes));
-  CHECK(tight.ended_by >= 0);
-  return exact;
-}
 
 /// Losses and whole weights of each rank are those of the run on one rank.
 void require_same_results(const Trace& alone, const RanksResult& ranks) {
@@ -157,32 +122,6 @@ TEST_CASE("invariants 3, 4: a joint plan of sharding, recomputation and offload"
           training.recorded, layouts_of({ShardStage::zero1, ShardStage::zero2}, ranks), request);
       REQUIRE(joint.best >= 0);
       require_same_results(alone, require_executed_as_planned(training, joint.planned));
-    }
-  }
-}
-
-/// Digests of whole buffers by step and name.
-std::map<std::pair<std::int32_t, std::string>, std::int64_t> wholes_of(const Trace& trace) {
-  std::map<std::pair<std::int32_t, std::string>, std::int64_t> out;
-  for (const Digest& d : trace.digests) {
-    if (trace[d.buffer].shard.count <= 1) out[{d.step, trace[d.buffer].name}] = d.hash;
-  }
-  return out;
-}
-
-/// Losses are those of one rank but for rounding; what every rank has is the same on all of them.
-void require_rounded_results(const Trace& recorded, const RanksResult& ranks, double tolerance) {
-  const auto wholes = wholes_of(ranks.ranks[0].trace);
-  CHECK_FALSE(wholes.empty());
-  for (const RunResult& rank : ranks.ranks) {
-    CHECK(wholes_of(rank.trace) == wholes);
-    REQUIRE(rank.trace.steps.size() == recorded.steps.size());
-    for (std::size_t step = 0; step < recorded.steps.size(); ++step) {
-      const StepRecord& one = recorded.steps[step];
-      const StepRecord& mine = rank.trace.steps[step];
-      CHECK(mine.loss == Approx(one.loss).epsilon(tolerance));
-      CHECK(mine.has_eval_loss == one.has_eval_loss);
-      if (one.has_eval_loss) CHECK(mine.eval_loss == Approx(one.eval_loss).epsilon(tolerance));
     }
   }
 }

@@ -57,3 +57,9 @@ TEST_CASE("cross entropy refuses a class that the model does not have") {
   c.values("target")[2] = -1;
   CHECK_THROWS_AS(c.run(), InputError);
 }
+
+TEST_CASE("the loss of a share of the rows is its part of the mean") {
+  OpCase c = forward_case(random_numbers(M * V, 1));
+  const double loss = c.run().at("loss")[0];
+  CHECK(c.real("scale", 0.25).run().at("loss")[0] == Approx(loss / 4).epsilon(1e-15));
+}

@@ -40,3 +40,20 @@ TEST_CASE("dropout gradients equal finite differences") {
   CHECK(relative_error(dropout(OpKind::dropout_backward, dy).run().at("dx"),
                        finite_differences(forward, "x", "y", dy)) < 1e-6);
 }
+
+TEST_CASE("dropout of a part has the mask of the whole: from an element on, and in runs") {
+  const Numbers whole = dropout(OpKind::dropout_forward, Numbers(60, 1.0)).run().at("y");
+  OpCase behind = dropout(OpKind::dropout_forward, Numbers(20, 1.0));
+  behind.integer("first", 25);
+  CHECK(behind.run().at("y") == Numbers(whole.begin() + 25, whole.begin() + 45));
+
+  OpCase runs = dropout(OpKind::dropout_backward, Numbers(12, 1.0));  // 3 of 10, from 4 on
+  runs.integer("first", 4).integer("run", 3).integer("stride", 10).integer("offset", 4);
+  const Numbers y = runs.run().at("dx");
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    CHECK(y[i] == whole[4 + (4 + i) / 3 * 10 + (4 + i) % 3]);
+  }
+  OpCase negative = dropout(OpKind::dropout_forward, Numbers(3, 1.0));
+  negative.integer("run", -3);
+  CHECK_FALSE(op_error(negative.trace(), negative.trace().ops[0]).empty());
+}

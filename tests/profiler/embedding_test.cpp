@@ -45,6 +45,18 @@ TEST_CASE("embedding begins at a position that may move from step to step") {
   CHECK_THROWS_AS(c.run(-1), InputError);
 }
 
+TEST_CASE("embedding gradients of positions go where forward took them from") {
+  const Numbers dy = random_numbers(B * T * C, 3);
+  OpCase forward = forward_case();
+  forward.integer("position", 1);
+  OpCase backward(OpKind::embedding_backward);
+  backward.reads("dy", {B, T, C}, dy).reads("tokens", {B, T}, k_tokens);
+  backward.writes("dwte", {V, C}).writes("dwpe", {P, C}).integer("position", 1, 1);
+  CHECK(relative_error(backward.run().at("dwpe"), finite_differences(forward, "wpe", "y", dy)) <
+        1e-6);
+  CHECK_THROWS_AS(backward.run(1), InputError);
+}
+
 TEST_CASE("embedding gradient equals finite differences, repeated tokens add up") {
   const Numbers dy = random_numbers(B * T * C, 3);
   OpCase backward(OpKind::embedding_backward);

@@ -78,3 +78,19 @@ TEST_CASE("heads that do not fit are refused") {
   many.integer("heads", 3).integer("kv_heads", 2).real("base", 10);
   CHECK_THROWS(many.run());
 }
+
+TEST_CASE("rotary of the last tokens is the end of that of all of them") {
+  constexpr std::int64_t k_width = (2 + 2) * 4;  // two heads of queries, one of keys and values
+  const Numbers x = random_numbers(5 * k_width, 6);
+  const auto turned = [&](std::int64_t first) {
+    OpCase c(OpKind::rotary_forward);
+    c.reads("x", {1, 5 - first, k_width}, Numbers(x.begin() + first * k_width, x.end()));
+    c.writes("y", {1, 5 - first, 3 * 2 * 4});
+    return c.integer("heads", 2)
+        .integer("kv_heads", 1)
+        .real("base", 100)
+        .integer("position", first);
+  };
+  const Numbers all = turned(0).run().at("y");
+  CHECK(turned(3).run().at("y") == Numbers(all.begin() + 3 * 24, all.end()));
+}

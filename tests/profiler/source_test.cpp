@@ -56,3 +56,17 @@ TEST_CASE("load_batch takes the samples at the cursor of the step and wraps arou
   CHECK(c.run(1).at("x") == Numbers{1, 0.5, 0.25, 1});
   CHECK(c.run(1).at("target") == Numbers{2, 0});
 }
+
+TEST_CASE("load_batch takes some tokens of every sequence") {
+  const Dataset data = Dataset::text("abcdefghijklm");  // windows of four: abcd, efgh, ijkl
+  OpCase c(OpKind::load_batch);
+  const auto numbers = [](const char* text) { return Numbers(text, text + 4); };
+  c.writes("x", {2, 2}).writes("target", {2, 2}).integer("cursor", 0, 1);
+  c.trace().buffers[0].dtype = DType::i32;
+  c.trace().buffers[0].size_bytes = 16;
+  c.integer("width", 4);
+  CHECK_FALSE(op_error(c.trace(), c.trace().ops[0]).empty());  // from where?
+  c.integer("position", 2).data = &data;
+  CHECK(c.run(0).at("x") == numbers("cdgh"));
+  CHECK(c.run(1).at("target") == numbers("hilm"));
+}

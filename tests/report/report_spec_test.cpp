@@ -47,6 +47,19 @@ TEST_CASE("report spec: ranks that a layout leaves are replicas") {
   CHECK(lines.size() == 1);
 }
 
+TEST_CASE("report spec: files take the global batch of the report, so that steps can be compared") {
+  ReportSpec spec = spec_of(small_text());
+  const auto& file = std::get<FixedStrategy>(spec.strategies[4].what);
+  Lines lines;
+  CHECK(strategy_for(spec, file, spec.models[0], 8, lines).batch.micro_batches == 4);
+  spec.global_batch = 256;
+  CHECK(strategy_for(spec, file, spec.models[0], 8, lines).batch.micro_batches == 16);
+  CHECK(lines.empty());
+  spec.global_batch = 24;
+  (void)strategy_for(spec, file, spec.models[0], 8, lines);
+  CHECK(lines == Lines{"micro_batch: expected dp x micro_batch = 16 to divide global_batch = 24"});
+}
+
 TEST_CASE("report spec: all that is wrong, each with line and field") {
   CHECK_THROWS_WITH(
       spec_of("global_batch: 0\nmodels: [gpt9, 7, {file: none.json}]\ncolour: red\n"

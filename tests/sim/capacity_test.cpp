@@ -190,3 +190,15 @@ TEST_CASE("capacity: a unit that is gathered stays when nothing reshards") {
   s.recipe.reshard_after_forward = false;
   CHECK(level_a.gathered_bytes(s, p) == 2.0 * static_cast<double>(parameter_count(m)));
 }
+
+TEST_CASE("capacity: QLoRA has layers in 4 bits, embedding and output layer in 16") {
+  const Transformer& m = find_transformer("llama3-8b")->model;
+  Strategy s;
+  s.recipe = find_recipe("frozen-nf4");
+  s.batch = {.sequence = 2048};
+  const CapacityModel level_a(m);
+  const RankParameters p = level_a.parameters(s, 0);
+  const auto count = [](const Parameters& of) { return static_cast<double>(of.total()); };
+  CHECK(level_a.rank(s, 0).states == Approx(4.127 / 8 * count(p.layers) +
+                                            2 * (count(p.embedding) + count(p.head))));
+}

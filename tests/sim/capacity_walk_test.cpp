@@ -137,3 +137,29 @@ TEST_CASE("walk: ZB-H1 holds operands of late gradients of weights, not whole mi
     CHECK(now <= plain[at] + static_cast<double>(rank) * held * (1 + 1e-12));
   }
 }
+
+TEST_CASE("walk: torch.distributed.pipelining keeps the messages of all micro-batches") {
+  const Transformer& m = find_transformer("llama3-8b")->model;
+  Strategy s = pipeline(2, 1, PipelineSchedule::one_f_one_b, 4);
+  s.layout.data = 4;
+  s.recipe = find_recipe("fsdp2-keep");
+  s.kernels.loss = LossLowering::eager;
+  const double rows = 8.0 * 2 * 4096;
+  const double logits = 8.0 * 2 * static_cast<double>(m.vocabulary);
+  REQUIRE(message_bytes(m, s) == MessageBytes{rows, logits});
+
+  // Rank 1 at the loss of the last micro-batch: four buffers of inputs, of which that in flight is
+  // the input of a layer, gradients of three inputs, and three logits.
+  Strategy other = s;
+  other.recipe.library = TrainingLibrary::megatron;
+  const WalkedPeak last = walk_rank(m, s, 1);
+  REQUIRE(last.moment == PeakMoment::loss);
+  CHECK(last.memory.ends - walk_rank(m, other, 1).memory.ends == 6 * rows + 3 * logits);
+
+  // Rank 0 with two in flight and two behind it: buffers of four gradients, and four outputs.
+  const WalkedPeak first = walk_rank(m, s, 0);
+  CHECK(first.memory.ends - walk_rank(m, other, 0).memory.ends == 8 * rows);
+
+  s.layout.pipeline = 1;
+  CHECK(message_bytes(m, s) == MessageBytes{});
+}

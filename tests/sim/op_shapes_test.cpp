@@ -140,7 +140,7 @@ TEST_CASE("attention needs heads that divide the channels and square probabiliti
   }
   forward.attributes[0].integer = 3;
   t.buffers[1] = buffer("p", {2, 3, 25});
-  CHECK_THAT(op_error(t, forward), Catch::Contains("[B, H, T, T]"));
+  CHECK_THAT(op_error(t, forward), Catch::Contains("[B, H, T, S]"));
 }
 
 TEST_CASE("the workspace of flash attention holds whole blocks of scores, at least one") {

@@ -98,3 +98,17 @@ TEST_CASE("a budget in which no stage fits has no plan, and says what is the lea
   CHECK(result.planned.empty());
   CHECK(result.layouts.at(0).bound_bytes > request.budget_bytes);
 }
+
+TEST_CASE("experts are spread over data ranks in each way that divides both") {
+  std::vector<std::string> texts;
+  for (const RankLayout& layout : layouts_of(4, 2)) {
+    if (layout.sizes.data == 4 && layout.states <= ShardStage::zero1) {
+      texts.push_back(to_text(layout));
+    }
+  }
+  CHECK(texts == std::vector<std::string>{"dp=4 data", "dp=4 zero1", "dp=4,shard=2 zero1",
+                                          "dp=4,ep=2 data", "dp=4,ep=2 zero1",
+                                          "dp=4,ep=2,shard=2 zero1"});
+  CHECK(
+      std::ranges::all_of(layouts_of(4), [](const RankLayout& l) { return l.sizes.expert == 1; }));
+}

@@ -6,6 +6,7 @@
 #include "sim/check.h"
 #include "sim/op_table.h"
 #include "sim/shard.h"
+#include "sim/shard_source.h"
 #include "tests/sim/shard_sources.h"
 #include "traces/error.h"
 
@@ -41,6 +42,16 @@ const Buffer& named(const Trace& trace, const std::string& name) {
   const auto found = std::ranges::find(trace.buffers, name, &Buffer::name);
   REQUIRE(found != trace.buffers.end());
   return *found;
+}
+
+std::vector<Trace> sequence_parallel(const RunConfig& config, std::int32_t ranks) {
+  const Trace source = build_program(config);
+  const ShardSource from = shard_source_of(source);
+  std::vector<Trace> out;
+  for (std::int32_t rank = 0; rank < ranks; ++rank) {
+    out.push_back(shard_tensor(source, from, rank, ranks, true));
+  }
+  return out;
 }
 
 }  // namespace
@@ -124,4 +135,56 @@ TEST_CASE("what cannot be split is refused with the reason") {
   RunConfig drops = small_llama();
   drops.attention_dropout = 0.1;
   refused(drops, 2, "no dropout of attention");
+}
+
+TEST_CASE("sequence parallel decoders are legal in every precision and lowering") {
+  for (const auto lowering : {AttentionLowering::composite, AttentionLowering::flash}) {
+    for (RunConfig config : {small_llama(lowering), small_gpt2(lowering)}) {
+      for (const Precision precision : {Precision::full, Precision::bf16}) {
+        CAPTURE(config.model.name, to_string(lowering), to_string(precision));
+        config.precision = precision;
+        config.accumulation = 2;
+        config.eval_every = 1;
+        config.dropout = 0.1;
+        const std::vector<Finding> findings = check_ranks(sequence_parallel(config, 2));
+        if (!findings.empty()) FAIL(findings[0].place << ": " << findings[0].message);
+      }
+    }
+  }
+}
+
+TEST_CASE("sequence parallel: between what is split there is a share of the tokens") {
+  const RunConfig config = small_llama();
+  const Trace whole = shard(build_program(config), ShardStage::tensor, 2)[1];
+  const Trace rank = sequence_parallel(config, 2)[1];
+  // 2 sequences of 16 tokens: the second one.
+  for (const char* name : {"embedding.y", "block0.norm1.y", "block0.projection.y", "head.y"}) {
+    CAPTURE(name);
+    const std::vector<std::int64_t>& shape = named(whole, name).shape;
+    CHECK(named(rank, name).shape == std::vector<std::int64_t>{1, shape[1], shape[2]});
+  }
+  CHECK(named(rank, "block0.qkv.y").shape == named(whole, "block0.qkv.y").shape);
+  CHECK(named(rank, "block0.norm1.y.gathered").category == Category::communication);
+  CHECK(rank.meta.title.find("tensor and sequence parallel on 2 ranks") != std::string::npos);
+}
+
+TEST_CASE("sequence parallel: sums are scattered, inputs gathered, in backward again") {
+  const Trace rank = sequence_parallel(small_llama(), 2)[0];
+  // Of each of the two blocks: before and behind attention and the hidden units, and in backward.
+  CHECK(count_of(rank, OpKind::reduce_scatter) == 2 * (2 + 2));
+  CHECK(count_of(rank, OpKind::all_gather) == 2 * (2 + 2 + 2));
+  // The loss, the norm of parts, and gradients of five norms, the embedding and the head.
+  CHECK(count_of(rank, OpKind::all_reduce) == 1 + 1 + 5 + 2);
+  // A bias behind a split layer sees all tokens when dy is gathered: no sum of its own.
+  const Trace biased = sequence_parallel(small_gpt2(), 2)[0];
+  CHECK(count_of(biased, OpKind::all_reduce) == 1 + 1 + 2 * 5 + 2);
+}
+
+TEST_CASE("what cannot be shared by tokens is refused with the reason") {
+  RunConfig config = small_llama();
+  config.model.llama.experts = 4;
+  CHECK_THROWS_WITH(sequence_parallel(config, 2), Catch::Contains("route_forward"));
+  config = small_llama();
+  config.batch = 3;
+  CHECK_THROWS_WITH(sequence_parallel(config, 2), Catch::Contains("whole sequences"));
 }

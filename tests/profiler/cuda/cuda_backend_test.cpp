@@ -9,6 +9,7 @@
 #include "profiler/cuda/calls.h"
 #include "profiler/cuda/load_plugin.h"
 #include "profiler/executor.h"
+#include "profiler/kernels/gemm.h"
 #include "sim/builder.h"
 #include "tests/paths.h"
 #include "traces/error.h"
@@ -58,6 +59,12 @@ std::vector<RunConfig> configurations() {
   all[4].dropout = 0.1;
   all[4].attention_dropout = 0.2;
   all[4].optimizer.kind = Optimizer::adam;
+  all.insert(all.end(), {small_lenet(), small_resnet()});
+  if (!kernels::bfloat16_error().empty()) return all;
+  for (const std::size_t i : {1, 2, 3, 5, 6}) {
+    all.push_back(all[i]);
+    all.back().precision = Precision::bf16;
+  }
   return all;
 }
 
@@ -75,6 +82,41 @@ TEST_CASE("cuda backend: trainings give the losses of the CPU backend") {
     CHECK(fake.depth == 0);
     CHECK(fake.ranges > 0);
   }
+}
+
+TEST_CASE("cuda backend: evaluation gives the losses of the CPU backend") {
+  for (RunConfig config : {small_lenet(), small_resnet()}) {
+    config.eval_every = 1;
+    const Trace program = build_program(config);
+    const Dataset data = small_images(config.model.image, 24);
+    FakePlugin fake;
+    const Trace found = run_on(BackendKind::cuda, &fake.api, program, data);
+    const Trace expected = run_on(BackendKind::cpu, nullptr, program, data);
+    check_losses(found, expected);
+    for (std::size_t i = 0; i < expected.steps.size(); ++i) {
+      CHECK(found.steps[i].has_eval_loss);
+      CHECK(found.steps[i].eval_loss == Approx(expected.steps[i].eval_loss).epsilon(2e-5));
+    }
+  }
+}
+
+TEST_CASE("cuda backend: generation chooses the tokens of the CPU backend") {
+  RunConfig config = small_gpt2();
+  config.model.gpt2.positions = 12;
+  config.batch = 3;
+  set_inference(config, 5, 6);
+  const Trace program = build_program(config);
+  const Dataset data = small_text();
+  RunOptions options{.steps = 6, .device_memory_bytes = 64 * k_mib, .data = &data};
+  const RunResult expected = execute(program, options);
+  FakePlugin fake;
+  options.backend = BackendKind::cuda;
+  options.cuda = &fake.api;
+  const RunResult found = execute(program, options);
+  REQUIRE(expected.tokens.size() == 3);
+  CHECK(expected.tokens[0].size() == 7);
+  CHECK(found.tokens == expected.tokens);
+  CHECK(allocations(found.trace) == allocations(expected.trace));
 }
 
 TEST_CASE("cuda backend: its allocations are those of the dry backend") {
@@ -99,7 +141,7 @@ TEST_CASE("cuda backend: times are those of the device, in the order of issue") 
   }
   for (const Op& op : trace.ops) {
     if (op.kind == OpKind::relu_forward) CHECK(op.duration_ns >= 1000);
-    if (op.kind == OpKind::linear_backward_weight) CHECK(op.duration_ns >= 2000);  // and the bias
+    if (op.kind == OpKind::linear_backward_weight) CHECK(op.duration_ns >= 1000);
   }
 }
 

@@ -1,27 +1,44 @@
-// A plug-in whose device is this machine: the same calls, the same kernel bodies, memory of the
-// process, streams that are done at once.
+// A plug-in whose devices are this machine: the same calls, the same kernel bodies, memory of the
+// process. A stream is a queue of tasks: it works them off at once or, when the plug-in is late,
+// not before somebody waits for it, so that what forgot to wait computes with the wrong values.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
-#include <vector>
+#include <functional>
+#include <string>
 
 #include "profiler/cuda/plugin_api.h"
 
 namespace tidemark::test {
 
 struct FakePlugin {
-  FakePlugin();
+  explicit FakePlugin(int devices = 1);
   ~FakePlugin();
   FakePlugin(const FakePlugin&) = delete;
   FakePlugin& operator=(const FakePlugin&) = delete;
 
   cuda::PluginApi api;
-  std::int64_t now_ns = 0;      // of the device; each launch and copy takes 1000 or more
-  std::int64_t live_bytes = 0;  // allocated and not released
-  std::int64_t launches = 0;
-  std::int64_t ranges = 0;
-  int depth = 0;      // of open ranges
-  int fails_at = -1;  // this many launches later the device is gone; -1: never
+  int devices = 1;
+  /// Whose tasks wait until somebody waits for them: all streams, or of each device the first (it
+  /// computes) or the others (they copy).
+  enum class Late : std::uint8_t { none, all, first, others };
+  Late late = Late::none;
+  bool fuses_sums = true;        // whether its products make the gradients of biases
+  int fails_at = -1;             // this many launches later the device is gone; -1: never
+  int failing_device = 0;        // which one
+  std::uint64_t first_id = 100;  // of device 0; the next has the next
+
+  std::atomic<std::int64_t> live_bytes = 0;    // allocated and not released
+  std::atomic<std::int64_t> live_handles = 0;  // streams, events and pools
+  std::atomic<std::int64_t> launches = 0;      // of the device that is to fail
+  std::atomic<std::int64_t> ranges = 0;
+  std::atomic<int> depth = 0;   // of open ranges
+  std::atomic<int> opened = 0;  // devices that somebody has opened, as bits
 };
+
+/// For other fakes: the task takes its turn in the stream and is tried until it says that it is
+/// done. Returns the code of the call: that of the wrong device or of one that is gone.
+int put_into_stream(void* stream, std::function<bool()> task);
 
 }  // namespace tidemark::test

@@ -3,96 +3,25 @@
 #include "profiler/cuda/kernel_bodies.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
+#include <bit>
+#include <limits>
 #include <set>
 
 #include "../../catch.h"
 #include "../programs.h"
-#include "fake_plugin.h"
-#include "profiler/cuda/calls.h"
-#include "profiler/kernels/execute.h"
+#include "compare_op.h"
+#include "profiler/cuda/decoder_bodies.h"
+#include "profiler/kernels/gemm.h"
 #include "sim/builder.h"
+#include "sim/shard_source.h"
+#include "sim/shard_tensor.h"
 
 using namespace tidemark;
 using namespace tidemark::test;
 
 namespace {
 
-using Memory = std::vector<std::vector<float>>;  // one per operand; tokens are in it bit by bit
-
-std::int64_t elements(const Buffer& buffer) {
-  std::int64_t count = 1;
-  for (const std::int64_t extent : buffer.shape) count *= extent;
-  return count;
-}
-
-/// Rows [.., T, T] of causal probabilities: no token attends to a later one.
-void clear_future(std::vector<float>& rows, std::int64_t tokens) {
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::int64_t t = static_cast<std::int64_t>(i) / tokens % tokens;
-    if (static_cast<std::int64_t>(i) % tokens > t) rows[i] = 0;
-  }
-}
-
-/// Numbers in (-1, 1), not below 0 where a kernel takes a root, tokens below 3.
-Memory random_memory(const Trace& trace, const Op& op, std::uint64_t seed) {
-  Memory memory;
-  std::uint64_t state = seed * 0x9E3779B97F4A7C15ULL + 1;
-  for (const Operand& operand : op.operands) {
-    const Buffer& buffer = trace[operand.buffer];
-    const bool positive = operand.role == "v" || operand.role == "sum";
-    std::vector<float>& values = memory.emplace_back();
-    values.resize(static_cast<std::size_t>(std::max(elements(buffer), buffer.size_bytes / 4 + 1)));
-    for (float& value : values) {
-      state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-      const auto number = static_cast<float>(static_cast<double>(state >> 11) * 0x1p-52 - 1);
-      value = positive ? std::abs(number) : number;
-      if (buffer.dtype != DType::i32) continue;
-      auto token = static_cast<std::int32_t>((state >> 40) % 3);
-      if (operand.role == "slots") {  // each once, and every third choice without one
-        const auto i = static_cast<std::int32_t>(values.size() - 1 - (&values.back() - &value));
-        token = i % 3 == 2 ? -1 - i % 4 : i;
-      }
-      std::memcpy(&value, &token, sizeof token);
-    }
-    if (operand.role == "probabilities") clear_future(values, buffer.shape.back());
-  }
-  return memory;
-}
-
-std::vector<std::byte*> pointers_of(Memory& memory) {
-  std::vector<std::byte*> out;
-  for (std::vector<float>& values : memory) {
-    out.push_back(reinterpret_cast<std::byte*>(values.data()));
-  }
-  return out;
-}
-
-/// Largest difference of what both wrote, against the largest value.
-double difference(const Trace& trace, const Op& op, const Memory& a, const Memory& b) {
-  double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const Operand& operand = op.operands[i];
-    const bool scratch = operand.role == "workspace";
-    if (operand.writes < 0 || scratch) continue;
-    if (trace[operand.buffer].dtype == DType::i32) {
-      if (std::memcmp(a[i].data(), b[i].data(), a[i].size() * sizeof(float)) != 0) return 1;
-      continue;
-    }
-    double most = 1e-3;
-    double apart = 0;
-    for (std::size_t k = 0; k < static_cast<std::size_t>(elements(trace[operand.buffer])); ++k) {
-      most = std::max(most, std::abs(static_cast<double>(a[i][k])));
-      apart =
-          std::max(apart, std::abs(static_cast<double>(a[i][k]) - static_cast<double>(b[i][k])));
-      if (std::isnan(a[i][k]) != std::isnan(b[i][k])) return 1;
-    }
-    worst = std::max(worst, apart / most);
-  }
-  return worst;
-}
-
+/// In f32, then those that differ in bf16.
 std::vector<RunConfig> configurations() {
   std::vector<RunConfig> all;
   for (const Activation activation :
@@ -114,7 +43,41 @@ std::vector<RunConfig> configurations() {
   all.back().attention = AttentionLowering::flash;
   all.back().accumulation = 2;
   all.push_back(small_moe());
+  all.back().model.llama.balance_loss = 0.3;
+  all.insert(all.end(), {small_lenet(), small_resnet()});
+  all.back().eval_every = 1;
+  all.push_back(small_gpt2());
+  set_inference(all.back(), 3, 3);
+  if (!kernels::bfloat16_error().empty()) return all;
+  for (std::size_t i = 3; i < 10; ++i) {
+    all.push_back(all[i]);
+    all.back().precision = Precision::bf16;
+  }
   return all;
+}
+
+/// Those of the configurations, and of ranks that have a part of every layer and of the tokens.
+std::vector<Trace> programs() {
+  std::vector<Trace> all;
+  for (const RunConfig& config : configurations()) all.push_back(build_program(config));
+  for (RunConfig config : {small_gpt2(), small_llama()}) {
+    config.dropout = 0.2;
+    if (config.model.family == ModelFamily::gpt2) config.batch = 1;  // a part of one sequence
+    const Trace source = build_program(config);
+    const ShardSource from = shard_source_of(source);
+    all.push_back(shard_tensor(source, from, 1, 2));
+    all.push_back(shard_tensor(source, from, 1, 2, true));
+  }
+  return all;
+}
+
+/// Why a kind needs no kernel of the plug-in; empty when it does.
+std::string_view done_elsewhere(OpKind kind) {
+  if (is_structural(kind)) return "streams and copies of the plug-in";
+  if (is_made_on_host(kind)) return "made on the host";
+  if (is_collective(kind)) return "by the communicator";
+  if (kind == OpKind::report_loss) return "copied to the host";
+  return kind == OpKind::foreign ? "known by name only" : "";
 }
 
 }  // namespace
@@ -122,45 +85,64 @@ std::vector<RunConfig> configurations() {
 TEST_CASE("cuda kernels: every op as the CPU kernel does it") {
   FakePlugin fake;
   std::set<OpKind> seen;
-  for (const RunConfig& config : configurations()) {
-    const Trace program = build_program(config);
+  for (const Trace& program : programs()) {
     for (std::size_t i = 0; i < program.ops.size(); ++i) {
       const Op& op = program.ops[i];
-      if (is_structural(op.kind) || is_made_on_host(op.kind)) continue;
-      if (op.kind == OpKind::report_loss) continue;
+      if (!done_elsewhere(op.kind).empty()) continue;
       seen.insert(op.kind);
-      Memory expected = random_memory(program, op, i);
-      Memory found = expected;
-      const std::vector<std::byte*> cpu = pointers_of(expected);
-      const std::vector<std::byte*> device = pointers_of(found);
-      execute_kernel({program, op, 2, cpu, nullptr});
-      for (const cuda::Call& call : cuda_calls({program, op, 2, device, nullptr})) {
-        REQUIRE(fake.api.launch(&call, nullptr) == 0);
-      }
       INFO(op.name << " " << to_string(op.kind));
-      CHECK(difference(program, op, expected, found) <= 1e-5);
+      REQUIRE(cuda_kernel_error(program, op).empty());
+      for (const bool fuses : {true, false}) {
+        fake.fuses_sums = fuses;
+        CHECK(difference_of_backends(fake, program, op, i) <= 1e-5);
+        if (op.kind != OpKind::linear_backward_weight) break;
+      }
     }
   }
-  CHECK(seen.size() >= 40);
+  for (std::size_t i = 0; i < EnumNames<OpKind>::k_names.size(); ++i) {
+    const auto kind = static_cast<OpKind>(i);
+    INFO(to_string(kind));
+    CHECK(seen.contains(kind) == done_elsewhere(kind).empty());
+  }
 }
 
-TEST_CASE("cuda kernels: bf16 and kinds without a kernel are refused in words") {
-  FakePlugin fake;
-  RunConfig config = small_gpt2();
-  config.precision = Precision::bf16;
-  const Trace program = build_program(config);
-  std::size_t refused = 0;
-  for (const Op& op : program.ops) {
-    if (!kernel_error(program, op).empty()) continue;  // this CPU has no bfloat16
-    if (cuda_kernel_error(program, op) == "the CUDA backend has no bf16 yet") ++refused;
+TEST_CASE("cuda kernels: bfloat16 has the bits of the CPU") {
+  std::uint64_t state = 1;
+  for (int i = 0; i < 100000; ++i) {
+    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+    const auto bits = static_cast<std::uint32_t>(state >> 32);
+    const float value = std::bit_cast<float>(bits);
+    cuda::BFloat16 found{};
+    cuda::store(&found, value);
+    REQUIRE(found.bits == kernels::to_bfloat16(value).bits);
+    const float back = cuda::to_float(found);
+    REQUIRE(std::bit_cast<std::uint32_t>(back) ==
+            std::bit_cast<std::uint32_t>(kernels::to_float({found.bits})));
   }
-  const bool has_bf16 = std::ranges::all_of(
-      program.ops, [&](const Op& op) { return kernel_error(program, op).empty(); });
-  if (has_bf16) CHECK(refused > 0);
-  const Trace lenet = build_program(small_lenet());
-  CHECK(std::ranges::any_of(lenet.ops, [&](const Op& op) {
-    return cuda_kernel_error(lenet, op) == "kind conv2d_forward has no CUDA kernel";
-  }));
+}
+
+TEST_CASE("cuda kernels: choices that are no slots of theirs are none") {
+  constexpr std::int64_t choices = 2;
+  constexpr std::int64_t channels = 3;
+  std::vector<std::int32_t> slots{1, 7, -3, std::numeric_limits<std::int32_t>::max()};
+  std::vector<float> x{1, 2, 3, 4, 5, 6};
+  std::vector<float> y(6, 0.0f);
+  const cuda::Slots two{slots.data(), choices, 2};
+  const cuda::Dispatch dispatch{static_cast<const float*>(x.data()), two, y.data(), channels};
+  for (std::int64_t i = 0; i < 4 * channels; ++i) dispatch(i);
+  CHECK(y == std::vector<float>{0, 0, 0, 1, 2, 3});
+  std::vector<float> sums(6, -1.0f);
+  const cuda::Gather gather{y.data(), two, nullptr, nullptr, sums.data(), channels};
+  for (std::int64_t i = 0; i < 6; ++i) gather(i);
+  CHECK(sums == std::vector<float>{1, 2, 3, 0, 0, 0});
+}
+
+TEST_CASE("cuda kernels: kinds without a kernel are refused in words") {
+  FakePlugin fake;
+  Trace program;
+  Op& op = program.ops.emplace_back();
+  op.kind = OpKind::foreign;
+  CHECK_THAT(cuda_kernel_error(program, op), Catch::Contains("kind foreign has no"));
   cuda::Call unknown;
   unknown.kernel = static_cast<cuda::Kernel>(1000);
   CHECK(fake.api.launch(&unknown, nullptr) != 0);
