@@ -91,6 +91,18 @@ if(TIDEMARK_WITH_CUDA)
 endif()
 add_feature_info(nccl TIDEMARK_WITH_NCCL "ranks on several GPUs, needs CUDA and NCCL (libnccl-dev)")
 
+# Headers only: libcudnn is looked for when the plug-in has opened a device.
+set(TIDEMARK_WITH_CUDNN OFF)
+if(TIDEMARK_WITH_CUDA)
+  find_path(TIDEMARK_CUDNN_INCLUDE cudnn_graph.h HINTS ENV CUDNN_HOME ${CUDAToolkit_INCLUDE_DIRS}
+            PATH_SUFFIXES include)
+  if(TIDEMARK_CUDNN_INCLUDE)
+    set(TIDEMARK_WITH_CUDNN ON)
+  endif()
+endif()
+add_feature_info(cudnn TIDEMARK_WITH_CUDNN
+                 "attention by cuDNN, needs CUDA and the headers of cuDNN 9")
+
 # Headers only: libcupti itself is looked for when a recording begins.
 set(TIDEMARK_WITH_CUPTI OFF)
 if(NOT TIDEMARK_CUDA STREQUAL "OFF")

@@ -46,7 +46,9 @@ void declare_model(CLI::App& app, Flags& f) {
   app.add_option("--dropout", f.dropout, "probability (mlp and decoders)");
   app.add_option("--attention-dropout", f.attention_dropout,
                  "probability, of what a token attends to (decoders)");
-  app.add_option("--attention", f.attention, "composite (saves probabilities) or flash");
+  app.add_option("--attention", f.attention,
+                 "composite (saves probabilities), flash, or cudnn: flash by cuDNN on a GPU, needs "
+                 "--precision bf16");
   app.add_option("--seed", f.seed, "of the initial weights");
   app.add_option("--dtype", f.dtype, "f32 or f64");
   app.add_option("--precision", f.precision,
@@ -171,15 +173,15 @@ BackendKind backend_of(const std::string& name) {
   throw InputError({{}, "--backend", "auto, cpu, cuda or dry", "'" + name + "'"});
 }
 
-MemoryGiver allocator_of(const std::string& name, BackendKind backend) {
+MemoryGiver allocator_of(const std::string& name, const std::string& backend) {
   if (name == "auto") return MemoryGiver::automatic;
   if (name != "cuda-async")
     throw InputError({{}, "--allocator", "auto or cuda-async", "'" + name + "'"});
-  if (backend == BackendKind::cuda) return MemoryGiver::cuda_async;
+  if (backend_of(backend) == BackendKind::cuda) return MemoryGiver::cuda_async;
   throw InputError({{},
                     "--allocator cuda-async",
                     "--backend cuda beside it (for what it would take: tidemark allocator)",
-                    "another"});
+                    "'" + backend + "'"});
 }
 
 /// A planned trace brings its own configuration.
@@ -221,7 +223,7 @@ RunOptions run_options(const Flags& f, bool device_given) {
     throw InputError(
         "--backend cuda and --poison exclude each other: frees run ahead of the device");
   }
-  run.allocator = allocator_of(f.allocator, run.backend);
+  run.allocator = allocator_of(f.allocator, f.backend);
   run.poison = f.poison;
   run.digests = !f.no_digests;
   return run;

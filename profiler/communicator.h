@@ -29,7 +29,7 @@ struct CollectiveCall {
   // y are the parts that came, joined along another one in the order of the ranks.
   std::span<const std::int64_t> shape = {};  // of x
   std::size_t split = 0, join = 0;
-  void* stream = nullptr;     // of a device, where x and y are: the call takes its turn there
+  void* stream = nullptr;  // of a device, where x and y are: the call takes its turn there
 };
 
 /// Bytes that stay together on their way from one rank's x to another's y.

@@ -120,6 +120,14 @@ DoctorRow cuda_ranks_row() {
   return {"ranks on gpus", {true, fmt::format("{}, up to {} ranks", text, devices)}};
 }
 
+DoctorRow attention_row() {
+  std::string why;
+  const cuda::PluginApi* api = load_cuda_plugin(why);
+  if (api == nullptr) return {"cudnn attention", {false, "needs the cuda backend"}};
+  const std::string text = api->attention();
+  return {"cudnn attention", {text.starts_with("cuDNN"), text}};
+}
+
 /// The library has to load, or a program into which it is injected would run unrecorded.
 DoctorRow injection_row() {
   const std::string path = beside("libtidemark-inject.so");
@@ -149,6 +157,7 @@ std::vector<DoctorRow> examine() {
           {"cuda driver", probe_driver()},
           cuda_row(),
           cuda_ranks_row(),
+          attention_row(),
           {"cupti", probe_cupti()},
           injection_row()};
 }

@@ -384,10 +384,19 @@ class Execution {
     if (options_.backend == BackendKind::cpu && options_.threads > 1) {
       meta.device += fmt::format(", {} threads", options_.threads);
     }
+    if (cuda && has_library_attention()) {
+      meta.device += fmt::format(", attention by {}", options_.cuda->attention());
+    }
     meta.allocator = memory_.allocator_name();
     meta.device_memory_bytes = memory_options_.device_bytes;
     if (options_.data != nullptr && !dry) meta.data_digest = options_.data->digest();
     return meta;
+  }
+
+  /// Attention that a library may make.
+  [[nodiscard]] bool has_library_attention() const {
+    return std::ranges::any_of(program_.ops,
+                               [](const Op& op) { return integer_at(op, "bf16", 0) == 1; });
   }
 
   /// A time that the program brought along stays what it was, whatever clock a dry run moved.

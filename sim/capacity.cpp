@@ -108,8 +108,12 @@ MessageBytes message_bytes(const Transformer& model, const Strategy& s) {
   if (s.recipe.library != TrainingLibrary::torchtitan || l.pipeline == 1) return {};
   const double tokens = real(s.batch.micro_batch * s.batch.sequence) / real(l.context);
   const double split = real(l.tensor);
-  return {.rows = 2 * real(model.hidden) * tokens / (l.sequence_parallel ? split : 1),
-          .logits = 2 * real(model.vocabulary) * tokens / split};
+  MessageBytes out{.rows = 2 * real(model.hidden) * tokens / (l.sequence_parallel ? split : 1)};
+  if (s.recipe.keeps_outputs) {
+    out.stay = out.rows;
+    out.logits = 2 * real(model.vocabulary) * tokens / split;
+  }
+  return out;
 }
 
 CapacityModel::CapacityModel(const Transformer& model)
@@ -223,7 +227,7 @@ RankMemory CapacityModel::rank(const Strategy& s, const Terms& t, std::int64_t i
   if (const std::int64_t behind = std::min(weights_behind(s, index), all - 1); behind > 0) {
     see(before_backward(r, std::min(all, ahead + behind), behind));
   }
-  const bool grows = !s.recipe.gradients_stay || t.messages.rows > 0;
+  const bool grows = !s.recipe.gradients_stay || s.recipe.keeps_outputs;
   if (grows && ahead < all) see(before_backward(r, all, all - ahead));
   if (s.recipe.gradients_stay) return best;
   see({.rank = index,
@@ -286,10 +290,10 @@ double CapacityModel::messages(const Rank& r, std::int64_t chunk, double open, d
   double bytes = 0;
   if (stage > 0) {
     const bool is_kept = !s.kept_on_host && layers_of_stage(model_, s, stage) > 0;
-    bytes += m.rows * (all - (is_kept ? open : 0) + done);
+    bytes += m.rows * (all - (is_kept ? open : 0)) + m.stay * done;
   }
   const bool is_last = stage == s.layout.pipeline * s.layout.virtual_stages - 1;
-  return bytes + (is_last ? m.logits * done : m.rows * (all + open + done));
+  return bytes + (is_last ? m.logits * done : m.rows * (all + open) + m.stay * done);
 }
 
 /// What stays gathered all the time: the ends, as FSDP's root unit; all where nothing reshards.

@@ -67,13 +67,15 @@ struct LossBytes {
 };
 [[nodiscard]] LossBytes loss_bytes(LossLowering loss);
 
-/// What torch.distributed.pipelining keeps beside layers (PyTorch 2.6, stage.py; torchtitan runs on
+/// What torch.distributed.pipelining keeps beside layers (stage.py of PyTorch; torchtitan runs on
 /// it): of every micro-batch of the step a buffer for the input of a stage and one for the gradient
-/// of its output, and until the step ends the output and the gradient of the input. The last stage
-/// puts out logits. A rank alone, or one of another library, keeps none of it.
+/// of its output; of those in flight the output. With StateRecipe::keeps_outputs, of all of them
+/// until the step ends, and the gradient of the input too. The last stage puts out logits. A rank
+/// alone, or one of another library, keeps none of it.
 struct MessageBytes {
   double rows = 0;    // of one micro-batch between stages
-  double logits = 0;  // of one micro-batch behind the last stage
+  double logits = 0;  // of one micro-batch behind the last stage, if they stay
+  double stay = 0;    // rows, if outputs and gradients of inputs stay; else 0
   bool operator==(const MessageBytes&) const = default;
 };
 [[nodiscard]] MessageBytes message_bytes(const Transformer& model, const Strategy& strategy);

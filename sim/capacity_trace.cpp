@@ -337,7 +337,7 @@ class StepWriter {
       let_go(units);
     }
     if (!is_last(stage)) {
-      of_step_.push_back(message("output", stage, micro_batch));
+      outputs_[{stage, micro_batch}] = message("output", stage, micro_batch);
       return;
     }
     r_.op(fmt::format("head.forward@{}", micro_batch), head_, Phase::forward, micro_batch);
@@ -396,10 +396,14 @@ class StepWriter {
       r_.end_op(at_ns += each_ns);
     }
     r_.free(head_unit);
-    if (stage != 0) {
-      of_step_.push_back(message("gradient of the input", stage, micro_batch));
-      return;
+    BufferId put_out = outputs_[{stage, micro_batch}];
+    if (s_.recipe.keeps_outputs) {
+      of_step_.push_back(put_out);
+      if (stage > 0) of_step_.push_back(message("gradient of the input", stage, micro_batch));
+    } else {
+      r_.free(put_out);
     }
+    if (stage != 0) return;
     r_.free(masks_[micro_batch]);
     if (makes) gradient("embedding", embedding_, ends_.embedding);
   }
@@ -467,6 +471,7 @@ class StepWriter {
   std::map<std::int64_t, std::vector<BufferId>> head_kept_;
   std::set<std::int64_t> reached_;  // stages by a backward
   MessageBytes messages_;
+  std::map<Key, BufferId> outputs_;  // by stage and micro-batch
   std::set<std::int64_t> received_;  // layers whose input is a message
   std::vector<BufferId> of_step_;    // gradients and messages that are freed when the step ends
 };

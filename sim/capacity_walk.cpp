@@ -181,7 +181,8 @@ class Walker {
       if (!is_apart() && makes_gradients(stage)) live_.states += layer.gradient;
     }
     if (is_input_kept(stage)) live_.ends += messages_.rows;
-    if (stage > 0) live_.ends += messages_.rows;
+    if (stage > 0) live_.ends += messages_.stay;
+    if (!is_last(stage)) live_.ends += messages_.stay - messages_.rows;
     see(PeakMoment::backward, 0);
     if (stage == 0 && s_.kernels.dropout) live_.ends -= rows_;
     if (stage == 0 && makes_gradients(stage)) live_.states += embedding_gradient_;

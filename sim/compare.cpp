@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <map>
 
 #include "sim/breakdown.h"
@@ -102,6 +103,8 @@ void compare_results(const Trace& a, const Trace& b, Comparison& c) {
       const auto other = b_losses.find(step);
       if (other == b_losses.end()) continue;
       if (!of_eval) ++c.compared_steps;
+      const double apart = std::abs(other->second - loss);
+      if (apart > 0) c.loss_difference = std::max(c.loss_difference, apart / std::abs(loss));
       if (std::bit_cast<std::uint64_t>(loss) != std::bit_cast<std::uint64_t>(other->second)) {
         differ(fmt::format("step {}: {}loss {} and {}", step, of_eval ? "eval " : "", loss,
                            other->second));

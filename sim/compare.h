@@ -69,6 +69,7 @@ struct Comparison {
   std::int64_t compared_steps = 0;
   std::int64_t compared_digests = 0;
   std::string first_difference;  // "step 2: block0.qkv.w", empty when equal
+  double loss_difference = 0;    // largest |b - a| / |a| of the losses compared
 };
 
 [[nodiscard]] Comparison compare(const Trace& a, const Trace& b);

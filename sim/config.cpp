@@ -301,6 +301,15 @@ void validate(const RunConfig& config) {
     bad("--attention", fmt::format("composite for family {}", to_string(family)),
         std::string(to_string(config.attention)));
   }
+  if (config.attention == AttentionLowering::cudnn) {
+    if (config.precision != Precision::bf16) {
+      bad("--attention cudnn", "--precision bf16", std::string(to_string(config.precision)));
+    }
+    if (config.attention_dropout > 0) {
+      bad("--attention cudnn", "--attention-dropout 0, whose mask it does not know",
+          fmt::format("{}", config.attention_dropout));
+    }
+  }
   if (config.dtype != DType::f32 && config.dtype != DType::f64) {
     bad("--dtype", "f32 or f64", std::string(to_string(config.dtype)));
   }

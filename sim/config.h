@@ -13,8 +13,9 @@ namespace tidemark {
 enum class Activation : std::uint8_t { sigmoid, tanh, relu, gelu };
 enum class ModelFamily : std::uint8_t { mlp, gpt2, lenet, resnet, llama };
 enum class Optimizer : std::uint8_t { sgd, adamw, momentum, adam };
-/// What attention keeps for backward: all probabilities, or one log-sum-exp per row.
-enum class AttentionLowering : std::uint8_t { composite, flash };
+/// What attention keeps for backward: all probabilities, or one log-sum-exp per row (flash; cudnn:
+/// with room for cuDNN, which multiplies in bf16 on a GPU).
+enum class AttentionLowering : std::uint8_t { composite, flash, cudnn };
 /// What linear layers multiply: values as they are, or rounded to bfloat16 with sums in f32. Then
 /// activations that nothing else reads are stored in bfloat16, and a gradient is rounded once for
 /// both of its products; weights, other activations and optimizer state stay as the dtype says.
@@ -43,7 +44,7 @@ struct EnumNames<Optimizer> {
 template <>
 struct EnumNames<AttentionLowering> {
   static constexpr std::string_view k_type = "attention";
-  static constexpr auto k_names = std::to_array<std::string_view>({"composite", "flash"});
+  static constexpr auto k_names = std::to_array<std::string_view>({"composite", "flash", "cudnn"});
 };
 template <>
 struct EnumNames<Precision> {

@@ -18,6 +18,21 @@ struct Cache {
   BufferId keys, values;
 };
 
+/// Bytes of workspace that cuDNN's attention on qkv [B,T,3C] needs: what it reads and writes,
+/// rounded to bfloat16, each on a granule; in backward sums of rows in f32 and the gradients of all
+/// scores in bfloat16, in tiles of 64 by 128 (cuDNN 9.19 asks for that on all devices since Ampere,
+/// and for some 256 bytes more).
+[[nodiscard]] inline std::int64_t cudnn_room_bytes(const Shape& qkv, std::int64_t heads,
+                                                   bool is_backward) {
+  constexpr std::int64_t k_some_bytes = 4096;
+  const std::int64_t rows = qkv[0] * heads * qkv[1];
+  const std::int64_t wide = round_up(2 * qkv[0] * qkv[1] * qkv[2], k_granule_bytes);
+  const std::int64_t narrow = round_up(2 * qkv[0] * qkv[1] * qkv[2] / 3, k_granule_bytes);
+  if (!is_backward) return wide + narrow + k_some_bytes;
+  const std::int64_t scores = 2 * qkv[0] * heads * round_up(qkv[1], 64) * round_up(qkv[1], 128);
+  return 2 * wide + 2 * narrow + round_up(4 * rows, k_granule_bytes) + scores + k_some_bytes;
+}
+
 struct Attention {
   LayerId layer;
   std::string name;
@@ -43,7 +58,8 @@ struct Attention {
       const auto random = dropout_attributes(p, dropout, p.random_key());
       attributes.insert(attributes.end(), random.begin(), random.end());
     }
-    if (lowering == AttentionLowering::flash) return flash_forward(p);
+    if (lowering == AttentionLowering::cudnn) attributes.push_back(integer("bf16", 1));
+    if (lowering != AttentionLowering::composite) return flash_forward(p);
     std::vector<Use> uses{{"qkv", qkv}, {"probabilities", probabilities}, {"y", y}};
     if (drops) uses.emplace_back("workspace", scores(p, ".forward_workspace", 1));
     p.run(OpKind::attention_forward, name + ".forward", uses, attributes);
@@ -71,7 +87,7 @@ struct Attention {
   BufferId backward(ProgramBuilder& p, BufferId dy) const {
     p.at(layer, Phase::backward);
     const BufferId dqkv = p.value(name + ".dqkv", Category::temporary, p.shape_of(qkv));
-    if (lowering == AttentionLowering::flash) return flash_backward(p, dy, dqkv);
+    if (lowering != AttentionLowering::composite) return flash_backward(p, dy, dqkv);
     const std::int64_t tokens = p.shape_of(qkv)[1];
     const BufferId workspace = p.value(name + ".workspace", Category::workspace, {tokens, tokens});
     p.run(OpKind::attention_backward, name + ".backward",
@@ -97,10 +113,17 @@ struct Attention {
                    {count, std::min(k_flash_rows, tokens), tokens});
   }
 
-  /// Heads that have room in the workspace of a flash op, and may so be worked on at a time.
-  [[nodiscard]] std::int64_t heads_at_a_time(const ProgramBuilder& p) const {
-    constexpr std::int64_t k_most = 8;
-    return std::min(k_most, p.shape_of(qkv)[0] * heads);
+  /// Blocks of scores that have room in the workspace of a flash op which takes `each` for a head:
+  /// several heads are worked on at a time. With cuDNN at least what that needs.
+  [[nodiscard]] std::int64_t flash_blocks(const ProgramBuilder& p, std::int64_t each) const {
+    constexpr std::int64_t k_most_heads = 8;
+    const Shape& shape = p.shape_of(qkv);
+    const std::int64_t count = each * std::min(k_most_heads, shape[0] * heads);
+    if (lowering != AttentionLowering::cudnn) return count;
+    const std::int64_t block_bytes =
+        each * std::min(k_flash_rows, shape[1]) * shape[1] * size_bytes(DType::f32);
+    const std::int64_t bytes = cudnn_room_bytes(shape, heads, each == 2);
+    return std::max(count, each * (round_up(bytes, block_bytes) / block_bytes));
   }
 
   BufferId flash_forward(ProgramBuilder& p) {
@@ -110,7 +133,7 @@ struct Attention {
           {{"qkv", qkv},
            {"y", y},
            {"log_sum_exp", log_sum_exp},
-           {"workspace", scores(p, ".forward_workspace", heads_at_a_time(p))}},
+           {"workspace", scores(p, ".forward_workspace", flash_blocks(p, 1))}},
           attributes);
     return y;
   }
@@ -122,7 +145,7 @@ struct Attention {
            {"y", y},
            {"log_sum_exp", log_sum_exp},
            {"dqkv", dqkv},
-           {"workspace", scores(p, ".workspace", 2 * heads_at_a_time(p))}},
+           {"workspace", scores(p, ".workspace", flash_blocks(p, 2))}},
           attributes);
     return dqkv;
   }

@@ -27,7 +27,7 @@ void add_core(LayerProducts& out, const Transformer& m, const Strategy& s, const
   const bool latent = m.latent.kv_rank > 0;
   const double key = real(m.head_size + (latent ? m.latent.rope_size : 0));
   const double value = real(latent ? m.latent.value_size : m.head_size);
-  const bool flash = s.kernels.attention == AttentionLowering::flash;
+  const bool flash = s.kernels.attention != AttentionLowering::composite;
   const double count = z.sequences * real(m.heads) / z.tensor;
   const double rows = real(s.batch.sequence) / real(s.layout.context);
   const double columns = real(s.batch.sequence) * (flash ? 0.5 : 1);

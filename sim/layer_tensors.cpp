@@ -13,7 +13,7 @@ constexpr double k_width = 2;  // bytes of a value between layers
 /// a mask of one byte.
 void add_scores(LayerTensors& out, const Transformer& m, const Kernels& kernels, double sequence) {
   const double rows = real(m.heads);
-  if (kernels.attention == AttentionLowering::flash) {
+  if (kernels.attention != AttentionLowering::composite) {
     out.add({"log-sum-exp", 4 * rows, Split::tensor, {full, attention_core}, {}, false});
     return;
   }

@@ -166,6 +166,8 @@ std::vector<OpRule> make_rules() {
       {"key", A::integer, true}, {"step", A::integer, true}, {"first", A::integer, true},
       {"run", A::integer, true}, {"stride", A::integer, true}, {"offset", A::integer, true},
       {"position", A::integer, true}};
+  std::vector<AttributeRule> flash = attention;
+  flash.push_back({"bf16", A::integer, true});
   const std::vector<AttributeRule> rotary{
       {"heads"}, {"kv_heads"}, {"base", A::real}, {"position", A::integer, true}};
   const std::vector<AttributeRule> window{{"stride"}, {"padding"}};
@@ -290,12 +292,12 @@ std::vector<OpRule> make_rules() {
        s::average_pool},
       {K::flash_attention_forward,
        {{"qkv"}, {"kv", read, true}, {"y", write}, {"log_sum_exp", write}, {"workspace", write}},
-       attention, pure,
+       flash, pure,
        flash_forward_flops, s::flash_attention},
       {K::flash_attention_backward,
        {{"dy"}, {"qkv"}, {"kv", read, true}, {"y"}, {"log_sum_exp"}, {"dqkv", write},
         {"dkv", write, true}, {"workspace", write}},
-       attention, pure, flash_backward_flops, s::flash_attention},
+       flash, pure, flash_backward_flops, s::flash_attention},
       {K::cached_attention_forward,
        {{"qkv"}, {"keys", update}, {"values", update}, {"y", write}, {"workspace", write}},
        {{"heads"}, {"position"}}, once, cached_attention_flops, s::cached_attention},

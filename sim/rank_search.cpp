@@ -173,22 +173,28 @@ std::vector<RankLayout> layouts_of(const std::vector<ShardStage>& stages, std::i
 
 namespace {
 
-bool divides(std::int64_t whole, std::int64_t part) {
-  return whole % part == 0;
-}
-
-/// Each way in which the data ranks of these sizes share states.
+/// The layout, and with it each way to share states among its ranks with the same weights.
 void add_states(RankLayout layout, std::vector<RankLayout>& out) {
   out.push_back(layout);
-  const std::int64_t data = layout.sizes.data;
-  if (data == 1) return;
+  const std::int64_t same = layout.sizes.data * layout.sizes.context;
+  if (same == 1) return;
   for (const ShardStage states : {ShardStage::zero1, ShardStage::zero2, ShardStage::zero3}) {
     layout.states = states;
-    for (std::int64_t shard = data; shard > 1; --shard) {
-      if (!divides(data, shard) || !divides(shard, layout.sizes.expert)) continue;
-      layout.sizes.shard = shard == data ? 0 : shard;
+    for (std::int64_t shard = same; shard > 1; --shard) {
+      if (same % shard != 0 || shard % layout.sizes.expert != 0) continue;
+      layout.sizes.shard = shard == same ? 0 : shard;
       out.push_back(layout);
     }
+  }
+}
+
+/// The same for each way to spread so many experts of a block over those ranks; 0 = there are none.
+void add_experts(RankLayout layout, std::int64_t experts, std::vector<RankLayout>& out) {
+  const std::int64_t same = layout.sizes.data * layout.sizes.context;
+  for (std::int64_t expert = 1; expert <= (experts > 0 ? same : 1); ++expert) {
+    if (same % expert != 0 || experts % expert != 0) continue;
+    layout.sizes.expert = expert;
+    add_states(layout, out);
   }
 }
 
@@ -197,17 +203,16 @@ void add_states(RankLayout layout, std::vector<RankLayout>& out) {
 std::vector<RankLayout> layouts_of(std::int32_t ranks, std::int64_t experts) {
   std::vector<RankLayout> out;
   for (std::int64_t tensor = 1; tensor <= ranks; ++tensor) {
-    for (std::int64_t pipeline = 1; pipeline <= ranks; ++pipeline) {
-      if (!divides(ranks, tensor * pipeline)) continue;
-      RankLayout layout;
-      layout.sizes.tensor = tensor;
-      layout.sizes.pipeline = pipeline;
-      layout.sizes.data = ranks / (tensor * pipeline);
-      const std::int64_t most = experts > 0 ? layout.sizes.data : 1;
-      for (std::int64_t expert = 1; expert <= most; ++expert) {
-        if (!divides(layout.sizes.data, expert) || !divides(experts, expert)) continue;
-        layout.sizes.expert = expert;
-        add_states(layout, out);
+    for (std::int64_t pipeline = 1; pipeline <= ranks / tensor; ++pipeline) {
+      for (std::int64_t context = 1; context <= ranks / (tensor * pipeline); ++context) {
+        const std::int64_t others = tensor * pipeline * context;
+        if (ranks % others != 0) continue;
+        RankLayout layout;
+        layout.sizes = {
+            .tensor = tensor, .pipeline = pipeline, .data = ranks / others, .context = context};
+        add_experts(layout, experts, out);
+        layout.sizes.sequence_parallel = true;
+        if (tensor > 1) add_experts(layout, experts, out);
       }
     }
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "sim/site.h"
 #include "sim/strategy_text.h"
@@ -21,8 +22,16 @@ struct Point {
   PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
   Batch batch;
   double level_a_bytes = 0;
-  double step_s = 0;  // 0 for all when times are not known
+  double step_s = 0;      // 0 for all when times are not known
+  bool is_exact = false;  // step_s; else no more than a bound
+  std::int64_t index = 0;
 };
+
+/// For a heap: the fastest first, of equals a bound, then what needs least, then the first.
+bool is_later(const Point& a, const Point& b) {
+  return std::tuple(a.step_s, a.is_exact, a.level_a_bytes, a.index) >
+         std::tuple(b.step_s, b.is_exact, b.level_a_bytes, b.index);
+}
 
 ReportRow row_of(const Strategy& s, const WalkedPeak& peak, std::optional<double> step_s) {
   return {.layout = s.layout,
@@ -68,9 +77,6 @@ class PartSearch {
   PartResult run() {
     out_.visited = for_each_strategy(model_, space_, [this](const Strategy& s) { screen(s); });
     if (out_.visited == 0) out_.reason = "no layout of these ranks goes with the model";
-    std::stable_sort(points_.begin(), points_.end(), [](const Point& a, const Point& b) {
-      return std::pair(a.step_s, a.level_a_bytes) < std::pair(b.step_s, b.level_a_bytes);
-    });
     keep_front();
     if (out_.rows.empty() && least_) {
       take(*least_);
@@ -82,33 +88,54 @@ class PartSearch {
  private:
   void screen(const Strategy& s) {
     strategy_ = s;
-    const Point point{s.layout, s.schedule, s.batch, level_a_.peak(s).total(), 0};
+    Point point{.layout = s.layout,
+                .schedule = s.schedule,
+                .batch = s.batch,
+                .level_a_bytes = level_a_.peak(s).total(),
+                .index = static_cast<std::int64_t>(points_.size())};
     if (!least_ || point.level_a_bytes < least_->level_a_bytes) least_ = point;
     if (verdict_of(demand_of(point.level_a_bytes, s), site_) == Verdict::too_large) {
       ++out_.refused;
       return;
     }
+    point.step_s = times_.least_seconds(s).value_or(0);
     points_.push_back(point);
-    points_.back().step_s = times_.seconds(s).value_or(0);
   }
 
-  /// Level A never exceeds level B, so a point that by level A does not need less than what is
-  /// faster by level B is no part of the front, and need not be walked.
+  /// In the order of time. Level A never exceeds level B, so a point that by level A does not need
+  /// less than what is faster by level B is no part of the front: neither its pipeline need be
+  /// replayed nor its memory walked.
   void keep_front() {
     double smallest = INFINITY;
-    for (const Point& point : points_) {
+    std::make_heap(points_.begin(), points_.end(), is_later);
+    while (!points_.empty()) {
+      std::pop_heap(points_.begin(), points_.end(), is_later);
+      Point& point = points_.back();
       take(point);
-      if (demand_of(point.level_a_bytes, strategy_).expected_bytes() >= smallest) continue;
-      const WalkedPeak peak = walk(model_, strategy_);
-      const MemoryDemand demand = demand_of(peak.memory.total(), strategy_);
-      const double bytes = demand.expected_bytes();
-      if (verdict_of(demand, site_) == Verdict::too_large || bytes >= smallest) continue;
-      smallest = bytes;
-      // Of equal times the smallest is what counts.
-      if (!out_.rows.empty() && last_step_s_ == point.step_s) out_.rows.pop_back();
-      last_step_s_ = point.step_s;
-      add(peak);
+      if (demand_of(point.level_a_bytes, strategy_).expected_bytes() >= smallest) {
+        points_.pop_back();
+      } else if (!point.is_exact) {
+        point.is_exact = true;
+        point.step_s = times_.seconds(strategy_).value_or(0);
+        std::push_heap(points_.begin(), points_.end(), is_later);
+      } else {
+        see(point.step_s, smallest);
+        points_.pop_back();
+      }
     }
+  }
+
+  /// The strategy is the fastest of those that are left.
+  void see(double step_s, double& smallest) {
+    const WalkedPeak peak = walk(model_, strategy_);
+    const MemoryDemand demand = demand_of(peak.memory.total(), strategy_);
+    const double bytes = demand.expected_bytes();
+    if (verdict_of(demand, site_) == Verdict::too_large || bytes >= smallest) return;
+    smallest = bytes;
+    // Of equal times the smallest is what counts.
+    if (!out_.rows.empty() && last_step_s_ == step_s) out_.rows.pop_back();
+    last_step_s_ = step_s;
+    add(peak);
   }
 
   void take(const Point& point) {

@@ -20,7 +20,7 @@ namespace {
 TokenShare share_of(const Trace& source, const RankAxis& axis) {
   const TokenGrid grid = token_grid_of(source);
   if (grid.tokens % axis.count != 0) {
-    refuse("context parallel", fmt::format("a divisor of the {} tokens of a sequence", grid.tokens),
+    refuse("--layout cp", fmt::format("a divisor of the {} tokens of a sequence", grid.tokens),
            fmt::format("{} ranks", axis.count));
   }
   const std::int64_t tokens = grid.tokens / axis.count;
@@ -41,7 +41,7 @@ class ContextWriter {
     for (const OpId id : from_.init) whole(id, Pass::Section::init);
     for (const OpId id : from_.body) step(id, Pass::Section::body);
     for (const OpId id : from_.eval) step(id, Pass::Section::eval);
-    if (!attends_) refuse("context parallel", "a decoder", "a program without attention");
+    if (!attends_) refuse("--layout cp", "a decoder", "a program without attention");
   }
 
  private:
@@ -55,7 +55,7 @@ class ContextWriter {
     const Op& op = source_[id];
     if (op.phase == Phase::optimizer || op.kind == OpKind::report_loss) return whole(id, section);
     if (!works_by_token(op.kind) && !works_in_block(op.kind)) {
-      refuse("context parallel, op '" + op.name + "'", "an op that works on each token by itself",
+      refuse("--layout cp, op '" + op.name + "'", "an op that works on each token by itself",
              std::string(to_string(op.kind)));
     }
     const bool attends = is_attention(op.kind);

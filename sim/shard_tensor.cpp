@@ -177,8 +177,8 @@ class TensorWriter {
                                is_meeting(op) || works_on_parts(op) || split_of(op) != nullptr;
         if (elsewhere) continue;
         if (!works_by_token(op.kind)) {
-          refuse("sequence parallel, op '" + op.name + "'",
-                 "an op that works on each token by itself", std::string(to_string(op.kind)));
+          refuse("--layout sp, op '" + op.name + "'", "an op that works on each token by itself",
+                 std::string(to_string(op.kind)));
         }
         for (const Operand& operand : op.operands) {
           if (has_row_per_token(op, operand)) has_tokens_[operand.buffer.index()] = true;

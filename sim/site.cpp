@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "traces/error.h"
 
 namespace tidemark {
 namespace {
+
+constexpr double k_below = 1 - 1e-9;  // a bound stays one when sums are rounded
 
 /// Names in frameworks() and memory_margins(). Time was calibrated on Megatron's libraries only.
 struct LibraryConstants {
@@ -94,6 +97,12 @@ double usable_bytes(const Site& site, const Strategy& strategy) {
   const double beside = demand_of(0, strategy).expected_bytes();
   const double left = static_cast<double>(site.device.memory_bytes) - beside;
   return std::max(left, 0.0) / margin_of(strategy.recipe).reserved_share;
+}
+
+std::optional<double> StepTimes::least_seconds(const Strategy& strategy) const {
+  if (!site_->cluster && strategy.layout.ranks() > 1) return std::nullopt;
+  const TimeModel& model = model_of(strategy);
+  return model.least_ns(strategy, model.layer_times(strategy), INFINITY) / 1e9 * k_below;
 }
 
 std::vector<std::string> site_assumptions(const Site& site, const StateRecipe& recipe) {

@@ -36,6 +36,8 @@ class StepTimes {
   /// problems(model, strategy) to be empty.
   [[nodiscard]] std::optional<StepTime> step(const Strategy& strategy) const;
   [[nodiscard]] std::optional<double> seconds(const Strategy& strategy) const;
+  /// A bound of seconds(), without replay of the pipeline.
+  [[nodiscard]] std::optional<double> least_seconds(const Strategy& strategy) const;
   /// Where times are not known a forward takes a millisecond, a backward two.
   [[nodiscard]] StepPace pace(const Strategy& strategy) const;
 

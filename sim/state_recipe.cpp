@@ -121,6 +121,10 @@ std::vector<StateRecipe> make_recipes() {
   keep.unit_gradients = false;
   keep.gradient.group = ShardGroup::whole;
   keep.gradient_sum = {StateType::f32, ShardGroup::shard};  // what they are reduced into
+  recipes.push_back(keep);
+  StateRecipe outputs = variant("fsdp2-keep", "fsdp2-keep-outputs",
+                                "outputs of stages stay until the step ends (PyTorch before 2.10)");
+  outputs.keeps_outputs = true;
   StateRecipe half = variant("megatron-distributed", "megatron-bf16-gradients",
                              "Megatron-Bridge's grad_reduce_in_fp32=False");
   half.gradient.type = StateType::bf16;
@@ -137,7 +141,7 @@ std::vector<StateRecipe> make_recipes() {
                                   "(QLoRA, arXiv 2305.14314; torchtune)");
   quantized.parameter.type = quantized.compute = StateType::nf4;
   quantized.ends = StateType::bf16;
-  recipes.insert(recipes.end(), {keep, aware, fused, quantized});
+  recipes.insert(recipes.end(), {outputs, aware, fused, quantized});
   return recipes;
 }
 

@@ -54,6 +54,9 @@ struct StateRecipe {
   bool gradients_stay = true;
   bool unit_gradients = false;        // a unit's gradient is whole until it is reduced or used
   bool reshard_after_forward = true;  // false: gathered units stay until their backward
+  /// Of torchtitan with pipelines: what stages put out, and gradients of their inputs, stay until
+  /// the step ends.
+  bool keeps_outputs = false;
   TrainingLibrary library = TrainingLibrary::megatron;  // its measured constants are used
   std::string source;
   bool operator==(const StateRecipe&) const = default;

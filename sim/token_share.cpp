@@ -95,7 +95,7 @@ TokenShare share_of_rows(const TokenGrid& grid, std::int32_t index, std::int32_t
   const bool whole_sequences = rows > 0 && rows % grid.tokens == 0;
   const bool part_of_one = rows > 0 && grid.tokens % rows == 0;
   if (grid.rows() % count != 0 || (!whole_sequences && !part_of_one)) {
-    refuse("sequence parallel",
+    refuse("--layout sp",
            fmt::format("ranks that take whole sequences, or equal parts of one, of {} of {} tokens",
                        grid.sequences, grid.tokens),
            fmt::format("{} ranks", count));

@@ -67,6 +67,7 @@ Json diff_json(const Comparison& c) {
          {"bitwise_equal", nullptr},
          {"compared_steps", c.compared_steps},
          {"compared_digests", c.compared_digests},
+         {"loss_difference", c.loss_difference},
          {"first_difference", c.first_difference}};
   if (c.bitwise_equal) j["bitwise_equal"] = *c.bitwise_equal;
   for (const LayerDifference& l : c.layers) {
@@ -159,7 +160,8 @@ void print_results(const Comparison& c, bool both_have_results) {
         "\n  results: bitwise equal ({} losses, {} digests of weights and optimizer state)\n",
         c.compared_steps, c.compared_digests);
   } else {
-    fmt::print("\n  results: DIFFERENT, first at {}\n", c.first_difference);
+    fmt::print("\n  results: DIFFERENT, first at {}; losses at most {:.1e} of their size apart\n",
+               c.first_difference, c.loss_difference);
   }
 }
 

@@ -1,8 +1,8 @@
-// Causal attention as functions of one index: the fallback kernels, whose formulas are those of
-// kernels/attention.cpp and flash_attention.cpp. Read kernel_bodies.h first.
+// Causal attention that keeps its probabilities, with the formulas of kernels/attention.cpp: a team
+// for each row. Read team.h first.
 #pragma once
 
-#include "profiler/cuda/kernel_bodies.h"
+#include "profiler/cuda/team.h"
 
 namespace tidemark::cuda {
 
@@ -16,24 +16,45 @@ struct Heads {
   }
 };
 
-/// One row (b, h, t) of an index in [0, B H T).
+/// One row of a head: a query, a key, or the first of some.
 struct HeadRow {
   std::int64_t b, h, t;
+  TIDEMARK_BODY HeadRow(std::int64_t sample, std::int64_t head, std::int64_t token)
+      : b(sample), h(head), t(token) {}
+  /// Of an index in [0, B H T).
   TIDEMARK_BODY HeadRow(const Heads& heads, std::int64_t index)
-      : b(index / (heads.count * heads.tokens)),
-        h(index / heads.tokens % heads.count),
-        t(index % heads.tokens) {}
-  /// Of q; k and v follow at + C and + 2C.
+      : HeadRow(index / (heads.count * heads.tokens), index / heads.tokens % heads.count,
+                index % heads.tokens) {}
+  /// Of q.
   [[nodiscard]] TIDEMARK_BODY std::int64_t qkv(const Heads& heads, std::int64_t token) const {
     return (b * heads.tokens + token) * 3 * heads.channels + h * heads.width();
   }
   [[nodiscard]] TIDEMARK_BODY std::int64_t y(const Heads& heads, std::int64_t token) const {
     return (b * heads.tokens + token) * heads.channels + h * heads.width();
   }
-  /// Number of element (t, s) of all scores [B,H,T,T].
-  [[nodiscard]] TIDEMARK_BODY std::int64_t score(const Heads& heads, std::int64_t row,
+};
+
+/// T queries see S keys: those beside them, or, put together from several ranks, those of
+/// kv [R,B,S/R,2C] (kernels/attention_keys.h).
+struct Attention {
+  Heads heads;
+  std::int64_t keys, position;  // S, and the place of the first query among them
+  std::int64_t part_tokens;
+  bool apart;  // keys and values are in kv
+  Mask mask;
+
+  /// Keys that query t sees.
+  [[nodiscard]] TIDEMARK_BODY std::int64_t seen(std::int64_t t) const { return position + t + 1; }
+  /// Of key s in qkv or kv; its value is C behind it.
+  [[nodiscard]] TIDEMARK_BODY std::int64_t key(const HeadRow& row, std::int64_t s) const {
+    if (!apart) return row.qkv(heads, s) + heads.channels;
+    const std::int64_t token = (s / part_tokens * heads.batch + row.b) * part_tokens;
+    return (token + s % part_tokens) * 2 * heads.channels + row.h * heads.width();
+  }
+  /// Number of element (t, s) of all scores [B,H,T,S].
+  [[nodiscard]] TIDEMARK_BODY std::int64_t score(const HeadRow& row, std::int64_t t,
                                                  std::int64_t s) const {
-    return ((b * heads.count + h) * heads.tokens + row) * heads.tokens + s;
+    return ((row.b * heads.count + row.h) * heads.tokens + t) * keys + s;
   }
 };
 
@@ -43,189 +64,139 @@ TIDEMARK_BODY float dot(const float* a, const float* b, std::int64_t count) {
   return sum;
 }
 
-TIDEMARK_BODY void add_scaled(float factor, const float* x, float* y, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) y[i] += factor * x[i];
-}
-
 TIDEMARK_BODY void clear(float* y, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) y[i] = 0;
 }
 
-/// Index: row of probabilities [B,H,T,T].
+/// Index: row of probabilities [B,H,T,S].
 struct AttentionForward {
-  Heads heads;
-  Mask mask;
+  struct Shared {
+    float merged[k_team];
+  };
+  Attention a;
   const float* qkv;
+  const float* keys;  // qkv or kv
   float* probabilities;
   float* y;
-  TIDEMARK_BODY void operator()(std::int64_t index) const {
-    const HeadRow row(heads, index);
-    const std::int64_t d = heads.width();
-    const std::int64_t c = heads.channels;
-    const float* q = qkv + row.qkv(heads, row.t);
-    float* p = probabilities + row.score(heads, row.t, 0);
-    float largest = -3.0e38f;
-    for (std::int64_t s = 0; s <= row.t; ++s) {
-      p[s] = dot(q, qkv + row.qkv(heads, s) + c, d) * heads.scale();
-      largest = p[s] > largest ? p[s] : largest;
-    }
-    float sum = 0;
-    for (std::int64_t s = 0; s <= row.t; ++s) sum += p[s] = expf(p[s] - largest);
-    float* out = y + row.y(heads, row.t);
-    clear(out, d);
-    for (std::int64_t s = 0; s < heads.tokens; ++s) {
-      p[s] = s <= row.t ? p[s] / sum : 0.0f;
-      if (s > row.t) continue;
-      const float kept = masked(mask, row.score(heads, row.t, s), p[s]);
-      add_scaled(kept, qkv + row.qkv(heads, s) + 2 * c, out, d);
-    }
-  }
-};
-
-/// Rows of one head, which `first` names: dS [T,T] goes to the workspace, then dQ. Index: t.
-struct AttentionScoreSlope {
-  Heads heads;
-  Mask mask;
-  const float* qkv;
-  const float* probabilities;
-  const float* dy;
-  float* dqkv;
-  float* workspace;
-  std::int64_t first;  // index of row 0 of the head
-  TIDEMARK_BODY void operator()(std::int64_t t) const {
-    const HeadRow row(heads, first + t);
-    const std::int64_t d = heads.width();
-    const std::int64_t c = heads.channels;
-    const float* p = probabilities + row.score(heads, t, 0);
-    float* ds = workspace + t * heads.tokens;
-    float common = 0;
-    for (std::int64_t s = 0; s <= t; ++s) {
-      const float dp = dot(dy + row.y(heads, t), qkv + row.qkv(heads, s) + 2 * c, d);
-      ds[s] = masked(mask, row.score(heads, t, s), dp);
-      common += p[s] * ds[s];
-    }
-    float* dq = dqkv + row.qkv(heads, t);
-    clear(dq, d);
-    for (std::int64_t s = 0; s <= t; ++s) {
-      ds[s] = p[s] * (ds[s] - common) * heads.scale();
-      add_scaled(ds[s], qkv + row.qkv(heads, s) + c, dq, d);
-    }
-  }
-};
-
-/// dK and dV of key s of the same head, from the workspace. Index: s.
-struct AttentionKeySlope {
-  Heads heads;
-  Mask mask;
-  const float* qkv;
-  const float* probabilities;
-  const float* dy;
-  float* dqkv;
-  const float* workspace;
-  std::int64_t first;
-  TIDEMARK_BODY void operator()(std::int64_t s) const {
-    const HeadRow row(heads, first + s);
-    const std::int64_t d = heads.width();
-    float* dk = dqkv + row.qkv(heads, s) + heads.channels;
-    float* dv = dk + heads.channels;
-    clear(dk, d);
-    clear(dv, d);
-    for (std::int64_t t = s; t < heads.tokens; ++t) {
-      const std::int64_t at = row.score(heads, t, s);
-      add_scaled(workspace[t * heads.tokens + s], qkv + row.qkv(heads, t), dk, d);
-      add_scaled(masked(mask, at, probabilities[at]), dy + row.y(heads, t), dv, d);
-    }
-  }
-};
-
-/// Index: row (b, h, t). Scores are made twice, so no row of them is kept.
-struct FlashForward {
-  Heads heads;
-  Mask mask;
-  const float* qkv;
-  float* y;
-  float* log_sum_exp;
-  TIDEMARK_BODY void operator()(std::int64_t index) const {
-    const HeadRow row(heads, index);
-    const std::int64_t d = heads.width();
-    const std::int64_t c = heads.channels;
-    const float* q = qkv + row.qkv(heads, row.t);
-    float largest = -3.0e38f;
-    float sum = 0;
-    for (std::int64_t s = 0; s <= row.t; ++s) {
-      const float score = dot(q, qkv + row.qkv(heads, s) + c, d) * heads.scale();
-      if (score > largest) {
-        sum *= expf(largest - score);
-        largest = score;
+  TIDEMARK_BODY void operator()(const Team& team, Shared& shared, std::int64_t index) const {
+    const HeadRow row(a.heads, index);
+    const std::int64_t d = a.heads.width();
+    const std::int64_t seen = a.seen(row.t);
+    const float* q = qkv + row.qkv(a.heads, row.t);
+    float* p = probabilities + index * a.keys;
+    team.each([&](int t) {
+      float largest = -3.0e38f;
+      for (std::int64_t s = t; s < seen; s += k_team) {
+        p[s] = dot(q, keys + a.key(row, s), d) * a.heads.scale();
+        largest = p[s] > largest ? p[s] : largest;
       }
-      sum += expf(score - largest);
-    }
-    float* out = y + row.y(heads, row.t);
-    clear(out, d);
-    for (std::int64_t s = 0; s <= row.t; ++s) {
-      const float score = dot(q, qkv + row.qkv(heads, s) + c, d) * heads.scale();
-      const float p = masked(mask, row.score(heads, row.t, s), expf(score - largest) / sum);
-      add_scaled(p, qkv + row.qkv(heads, s) + 2 * c, out, d);
-    }
-    log_sum_exp[index] = largest + logf(sum);
+      shared.merged[t] = largest;
+    });
+    const float largest =
+        merged(team, shared.merged, [](float x, float z) { return x > z ? x : z; });
+    team.each([&](int t) {
+      float sum = 0;
+      for (std::int64_t s = t; s < seen; s += k_team) sum += p[s] = expf(p[s] - largest);
+      shared.merged[t] = sum;
+    });
+    const float sum = sum_of(team, shared.merged);
+    team.each([&](int t) {
+      for (std::int64_t s = t; s < a.keys; s += k_team) p[s] = s < seen ? p[s] / sum : 0.0f;
+    });
+    team.each([&](int t) {
+      for (std::int64_t i = t; i < d; i += k_team) {
+        float total = 0;
+        for (std::int64_t s = 0; s < seen; ++s) {
+          const float kept = masked(a.mask, a.score(row, row.t, s), p[s]);
+          total += kept * keys[a.key(row, s) + a.heads.channels + i];
+        }
+        y[row.y(a.heads, row.t) + i] = total;
+      }
+    });
   }
 };
 
-/// What both passes of the backward kernel need of score (t, s).
-struct FlashScores {
-  Heads heads;
-  Mask mask;
-  const float* dy;
+/// What the two passes of the backward kernel share. They work on one head, whose row 0 has index
+/// `first`: its dS [T,S] are in the workspace.
+struct AttentionSlope {
+  Attention a;
   const float* qkv;
-  const float* y;
-  const float* log_sum_exp;
+  const float* keys;
+  const float* probabilities;
+  const float* dy;
   float* dqkv;
-  [[nodiscard]] TIDEMARK_BODY float probability(const HeadRow& row, std::int64_t t,
-                                                std::int64_t s) const {
-    const float score =
-        dot(qkv + row.qkv(heads, t), qkv + row.qkv(heads, s) + heads.channels, heads.width()) *
-        heads.scale();
-    return expf(score - log_sum_exp[(row.b * heads.count + row.h) * heads.tokens + t]);
-  }
-  [[nodiscard]] TIDEMARK_BODY float slope(const HeadRow& row, std::int64_t t, std::int64_t s,
-                                          float p) const {
-    const std::int64_t at = row.y(heads, t);
-    const float common = dot(y + at, dy + at, heads.width());
-    const float dp = dot(dy + at, qkv + row.qkv(heads, s) + 2 * heads.channels, heads.width());
-    return p * (masked(mask, row.score(heads, t, s), dp) - common) * heads.scale();
+  float* dkeys;  // dqkv or dkv
+  float* workspace;
+  std::int64_t first;
+};
+
+/// Index: t. dS goes to the workspace, then dQ.
+struct AttentionQuerySlope {
+  struct Shared {
+    float sums[k_team];
+  };
+  AttentionSlope of;
+  TIDEMARK_BODY void operator()(const Team& team, Shared& shared, std::int64_t token) const {
+    const Attention& a = of.a;
+    const HeadRow row(a.heads, of.first + token);
+    const std::int64_t d = a.heads.width();
+    const std::int64_t seen = a.seen(token);
+    const float* p = of.probabilities + a.score(row, token, 0);
+    const float* dy = of.dy + row.y(a.heads, token);
+    float* ds = of.workspace + token * a.keys;
+    team.each([&](int t) {
+      float common = 0;
+      for (std::int64_t s = t; s < seen; s += k_team) {
+        const float dp = dot(dy, of.keys + a.key(row, s) + a.heads.channels, d);
+        ds[s] = masked(a.mask, a.score(row, token, s), dp);
+        common += p[s] * ds[s];
+      }
+      shared.sums[t] = common;
+    });
+    const float common = sum_of(team, shared.sums);
+    team.each([&](int t) {
+      for (std::int64_t s = t; s < seen; s += k_team) {
+        ds[s] = p[s] * (ds[s] - common) * a.heads.scale();
+      }
+    });
+    team.each([&](int t) {
+      float* const dq = of.dqkv + row.qkv(a.heads, token);
+      for (std::int64_t i = t; i < d; i += k_team) {
+        float total = 0;
+        for (std::int64_t s = 0; s < seen; ++s) total += ds[s] * of.keys[a.key(row, s) + i];
+        dq[i] = total;
+        if (!a.apart) continue;  // their gradients are in dkv
+        dq[a.heads.channels + i] = 0;
+        dq[2 * a.heads.channels + i] = 0;
+      }
+    });
   }
 };
 
-/// Index: row (b, h, t).
-struct FlashQuerySlope {
-  FlashScores of;
-  TIDEMARK_BODY void operator()(std::int64_t index) const {
-    const HeadRow row(of.heads, index);
-    float* dq = of.dqkv + row.qkv(of.heads, row.t);
-    clear(dq, of.heads.width());
-    for (std::int64_t s = 0; s <= row.t; ++s) {
-      const float ds = of.slope(row, row.t, s, of.probability(row, row.t, s));
-      add_scaled(ds, of.qkv + row.qkv(of.heads, s) + of.heads.channels, dq, of.heads.width());
-    }
-  }
-};
-
-/// Index: row (b, h, s).
-struct FlashKeySlope {
-  FlashScores of;
-  TIDEMARK_BODY void operator()(std::int64_t index) const {
-    const HeadRow row(of.heads, index);
-    const std::int64_t s = row.t;
-    float* dk = of.dqkv + row.qkv(of.heads, s) + of.heads.channels;
-    float* dv = dk + of.heads.channels;
-    clear(dk, of.heads.width());
-    clear(dv, of.heads.width());
-    for (std::int64_t t = s; t < of.heads.tokens; ++t) {
-      const float p = of.probability(row, t, s);
-      const float kept = masked(of.mask, row.score(of.heads, t, s), p);
-      add_scaled(of.slope(row, t, s, p), of.qkv + row.qkv(of.heads, t), dk, of.heads.width());
-      add_scaled(kept, of.dy + row.y(of.heads, t), dv, of.heads.width());
-    }
+/// Index: key s of the head; dK and dV, from the workspace.
+struct AttentionKeySlope {
+  struct Shared {};
+  AttentionSlope of;
+  TIDEMARK_BODY void operator()(const Team& team, Shared&, std::int64_t s) const {
+    const Attention& a = of.a;
+    const HeadRow row(a.heads, of.first);
+    const std::int64_t d = a.heads.width();
+    const std::int64_t begin = s > a.position ? s - a.position : 0;
+    float* const dk = of.dkeys + a.key(row, s);
+    team.each([&](int t) {
+      for (std::int64_t i = t; i < d; i += k_team) {
+        float key = 0;
+        float value = 0;
+        for (std::int64_t token = begin; token < a.heads.tokens; ++token) {
+          const std::int64_t element = a.score(row, token, s);
+          key += of.workspace[token * a.keys + s] * of.qkv[row.qkv(a.heads, token) + i];
+          value +=
+              masked(a.mask, element, of.probabilities[element]) * of.dy[row.y(a.heads, token) + i];
+        }
+        dk[i] = key;
+        dk[a.heads.channels + i] = value;
+      }
+    });
   }
 };
 

@@ -5,8 +5,10 @@
 #include <stdexcept>
 
 #include "profiler/communicator.h"
+#include "profiler/cuda/flash_bodies.h"
 #include "profiler/cuda/image_calls.h"
 #include "profiler/cuda/kernel_bodies.h"
+#include "profiler/kernels/attention_keys.h"
 #include "profiler/kernels/dropout_mask.h"
 #include "profiler/kernels/execute.h"
 
@@ -143,26 +145,34 @@ std::vector<Call> linear_calls(const KernelCall& op) {
   return std::move(out.calls);
 }
 
+/// Sizes behind the first four: of a library's workspace; keys, place of the first query among
+/// them, tokens of a part.
 Call attention_call(const KernelCall& op) {
   Call call;
   switch (op.op.kind) {
     case OpKind::attention_forward:
-      call = call_of(op, Kernel::attention_forward, {"qkv", "probabilities", "y"});
+      call = call_of(op, Kernel::attention_forward, {"qkv", "probabilities", "y", "kv"});
       break;
     case OpKind::attention_backward:
       call = call_of(op, Kernel::attention_backward,
-                     {"qkv", "probabilities", "dy", "dqkv", "workspace"});
+                     {"qkv", "probabilities", "dy", "dqkv", "workspace", "kv", "dkv"});
       break;
     case OpKind::flash_attention_forward:
-      call = call_of(op, Kernel::flash_attention_forward, {"qkv", "y", "log_sum_exp"});
+      call = call_of(op, Kernel::flash_attention_forward,
+                     {"qkv", "y", "log_sum_exp", "workspace", "kv"});
       break;
     default:
-      call =
-          call_of(op, Kernel::flash_attention_backward, {"dy", "qkv", "y", "log_sum_exp", "dqkv"});
+      call = call_of(op, Kernel::flash_attention_backward,
+                     {"dy", "qkv", "y", "log_sum_exp", "dqkv", "workspace", "kv", "dkv"});
   }
+  const kernels::AttentionKeys keys(op);
   const std::vector<std::int64_t>& shape = op.buffer("qkv").shape;
-  set(call.sizes, {shape[0], shape[1], op.columns("qkv") / 3, op.integer("heads")});
   call.mask = mask_of(op);
+  // A library has random numbers of its own: with dropout its results would be others.
+  const bool rounds = integer_at(op.op, "bf16", 0) == 1 && call.mask.threshold == 0 && !keys.apart;
+  set(call.sizes, {shape[0], shape[1], op.columns("qkv") / 3, op.integer("heads"),
+                   rounds ? op.buffer("workspace").size_bytes : 0, keys.count, keys.position,
+                   keys.part_tokens});
   return call;
 }
 
@@ -287,7 +297,7 @@ Call decoder_call(const KernelCall& op) {
       call = forward ? call_of(op, Kernel::rotary_forward, {"x", "y"})
                      : call_of(op, Kernel::rotary_backward, {"dy", "dx"});
       set(call.sizes, {op.rows(in), op.buffer(in).shape[1], heads, groups,
-                       op.columns(in) / (heads + 2 * groups)});
+                       op.columns(in) / (heads + 2 * groups), op.integer("position")});
       call.reals[0] = static_cast<float>(op.real("base"));
       return call;
     }
@@ -375,6 +385,11 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
       set(call.sizes, {op.rows("y"), op.columns("x"), op.columns("y"), op.integer("first")});
       return std::vector{call};
     }
+    case OpKind::insert_columns: {
+      Call call = call_of(op, Kernel::insert_columns, {"x", "y"});
+      set(call.sizes, {op.rows("x"), op.columns("x"), op.columns("y"), op.integer("first")});
+      return std::vector{call};
+    }
     case OpKind::attention_forward:
     case OpKind::attention_backward:
     case OpKind::flash_attention_forward:
@@ -422,31 +437,27 @@ std::optional<std::vector<Call>> find_calls(const KernelCall& op) {
   return std::nullopt;
 }
 
-/// Empty unless the op is for a part of the tokens in a way that the kernels do not know.
-std::string part_error(const Op& op) {
-  const bool in_runs = integer_at(op, "run", 0) != 0;
-  const bool turned = op.kind == OpKind::rotary_forward || op.kind == OpKind::rotary_backward;
-  const bool further =
-      (turned || op.kind == OpKind::embedding_backward) && integer_at(op, "position", 0) != 0;
-  const bool scaled =
-      op.kind == OpKind::softmax_cross_entropy_forward && find_attribute(op, "scale") != nullptr;
-  const bool apart = find_operand(op, "kv") != nullptr;
-  const char* const name = apart     ? "kv"
-                           : in_runs ? "run"
-                           : further ? "position"
-                           : scaled  ? "scale"
-                                     : "";
-  if (*name == 0) return {};
-  return "the CUDA backend has no " + std::string(to_string(op.kind)) + " with " + name + " yet";
-}
-
 /// Empty when what a kernel has no room for is small enough.
 std::string size_error(const Trace& trace, const Op& op) {
-  if (op.kind != OpKind::balance_backward) return {};
-  const std::int64_t experts = column_count(trace[op.operands[0].buffer]);
-  if (experts <= cuda::k_partials) return {};
-  return "the CUDA backend balances at most " + std::to_string(cuda::k_partials) +
-         " experts, not " + std::to_string(experts);
+  const auto columns = [&](const char* role) {
+    const Operand* operand = find_operand(op, role);
+    return operand == nullptr ? 0 : column_count(trace[operand->buffer]);
+  };
+  const auto limited = [](std::int64_t found, std::int64_t most, const char* what) {
+    if (found <= most) return std::string();
+    return "the CUDA backend takes " + std::string(what) + " of at most " + std::to_string(most) +
+           ", not " + std::to_string(found);
+  };
+  switch (op.kind) {
+    case OpKind::balance_backward:
+      return limited(columns("logits"), cuda::k_partials, "experts in a number");
+    case OpKind::flash_attention_forward:
+    case OpKind::flash_attention_backward:
+      return limited(columns("qkv") / 3 / integer_at(op, "heads", 0), cuda::k_most_width,
+                     "heads with a width");
+    default:
+      return {};
+  }
 }
 
 }  // namespace
@@ -475,7 +486,6 @@ std::string cuda_kernel_error(const Trace& trace, const Op& op) {
   if (is_collective(op.kind)) return {};  // NCCL's
   if (is_made_on_host(op.kind) || op.kind == OpKind::report_loss) return {};
   if (std::string error = size_error(trace, op); !error.empty()) return error;
-  if (std::string error = part_error(op); !error.empty()) return error;
   const std::vector<std::byte*> nowhere(op.operands.size(), nullptr);
   if (find_calls({trace, op, 0, nowhere, nullptr})) return {};
   return "kind " + std::string(to_string(op.kind)) + " has no CUDA kernel";

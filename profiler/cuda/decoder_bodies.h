@@ -11,11 +11,12 @@ namespace tidemark::cuda {
 /// H heads on G of keys and values of width D; rows of (H + 2 G) D and of 3 H D numbers.
 struct GroupedHeads {
   std::int64_t tokens, queries, groups, width;
+  std::int64_t position;  // of the first token
   double base;
 
-  /// Of numbers i and i + D/2 at a position: in double, as the CPU kernel forms it.
-  TIDEMARK_BODY void turn(std::int64_t position, std::int64_t i, float* cosine, float* sine) const {
-    const double angle = static_cast<double>(position) *
+  /// Of numbers i and i + D/2 of a token: in double, as the CPU kernel forms it.
+  TIDEMARK_BODY void turn(std::int64_t token, std::int64_t i, float* cosine, float* sine) const {
+    const double angle = static_cast<double>(position + token) *
                          pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(width));
     *cosine = static_cast<float>(cos(angle));
     *sine = static_cast<float>(sin(angle));

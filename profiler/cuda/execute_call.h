@@ -1,10 +1,14 @@
 // From a call to its launches: one text for the plug-in and for the host (tests).
 #pragma once
 
+#include <type_traits>
+
 #include "profiler/cuda/attention_bodies.h"
 #include "profiler/cuda/balance_bodies.h"
+#include "profiler/cuda/cudnn_attention.h"
 #include "profiler/cuda/decoder_bodies.h"
 #include "profiler/cuda/execute_image.h"
+#include "profiler/cuda/flash_bodies.h"
 #include "profiler/cuda/kernel_bodies.h"
 #include "profiler/cuda/row_bodies.h"
 #include "profiler/cuda/table_bodies.h"
@@ -14,9 +18,35 @@ namespace tidemark::cuda {
 /// What Place::product returns for a product with a_sums that it cannot make in one.
 inline constexpr int k_sums_not_fused = -2;
 
+/// Memory that is given out from its begin, in pieces that begin at a granule.
+class Room {
+ public:
+  Room(void* begin, std::int64_t bytes) : next_(static_cast<char*>(begin)), bytes_(bytes) {}
+
+  template <class Element>
+  Element* take(std::int64_t count) {
+    constexpr std::int64_t k_granule_bytes = 256;
+    const auto bytes = count * static_cast<std::int64_t>(sizeof(Element));
+    char* const piece = next_;
+    const std::int64_t step = (bytes + k_granule_bytes - 1) / k_granule_bytes * k_granule_bytes;
+    next_ += step;
+    bytes_ -= step;
+    return reinterpret_cast<Element*>(piece);
+  }
+  /// What is left; negative when it was not enough.
+  [[nodiscard]] std::int64_t bytes() const { return bytes_; }
+  [[nodiscard]] void* rest() const { return next_; }
+
+ private:
+  char* next_;
+  std::int64_t bytes_;
+};
+
 /// `Place` launches: int each(std::int64_t count, body), int teams(std::int64_t count, team body),
-/// int product(const Product&), and double* partials() of k_partials doubles in its memory. All
-/// return 0 or a code; the first that is not 0 ends the call.
+/// int product(const Product&); double* partials() are k_partials doubles in its memory; bool
+/// attends(const AttentionShape&, workspace bytes) says whether a library makes attention in that,
+/// and int attend(const AttentionShape&, const AttentionOperands&, void* workspace) has it done.
+/// The ints are 0 or a code; the first that is not 0 ends the call.
 template <class Place>
 class Execution {
  public:
@@ -52,6 +82,8 @@ class Execution {
         return each(size(0) * size(1), AddBias{at(0), at(1), size(1)});
       case Kernel::slice_columns:  // x, y; rows, columns of x, of y, first
         return each(size(0) * size(2), SliceColumns{at(0), at(1), size(1), size(2), size(3)});
+      case Kernel::insert_columns:  // x, y; rows, columns of x, of y, first
+        return each(size(0) * size(1), InsertColumns{at(0), at(1), size(1), size(2), size(3)});
       case Kernel::cross_entropy_forward:
       case Kernel::cross_entropy_backward:
         return cross_entropy();
@@ -68,11 +100,12 @@ class Execution {
       case Kernel::layer_norm_backward:
         return layer_norm_backward();
       case Kernel::attention_forward:  // qkv, probabilities, y; batch, tokens, channels, heads
-        return each(heads().rows(), AttentionForward{heads(), call_.mask, at(0), at(1), at(2)});
+        return teams(heads().rows(),
+                     AttentionForward{attention(3), at(0), keys(0, 3), at(1), at(2)});
       case Kernel::attention_backward:
         return attention_backward();
-      case Kernel::flash_attention_forward:  // qkv, y, log-sum-exp; batch, tokens, channels, heads
-        return each(heads().rows(), FlashForward{heads(), call_.mask, at(0), at(1), at(2)});
+      case Kernel::flash_attention_forward:
+        return flash_forward();
       case Kernel::flash_attention_backward:
         return flash_backward();
       default:
@@ -91,7 +124,7 @@ class Execution {
   [[nodiscard]] bool adds(int i) const { return (call_.accumulates >> i & 1U) != 0; }
   [[nodiscard]] Heads heads() const { return {size(0), size(1), size(2), size(3)}; }
   [[nodiscard]] GroupedHeads grouped_heads() const {
-    return {size(1), size(2), size(3), size(4), static_cast<double>(real(0))};
+    return {size(1), size(2), size(3), size(4), size(5), static_cast<double>(real(0))};
   }
   [[nodiscard]] Router router() const { return {size(1), size(2), size(3)}; }
   /// Of an op of experts but route.
@@ -164,24 +197,96 @@ class Execution {
                                       adds(7), adds(8)});
   }
 
-  /// qkv, probabilities, dy, dqkv, workspace [T,T]; batch, tokens, channels, heads. The workspace
-  /// holds one head, so heads come one after the other.
+  /// Sizes of attention: batch, tokens, channels, heads, bytes of the workspace when
+  /// a library may multiply in bf16 there, else 0, keys, position,
+  /// tokens of a part; kv? is pointer `kv`.
+  [[nodiscard]] Attention attention(int kv) const {
+    return {heads(), size(5), size(6), size(7), at(kv) != nullptr, call_.mask};
+  }
+  /// Of keys: their own operand where there is one, or that of the queries.
+  [[nodiscard]] float* keys(int qkv, int kv) const { return at(kv) != nullptr ? at(kv) : at(qkv); }
+
+  /// qkv, probabilities, dy, dqkv, workspace [T,S], kv?, dkv?. The workspace holds one head, so
+  /// heads come one after the other.
   int attention_backward() {
-    const Heads h = heads();
-    for (std::int64_t first = 0; first < h.rows(); first += h.tokens) {
-      const AttentionScoreSlope rows{h, call_.mask, at(0), at(1), at(2), at(3), at(4), first};
-      if (int code = each(h.tokens, rows)) return code;
-      const AttentionKeySlope keys{h, call_.mask, at(0), at(1), at(2), at(3), at(4), first};
-      if (int code = each(h.tokens, keys)) return code;
+    const Attention a = attention(5);
+    for (std::int64_t first = 0; first < a.heads.rows(); first += a.heads.tokens) {
+      const AttentionSlope of{a, at(0), keys(0, 5), at(1), at(2), at(3), keys(3, 6), at(4), first};
+      if (int code = teams(a.heads.tokens, AttentionQuerySlope{of})) return code;
+      if (int code = teams(a.keys, AttentionKeySlope{of})) return code;
     }
     return 0;
   }
 
-  /// dy, qkv, y, log-sum-exp, dqkv; batch, tokens, channels, heads
+  [[nodiscard]] AttentionShape attention_shape(bool is_backward) const {
+    return {size(0), size(1), size(2), size(3), is_backward};
+  }
+  int rounded(const float* from, BFloat16* to, std::int64_t count) {
+    return each(count, Round{from, to});
+  }
+
+  /// qkv, y, log-sum-exp, workspace, kv?
+  int flash_forward() {
+    const std::int64_t count = size(0) * size(1) * size(2);
+    Room room(call_.pointers[3], size(4));
+    auto* const qkv = room.take<BFloat16>(3 * count);
+    auto* const y = room.take<BFloat16>(count);
+    const AttentionShape shape = attention_shape(false);
+    if (size(4) == 0 || !place_.attends(shape, room.bytes())) return own_flash_forward();
+    AttentionOperands operands;
+    operands.qkv = qkv, operands.y = y, operands.log_sum_exp = at(2);
+    if (int code = rounded(at(0), qkv, 3 * count)) return code;
+    if (int code = place_.attend(shape, operands, room.rest())) return code;
+    return each(count, Widen{y, at(1)});
+  }
+
+  int own_flash_forward() {
+    const Attention a = attention(4);
+    return by_width([&](auto width) {
+      return teams(tiles_of(a.heads, a.heads.tokens),
+                   FlashForward<decltype(width)::value>{a, at(0), keys(0, 4), at(1), at(2)});
+    });
+  }
+
+  /// dy, qkv, y, log-sum-exp, dqkv, workspace, kv?, dkv?
   int flash_backward() {
-    const FlashScores scores{heads(), call_.mask, at(0), at(1), at(2), at(3), at(4)};
-    if (int code = each(heads().rows(), FlashQuerySlope{scores})) return code;
-    return each(heads().rows(), FlashKeySlope{scores});
+    const std::int64_t count = size(0) * size(1) * size(2);
+    Room room(call_.pointers[5], size(4));
+    AttentionOperands operands;
+    auto* const dy = room.take<BFloat16>(count);
+    auto* const qkv = room.take<BFloat16>(3 * count);
+    auto* const y = room.take<BFloat16>(count);
+    auto* const dqkv = room.take<BFloat16>(3 * count);
+    operands.dy = dy, operands.qkv = qkv, operands.y = y, operands.dqkv = dqkv;
+    operands.log_sum_exp = at(3);
+    operands.row_sums = room.take<float>(heads().rows());
+    const AttentionShape shape = attention_shape(true);
+    if (size(4) == 0 || !place_.attends(shape, room.bytes())) return own_flash_backward();
+    if (int code = rounded(at(0), dy, count)) return code;
+    if (int code = rounded(at(1), qkv, 3 * count)) return code;
+    if (int code = rounded(at(2), y, count)) return code;
+    if (int code = place_.attend(shape, operands, room.rest())) return code;
+    return each(3 * count, Widen{dqkv, at(4)});
+  }
+
+  int own_flash_backward() {
+    const Attention a = attention(6);
+    const FlashSlope of{a, at(0), at(1), keys(1, 6), at(2), at(3), at(4), keys(4, 7)};
+    return by_width([&](auto width) {
+      constexpr int k_width = decltype(width)::value;
+      const std::int64_t tiles = tiles_of(a.heads, a.heads.tokens);
+      if (int code = teams(tiles, FlashQuerySlope<k_width>{of})) return code;
+      return teams(tiles_of(a.heads, a.keys), FlashKeySlope<k_width>{of});
+    });
+  }
+
+  /// run(integral constant that heads fit in); wider ones were refused.
+  template <class Run>
+  int by_width(const Run& run) {
+    const std::int64_t width = heads().width();
+    if (width <= 64) return run(std::integral_constant<int, 64>{});
+    if (width <= 128) return run(std::integral_constant<int, 128>{});
+    return run(std::integral_constant<int, k_most_width>{});
   }
 
   int update() {
@@ -217,7 +322,7 @@ class Execution {
         });
       case Kernel::rms_norm_backward:
         return rms_norm_backward();
-      case Kernel::rotary_forward:  // x, y; rows, tokens, heads, groups, width; base
+      case Kernel::rotary_forward:  // x, y; rows, tokens, heads, groups, width, position; base
         return each(size(0) * 3 * size(2) * size(4) / 2, Rotary{grouped_heads(), at(0), at(1)});
       case Kernel::rotary_backward:  // dy, dx; as forward
         return each(size(0) * (size(2) + 2 * size(3)) * size(4) / 2,

@@ -101,6 +101,12 @@ struct Round {
   TIDEMARK_BODY void operator()(std::int64_t i) const { store(y + i, x[i]); }
 };
 
+struct Widen {
+  const BFloat16* x;
+  float* y;
+  TIDEMARK_BODY void operator()(std::int64_t i) const { y[i] = to_float(x[i]); }
+};
+
 template <class Y>
 struct Activation {
   Kernel kernel;
@@ -146,6 +152,16 @@ struct SliceColumns {
   std::int64_t columns_x, columns, first;
   TIDEMARK_BODY void operator()(std::int64_t i) const {
     y[i] = x[i / columns * columns_x + first + i % columns];
+  }
+};
+
+/// Index: element of x[M,n], which is in columns of y[M,K] from `first` on.
+struct InsertColumns {
+  const float* x;
+  float* y;
+  std::int64_t columns, columns_y, first;
+  TIDEMARK_BODY void operator()(std::int64_t i) const {
+    y[i / columns * columns_y + first + i % columns] = x[i];
   }
 };
 

@@ -105,8 +105,33 @@ class NcclCommunicator : public Communicator {
       case OpKind::all_gather:
         return api_.all_gather(call.x, call.y, elements, number, group, call.stream);
       default:
-        throw std::logic_error("NCCL: a collective that it does not have");
+        return exchange(call, group);
     }
+  }
+
+  /// all_to_all: every piece is a message. What one rank sends to another and what that receives
+  /// from it come in the same order.
+  int exchange(const CollectiveCall& call, void* group) const {
+    const auto place =
+        static_cast<std::size_t>(std::ranges::lower_bound(call.ranks, rank_) - call.ranks.begin());
+    int code = api_.group_begin();
+    const auto then = [&code, this](int next) {
+      if (code == 0 || code == api_.in_progress) code = next;
+    };
+    for (std::size_t other = 0; other < call.ranks.size(); ++other) {
+      const int peer = static_cast<int>(other);
+      for (const Piece& piece : pieces_of(call, place, other)) {
+        then(api_.send(call.x + piece.from_bytes, static_cast<std::size_t>(piece.size_bytes), peer,
+                       group, call.stream));
+      }
+      for (const Piece& piece : pieces_of(call, other, place)) {
+        then(api_.receive(call.y + piece.to_bytes, static_cast<std::size_t>(piece.size_bytes), peer,
+                          group, call.stream));
+      }
+    }
+    const int end = api_.group_end();
+    then(end);
+    return code;
   }
 
   /// Waits until the call of NCCL that gave `code` is done: not what it put into a stream.

@@ -3,11 +3,11 @@
 #include <nvtx3/nvToolsExt.h>
 
 #include <cstring>
+#include <string>
 
 #include "profiler/cuda/execute_call.h"
-#include "profiler/cuda/matrix_product.h"
+#include "profiler/cuda/matrix_product.cuh"
 #include "profiler/cuda/plugin_api.h"
-#include "profiler/cuda/pool_table.h"
 
 namespace tidemark::cuda {
 namespace {
@@ -16,6 +16,7 @@ constexpr int k_threads = 256;
 constexpr std::int64_t k_most_blocks = 4096;
 /// Codes of cuBLAS are told apart from those of CUDA.
 constexpr int k_cublas_codes = 1 << 16;
+constexpr int k_cudnn_codes = 1 << 17;
 
 /// More devices than any machine has.
 constexpr int k_most_devices = 64;
@@ -24,6 +25,9 @@ constexpr int k_most_devices = 64;
 struct State {
   MatrixProducts products;
   double* partials = nullptr;
+  CudnnAttention attention;
+  std::string no_attention;  // why the library is not used, or not for some shape
+  bool attended = false;     // by the library
 };
 State g_states[k_most_devices];
 
@@ -34,6 +38,11 @@ State& state() {
   return g_states[device];
 }
 
+unsigned blocks_of(std::int64_t threads) {
+  const std::int64_t blocks = (threads + k_threads - 1) / k_threads;
+  return static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks);
+}
+
 template <class Body>
 __global__ void each_kernel(std::int64_t count, Body body) {
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
@@ -42,8 +51,9 @@ __global__ void each_kernel(std::int64_t count, Body body) {
 }
 
 template <class Body>
-__global__ void team_kernel(std::int64_t count, Body body) {
-  __shared__ typename Body::Shared shared;
+__global__ void __launch_bounds__(k_team) team_kernel(std::int64_t count, Body body) {
+  extern __shared__ __align__(16) unsigned char memory[];
+  auto& shared = *reinterpret_cast<typename Body::Shared*>(memory);
   for (std::int64_t i = blockIdx.x; i < count; i += gridDim.x) body(Team{}, shared, i);
 }
 
@@ -52,17 +62,22 @@ struct Stream {
 
   template <class Body>
   int each(std::int64_t count, const Body& body) {
-    const std::int64_t blocks = (count + k_threads - 1) / k_threads;
-    each_kernel<<<static_cast<unsigned>(blocks < k_most_blocks ? blocks : k_most_blocks), k_threads,
-                  0, stream>>>(count, body);
+    each_kernel<<<blocks_of(count), k_threads, 0, stream>>>(count, body);
     return static_cast<int>(cudaGetLastError());
   }
 
   template <class Body>
   int teams(std::int64_t count, const Body& body) {
     constexpr std::int64_t k_most_teams = std::int64_t{1} << 16;
-    team_kernel<<<static_cast<unsigned>(count < k_most_teams ? count : k_most_teams), k_team, 0,
-                  stream>>>(count, body);
+    constexpr int shared_bytes = sizeof(typename Body::Shared);
+    constexpr int k_given_bytes = 48 << 10;  // of shared memory; more must be asked for
+    if (shared_bytes > k_given_bytes) {
+      const cudaError_t code = cudaFuncSetAttribute(
+          team_kernel<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+      if (code != cudaSuccess) return static_cast<int>(code);
+    }
+    team_kernel<<<static_cast<unsigned>(count < k_most_teams ? count : k_most_teams), k_team,
+                  shared_bytes, stream>>>(count, body);
     return static_cast<int>(cudaGetLastError());
   }
 
@@ -72,6 +87,22 @@ struct Stream {
     const cublasStatus_t status = state().products.multiply(p, stream);
     if (status == CUBLAS_STATUS_NOT_SUPPORTED && p.a_sums != nullptr) return k_sums_not_fused;
     return status == CUBLAS_STATUS_SUCCESS ? 0 : k_cublas_codes + static_cast<int>(status);
+  }
+
+  bool attends(const AttentionShape& shape, std::int64_t room_bytes) {
+    if (state().attention.name().empty()) return false;
+    std::string why;
+    const std::int64_t bytes = state().attention.workspace_bytes(shape, why);
+    if (bytes > room_bytes) why = "the trace has too little room for it";
+    if (bytes >= 0 && bytes <= room_bytes) return true;
+    state().no_attention = why;
+    return false;
+  }
+
+  int attend(const AttentionShape& shape, const AttentionOperands& operands, void* workspace) {
+    state().attended = true;
+    const int code = state().attention.run(shape, operands, workspace, stream);
+    return code == 0 ? 0 : k_cudnn_codes + code;
   }
 };
 
@@ -83,6 +114,7 @@ cudaEvent_t event_of(void* event) {
 }
 
 const char* error_text(int code) {
+  if (code >= k_cudnn_codes) return cudnn_error_text(code - k_cudnn_codes);
   if (code >= k_cublas_codes) {
     return cublasLtGetStatusString(static_cast<cublasStatus_t>(code - k_cublas_codes));
   }
@@ -115,7 +147,21 @@ int open_device(int device) {
   void* partials = nullptr;
   if (const cudaError_t code = cudaMalloc(&partials, k_partials * sizeof(double))) return code;
   mine.partials = static_cast<double*>(partials);
+  mine.no_attention = mine.attention.open();
   return 0;
+}
+
+const char* attention() {
+  thread_local std::string text;
+  if (state().attention.name().empty()) state().no_attention = state().attention.open();
+  const std::string& name = state().attention.name();
+  const bool all = state().no_attention.empty();
+  if (all) {
+    text = name;
+  } else {
+    text = (state().attended ? name + " and " : "") + "own kernels (" + state().no_attention + ")";
+  }
+  return text.c_str();
 }
 
 int allocate(Memory memory, std::size_t bytes, void** pointer) {
@@ -130,16 +176,12 @@ int make_stream(void** stream) {
   return cudaStreamCreateWithFlags(reinterpret_cast<cudaStream_t*>(stream), cudaStreamNonBlocking);
 }
 
-int query(void* stream, bool* is_idle) {
-  const cudaError_t code = cudaStreamQuery(stream_of(stream));
-  *is_idle = code == cudaSuccess;
-  return code == cudaErrorNotReady ? cudaSuccess : code;
-}
-
-int is_reached(void* event, bool* reached) {
-  const cudaError_t code = cudaEventQuery(event_of(event));
-  *reached = code == cudaSuccess;
-  return code == cudaErrorNotReady ? cudaSuccess : code;
+/// Not ready is an answer; left as the last error, it would be taken for that of the next launch.
+int answer(cudaError_t code, bool* is_done) {
+  *is_done = code == cudaSuccess;
+  if (code != cudaErrorNotReady) return code;
+  cudaGetLastError();
+  return cudaSuccess;
 }
 
 int elapsed_ns(void* from, void* to, std::int64_t* ns) {
@@ -174,7 +216,9 @@ PluginApi make_table() {
   };
   api.make_stream = make_stream;
   api.drop_stream = [](void* stream) -> int { return cudaStreamDestroy(stream_of(stream)); };
-  api.query = query;
+  api.query = [](void* stream, bool* is_idle) -> int {
+    return answer(cudaStreamQuery(stream_of(stream)), is_idle);
+  };
   api.synchronize = [](void* stream) -> int { return cudaStreamSynchronize(stream_of(stream)); };
   api.make_event = [](void** event) -> int {
     return cudaEventCreate(reinterpret_cast<cudaEvent_t*>(event));
@@ -186,9 +230,12 @@ PluginApi make_table() {
   api.wait = [](void* stream, void* event) -> int {
     return cudaStreamWaitEvent(stream_of(stream), event_of(event), 0);
   };
-  api.is_reached = is_reached;
+  api.is_reached = [](void* event, bool* is_reached) -> int {
+    return answer(cudaEventQuery(event_of(event)), is_reached);
+  };
   api.elapsed_ns = elapsed_ns;
   api.launch = launch;
+  api.attention = attention;
   api.push_range = [](const char* name) { nvtxRangePushA(name); };
   api.pop_range = [] { nvtxRangePop(); };
   api.pool = pool_table();

@@ -76,6 +76,7 @@ enum class Kernel : std::int32_t {
   last_token,
   most_likely,
   balance_backward,
+  insert_columns,
 };
 
 /// Dropout: number n is kept when mix(stream + n) >> 11 is at or above `threshold` (0 = keep all),
@@ -137,6 +138,10 @@ struct PluginApi {
   /// Both recorded and reached.
   int (*elapsed_ns)(void* from, void* to, std::int64_t* ns) = nullptr;
   int (*launch)(const Call* call, void* stream) = nullptr;
+  /// What attention in bf16 (flash attention that has room for a library) is made by: "cuDNN
+  /// 9.19.0", or "own kernels" with the reason; of the shapes that were launched, if any. Valid
+  /// until the next call of it.
+  const char* (*attention)() = nullptr;
   void (*push_range)(const char* name) = nullptr;  // NVTX
   void (*pop_range)() = nullptr;
   PoolApi pool;

@@ -31,4 +31,7 @@ struct PoolApi {
   int no_room = 0;  // the code of `allocate` when the pool is at its limit
 };
 
+/// The table of the plug-in.
+[[nodiscard]] PoolApi pool_table();
+
 }  // namespace tidemark::cuda

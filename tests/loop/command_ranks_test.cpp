@@ -78,7 +78,7 @@ TEST_CASE("a budget with --shard auto chooses a stage, or says that there is non
   INFO(r.error);
   REQUIRE(r.code == 0);
   const json found = json::parse(r.out);
-  CHECK(found["layouts"].size() == 6);
+  CHECK(found["layouts"].size() == 11);
   CHECK(found["height_bytes"] <= found["budget_bytes"]);
   r = call(folder, "plan run.tmk --shard auto --budget 64KiB --nodes 5 -o p.tmk");
   CHECK(r.code == 1);
@@ -102,6 +102,22 @@ TEST_CASE("a budget with --shard auto passes over what the model does not allow,
   const json ranks = json::parse(r.out)["ranks"];
   for (const json& rank : ranks) CHECK(rank["peak_error_bytes"] == 0);
   require_refused(folder, "plan whole.tmk --shard auto --ranks 5 --budget 80% -o p.tmk", "--ranks");
+}
+
+TEST_CASE("tokens are spread over ranks, run, and refused where they do not divide") {
+  const Folder folder;
+  REQUIRE(call(folder, "profile llama-tiny --steps 2 --quiet -o run.tmk").code == 0);
+  Result r = call(folder, "plan run.tmk --layout cp=2,tp=2,sp --shard zero1 -o p.tmk --json");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  CHECK(json::parse(r.out)["ranks"] == 4);
+  r = call(folder, "profile --schedule p.tmk --steps 2 -o m.tmk --json");
+  INFO(r.error);
+  REQUIRE(r.code == 0);
+  const json measured = json::parse(r.out);
+  for (const json& rank : measured["ranks"]) CHECK(rank["peak_error_bytes"] == 0);
+  require_refused(folder, "plan run.tmk --layout cp=3", "a divisor of the 64 tokens");
+  require_refused(folder, "plan run.tmk --layout sp", "tp of 2 or more");
 }
 
 TEST_CASE("too little memory on the ranks is one message, exit code 3 and readable traces") {

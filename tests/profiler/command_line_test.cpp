@@ -113,6 +113,8 @@ TEST_CASE("profile: wrong input gives one line on stderr and exit code 2") {
       "gpt2-tiny --backend dry --device abacus",
       "gpt2-tiny --device h100-80g",
       "gpt2-tiny --device-memory lots",
+      "gpt2-tiny --allocator buddy",
+      "gpt2-tiny --allocator cuda-async",
       "gpt2-tiny --device-memory 0",
       "gpt2-tiny --device-memory=-5MiB",
       "gpt2-tiny --device-memory 4000000TiB",

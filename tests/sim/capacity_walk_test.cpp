@@ -142,11 +142,11 @@ TEST_CASE("walk: torch.distributed.pipelining keeps the messages of all micro-ba
   const Transformer& m = find_transformer("llama3-8b")->model;
   Strategy s = pipeline(2, 1, PipelineSchedule::one_f_one_b, 4);
   s.layout.data = 4;
-  s.recipe = find_recipe("fsdp2-keep");
+  s.recipe = find_recipe("fsdp2-keep-outputs");
   s.kernels.loss = LossLowering::eager;
   const double rows = 8.0 * 2 * 4096;
   const double logits = 8.0 * 2 * static_cast<double>(m.vocabulary);
-  REQUIRE(message_bytes(m, s) == MessageBytes{rows, logits});
+  REQUIRE(message_bytes(m, s) == MessageBytes{rows, logits, rows});
 
   // Rank 1 at the loss of the last micro-batch: four buffers of inputs, of which that in flight is
   // the input of a layer, gradients of three inputs, and three logits.
@@ -159,6 +159,14 @@ TEST_CASE("walk: torch.distributed.pipelining keeps the messages of all micro-ba
   // Rank 0 with two in flight and two behind it: buffers of four gradients, and four outputs.
   const WalkedPeak first = walk_rank(m, s, 0);
   CHECK(first.memory.ends - walk_rank(m, other, 0).memory.ends == 8 * rows);
+
+  // Where outputs do not stay: buffers of four gradients, and outputs of the two in flight.
+  s.recipe = find_recipe("fsdp2-keep");
+  REQUIRE(message_bytes(m, s) == MessageBytes{rows, 0, 0});
+  const WalkedPeak lean = walk_rank(m, s, 0);
+  other.recipe = s.recipe;
+  other.recipe.library = TrainingLibrary::megatron;
+  CHECK(lean.memory.ends - walk_rank(m, other, 0).memory.ends == 6 * rows);
 
   s.layout.pipeline = 1;
   CHECK(message_bytes(m, s) == MessageBytes{});

@@ -225,6 +225,14 @@ TEST_CASE("image models, micro-batches, dropout and clipping outside their range
   config = default_run("mlp");
   config.attention = AttentionLowering::flash;
   CHECK_THROWS_WITH(validate(config), Catch::Contains("--attention"));
+  config = default_run("gpt2-tiny");
+  config.attention = AttentionLowering::cudnn;
+  CHECK_THROWS_WITH(validate(config), Catch::Contains("--attention cudnn: expected --precision"));
+  config.precision = Precision::bf16;
+  CHECK_NOTHROW(validate(config));
+  CHECK(run_config_from_json(to_json(config)) == config);
+  config.attention_dropout = 0.1;
+  CHECK_THROWS_WITH(validate(config), Catch::Contains("--attention cudnn: expected --attention-"));
   config = default_run("mlp");
   config.optimizer.clip_norm = -1;
   CHECK_THROWS_WITH(validate(config), Catch::Contains("--clip"));

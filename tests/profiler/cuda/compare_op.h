@@ -24,11 +24,14 @@ inline std::int64_t elements(const Buffer& buffer) {
   return count;
 }
 
-/// Rows [.., T, T] of causal probabilities: no token attends to a later one.
-inline void clear_future(std::vector<float>& rows, std::int64_t tokens) {
+/// Rows [B,H,T,S] of causal probabilities: no token attends to a later one. The first of the T is
+/// at `position` of the S.
+inline void clear_future(std::vector<float>& rows, const Buffer& buffer, std::int64_t position) {
+  const std::int64_t tokens = buffer.shape[2];
+  const std::int64_t keys = buffer.shape[3];
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::int64_t t = static_cast<std::int64_t>(i) / tokens % tokens;
-    if (static_cast<std::int64_t>(i) % tokens > t) rows[i] = 0;
+    const std::int64_t t = static_cast<std::int64_t>(i) / keys % tokens;
+    if (static_cast<std::int64_t>(i) % keys > position + t) rows[i] = 0;
   }
 }
 
@@ -67,7 +70,9 @@ inline Memory random_memory(const Trace& trace, const Op& op, std::uint64_t seed
       }
       std::memcpy(&value, &token, sizeof token);
     }
-    if (operand.role == "probabilities") clear_future(values, buffer.shape.back());
+    if (operand.role == "probabilities") {
+      clear_future(values, buffer, integer_at(op, "position", 0));
+    }
     if (buffer.dtype == DType::bf16) round_in_place(values);
   }
   return memory;

@@ -129,6 +129,28 @@ TEST_CASE("cuda backend: its allocations are those of the dry backend") {
   }
 }
 
+TEST_CASE("cuda backend: attention by a library is named, and its rounding does no harm") {
+  if (const std::string error = kernels::bfloat16_error(); !error.empty()) {
+    WARN("SKIP: " << error);
+    return;
+  }
+  RunConfig config = small_llama();
+  config.precision = Precision::bf16;
+  config.attention = AttentionLowering::cudnn;
+  const Trace program = build_program(config);
+  const Dataset data = data_for(config);
+  FakePlugin fake;
+  const Trace cuda = run_on(BackendKind::cuda, &fake.api, program, data);
+  const Trace cpu = run_on(BackendKind::cpu, nullptr, program, data);
+  CHECK(fake.attended == 2 * 2 * 3);  // blocks, passes, steps
+  CHECK_THAT(cuda.meta.device, Catch::EndsWith(", attention by a library"));
+  CHECK(cpu.meta.device == "cpu");
+  CHECK(allocations(cuda) == allocations(run_on(BackendKind::dry, nullptr, program, data)));
+  for (std::size_t i = 0; i < cpu.steps.size(); ++i) {
+    CHECK(std::abs(cuda.steps[i].loss - cpu.steps[i].loss) <= 2e-3 * cpu.steps[i].loss);
+  }
+}
+
 TEST_CASE("cuda backend: times are those of the device, in the order of issue") {
   const Trace program = build_program(small_mlp());
   const Dataset data = data_for(small_mlp());

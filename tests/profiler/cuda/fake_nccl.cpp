@@ -140,8 +140,11 @@ bool meet(Group& group, Round& round, int rank, const Call& call, const bool& ab
 }
 
 int enqueue(Member& member, const Call& call, void* stream) {
-  note(call.kind + " " + std::to_string(call.elements) +
-       (call.number == cuda::Number::f64 ? " f64" : " f32"));
+  const bool messages = !call.messages.empty();
+  note(call.kind + " " + std::to_string(messages ? call.messages.size() : call.elements) +
+       (messages                           ? " messages"
+        : call.number == cuda::Number::f64 ? " f64"
+                                           : " f32"));
   std::shared_ptr<Round> round;
   {
     const std::lock_guard lock(g_mutex);

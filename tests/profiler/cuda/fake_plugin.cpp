@@ -89,6 +89,11 @@ struct Host {
     thread_local double parts[cuda::k_partials];
     return parts;
   }
+  bool attends(const cuda::AttentionShape&, std::int64_t room_bytes) {
+    return g_fake->attends && room_bytes >= 0;
+  }
+  /// In f32 from what was rounded; the workspace is written to, as a library may.
+  int attend(const cuda::AttentionShape& s, const cuda::AttentionOperands& o, void* workspace);
   int product(const cuda::Product& p) {
     if (p.a_sums != nullptr && !g_fake->fuses_sums) return cuda::k_sums_not_fused;
     const auto factor = [&p](const void* from, std::int64_t i) -> double {
@@ -114,6 +119,45 @@ struct Host {
     return 0;
   }
 };
+
+std::vector<float> widened(const void* from, std::int64_t count) {
+  std::vector<float> out;
+  for (std::int64_t i = 0; i < count; ++i) {
+    out.push_back(to_float(static_cast<const cuda::BFloat16*>(from)[i]));
+  }
+  return out;
+}
+
+int Host::attend(const cuda::AttentionShape& s, const cuda::AttentionOperands& o, void* workspace) {
+  ++g_fake->attended;
+  std::memset(workspace, 0xFF, 256);
+  const std::int64_t count = s.batch * s.tokens * s.channels;
+  std::vector<float> qkv = widened(o.qkv, 3 * count);
+  std::vector<float> y(static_cast<std::size_t>(count));
+  std::vector<float> dqkv(static_cast<std::size_t>(3 * count));
+  std::vector<float> dy;
+  cuda::Call call;
+  if (s.is_backward) {
+    y = widened(o.y, count);
+    dy = widened(o.dy, count);
+    call.kernel = cuda::Kernel::flash_attention_backward;
+    void* const pointers[] = {dy.data(), qkv.data(), y.data(), o.log_sum_exp, dqkv.data()};
+    std::copy_n(pointers, 5, call.pointers);
+    std::fill_n(static_cast<float*>(o.row_sums), s.batch * s.heads * s.tokens, -1.0f);
+  } else {
+    call.kernel = cuda::Kernel::flash_attention_forward;
+    void* const pointers[] = {qkv.data(), y.data(), o.log_sum_exp};
+    std::copy_n(pointers, 3, call.pointers);
+  }
+  const std::int64_t sizes[] = {s.batch, s.tokens, s.channels, s.heads, 0, s.tokens, 0, s.tokens};
+  std::copy_n(sizes, 8, call.sizes);
+  if (int code = cuda::execute_call(*this, call)) return code;
+  const std::vector<float>& result = s.is_backward ? dqkv : y;
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    store(static_cast<cuda::BFloat16*>(s.is_backward ? o.dqkv : o.y) + i, result[i]);
+  }
+  return 0;
+}
 
 /// The clock of the machine, which the device is never before when it begins something.
 std::int64_t real_ns() {
@@ -380,6 +424,7 @@ FakePlugin::FakePlugin(int device_count) : devices(device_count) {
     return 0;
   };
   api.launch = launch;
+  api.attention = [] { return g_fake->attends ? "a library" : "own kernels (no library)"; };
   api.push_range = [](const char*) {
     ++g_fake->ranges;
     ++g_fake->depth;

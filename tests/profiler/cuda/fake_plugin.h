@@ -25,6 +25,7 @@ struct FakePlugin {
   enum class Late : std::uint8_t { none, all, first, others };
   Late late = Late::none;
   bool fuses_sums = true;        // whether its products make the gradients of biases
+  bool attends = true;           // whether it has a library for attention
   int fails_at = -1;             // this many launches later the device is gone; -1: never
   int failing_device = 0;        // which one
   std::uint64_t first_id = 100;  // of device 0; the next has the next
@@ -33,8 +34,9 @@ struct FakePlugin {
   std::atomic<std::int64_t> live_handles = 0;  // streams, events and pools
   std::atomic<std::int64_t> launches = 0;      // of the device that is to fail
   std::atomic<std::int64_t> ranges = 0;
-  std::atomic<int> depth = 0;   // of open ranges
-  std::atomic<int> opened = 0;  // devices that somebody has opened, as bits
+  std::atomic<std::int64_t> attended = 0;  // calls of the library for attention
+  std::atomic<int> depth = 0;              // of open ranges
+  std::atomic<int> opened = 0;             // devices that somebody has opened, as bits
 };
 
 /// For other fakes: the task takes its turn in the stream and is tried until it says that it is

@@ -13,6 +13,7 @@
 #include "profiler/cuda/decoder_bodies.h"
 #include "profiler/kernels/gemm.h"
 #include "sim/builder.h"
+#include "sim/shard_context.h"
 #include "sim/shard_source.h"
 #include "sim/shard_tensor.h"
 
@@ -67,6 +68,7 @@ std::vector<Trace> programs() {
     const ShardSource from = shard_source_of(source);
     all.push_back(shard_tensor(source, from, 1, 2));
     all.push_back(shard_tensor(source, from, 1, 2, true));
+    all.push_back(shard_context(source, from, {.index = 1, .count = 2}));
   }
   return all;
 }
@@ -103,6 +105,69 @@ TEST_CASE("cuda kernels: every op as the CPU kernel does it") {
     const auto kind = static_cast<OpKind>(i);
     INFO(to_string(kind));
     CHECK(seen.contains(kind) == done_elsewhere(kind).empty());
+  }
+}
+
+TEST_CASE("cuda kernels: attention by a library is that of the CPU but for rounding") {
+  FakePlugin fake;
+  RunConfig config = small_gpt2();
+  config.attention = AttentionLowering::cudnn;
+  config.precision = Precision::bf16;
+  const Trace program = build_program(config);
+  for (const bool attends : {true, false}) {
+    fake.attends = attends;
+    fake.attended = 0;
+    for (std::size_t i = 0; i < program.ops.size(); ++i) {
+      const Op& op = program.ops[i];
+      if (op.kind != OpKind::flash_attention_forward &&
+          op.kind != OpKind::flash_attention_backward) {
+        continue;
+      }
+      const double apart = difference_of_backends(fake, program, op, i);
+      INFO(op.name << ", " << (attends ? "by a library" : "by own kernels"));
+      CHECK(apart <= (attends ? 0x1p-5 : 1e-5));
+      if (attends) CHECK(apart > 1e-5);
+    }
+    CHECK(fake.attended == (attends ? 4 : 0));
+  }
+  Trace narrow = program;  // a planned trace may have less room: it must not be written beyond
+  for (Buffer& buffer : narrow.buffers) {
+    if (!buffer.name.ends_with("workspace")) continue;
+    const std::int64_t block = buffer.shape[1] * buffer.shape[2];
+    buffer.shape[0] = 2;
+    buffer.size_bytes = 8 * block;
+  }
+  fake.attends = true;
+  fake.attended = 0;
+  for (const Op& op : narrow.ops) {
+    if (op.kind != OpKind::flash_attention_backward) continue;
+    CHECK(difference_of_backends(fake, narrow, op, 3) <= 1e-5);
+  }
+  CHECK(fake.attended == 0);
+}
+
+TEST_CASE("cuda kernels: sums over many rows have each row once") {
+  FakePlugin fake;
+  for (const std::int64_t rows : {1, 63, 64, 65, 130, 1000}) {
+    const std::int64_t columns = 3;
+    std::vector<float> dy;
+    for (std::int64_t i = 0; i < rows * columns; ++i) dy.push_back(static_cast<float>(i % 17));
+    std::vector<float> sums{1, 2, 3};
+    cuda::Call call;
+    call.kernel = cuda::Kernel::column_sums;
+    call.pointers[0] = dy.data();
+    call.pointers[1] = sums.data();
+    call.sizes[0] = rows;
+    call.sizes[1] = columns;
+    call.accumulates = 2;
+    REQUIRE(fake.api.launch(&call, nullptr) == 0);
+    for (std::int64_t j = 0; j < columns; ++j) {
+      float expected = static_cast<float>(j + 1);  // whole numbers: exact in any order
+      for (std::int64_t i = 0; i < rows; ++i) {
+        expected += dy[static_cast<std::size_t>(i * columns + j)];
+      }
+      CHECK(sums[static_cast<std::size_t>(j)] == expected);
+    }
   }
 }
 

@@ -124,6 +124,30 @@ TEST_CASE("nccl: collectives stand in the stream and give what the thread team g
   CHECK(fake.live_handles == 0);
 }
 
+TEST_CASE("nccl: an all_to_all is messages in one group of calls") {
+  FakePlugin fake(2);
+  FakeNccl nccl;
+  const Ranks all{0, 1};
+  const std::vector<std::int64_t> shape{2, 4};
+  const auto errors = in_ranks(2, fake, nccl, {all}, [&](const Rank& r) {
+    // Rows are split, columns joined: rank 0 gets the first rows of both beside each other.
+    std::vector<float> x(8), y(8);
+    for (std::size_t i = 0; i < 8; ++i)
+      x[i] = static_cast<float>(100 * r.rank) + static_cast<float>(i);
+    CollectiveCall call = r.call(OpKind::all_to_all, all, x, y);
+    call.shape = shape;
+    call.split = 0;
+    call.join = 1;
+    r.between.run(call);
+    r.drain();
+    expect(y == (r.rank == 0 ? std::vector<float>{0, 1, 2, 3, 100, 101, 102, 103}
+                             : std::vector<float>{4, 5, 6, 7, 104, 105, 106, 107}),
+           "all_to_all");
+  });
+  CHECK(errors == std::vector<std::string>(2));
+  CHECK(nccl.calls_of(0) == std::vector<std::string>{"join 0/2", "exchange 4 messages"});
+}
+
 TEST_CASE("nccl: each rank joins the groups that it has a collective in, in one order for all") {
   FakePlugin fake(4);
   FakeNccl nccl;

@@ -1,13 +1,12 @@
-// The calls of cudaMallocAsync's pools. Included by the plug-in only: it needs the headers of CUDA.
-#pragma once
-
+// Of the plug-in: the calls of cudaMallocAsync's pools.
 #include <cuda_runtime_api.h>
 
 #include "profiler/cuda/pool_api.h"
 
 namespace tidemark::cuda {
+namespace {
 
-inline int make_pool(std::size_t most_bytes, void** pool) {
+int make_pool(std::size_t most_bytes, void** pool) {
   int device = 0;
   if (const cudaError_t code = cudaGetDevice(&device)) return code;
   cudaMemPoolProps properties{};
@@ -21,7 +20,7 @@ inline int make_pool(std::size_t most_bytes, void** pool) {
   return cudaMemPoolSetAttribute(*handle, cudaMemPoolAttrReleaseThreshold, &threshold);
 }
 
-inline int count_pool(void* pool, PoolCounts* counts) {
+int count_pool(void* pool, PoolCounts* counts) {
   const struct {
     cudaMemPoolAttr name;
     std::uint64_t* value;
@@ -37,12 +36,16 @@ inline int count_pool(void* pool, PoolCounts* counts) {
   return cudaSuccess;
 }
 
-inline PoolApi pool_table() {
+}  // namespace
+
+PoolApi pool_table() {
   PoolApi api;
   api.make = make_pool;
   api.allocate = [](void* pool, std::size_t bytes, void* stream, void** pointer) -> int {
-    return cudaMallocFromPoolAsync(pointer, bytes, static_cast<cudaMemPool_t>(pool),
-                                   static_cast<cudaStream_t>(stream));
+    const cudaError_t code = cudaMallocFromPoolAsync(
+        pointer, bytes, static_cast<cudaMemPool_t>(pool), static_cast<cudaStream_t>(stream));
+    if (code == cudaErrorMemoryAllocation) cudaGetLastError();  // an answer, no failure
+    return code;
   };
   api.release = [](void* pointer, void* stream) -> int {
     return cudaFreeAsync(pointer, static_cast<cudaStream_t>(stream));
