@@ -300,6 +300,10 @@ std::vector<Trace> shard_pipeline(const Trace& source, const ShardSource& from,
   if (split.ranks < 2 || split.ranks > k_most_pipeline_ranks) {
     refuse("--ranks", fmt::format("2 to {}", k_most_pipeline_ranks), std::to_string(split.ranks));
   }
+  if (!from.statistics.empty()) {
+    refuse("a pipeline", "a model without running statistics (batch norm)",
+           "'" + source[from.statistics[0]].name + "'");
+  }
   const Strategy strategy = strategy_of(split, from);
   return PipelineWriter(source, from, strategy, stride).write();
 }

@@ -212,16 +212,26 @@ void add_states(RankLayout layout, std::vector<RankLayout>& out) {
   for (const ShardStage states : {ShardStage::zero1, ShardStage::zero2, ShardStage::zero3}) {
     layout.states = states;
     for (std::int64_t shard = same; shard > 1; --shard) {
-      if (same % shard != 0) continue;
+      if (same % shard != 0 || shard % layout.sizes.expert != 0) continue;
       layout.sizes.shard = shard == same ? 0 : shard;
       out.push_back(layout);
     }
   }
 }
 
+/// The same for each way to spread so many experts of a block over those ranks; 0 = there are none.
+void add_experts(RankLayout layout, std::int64_t experts, std::vector<RankLayout>& out) {
+  const std::int64_t same = layout.sizes.data * layout.sizes.context;
+  for (std::int64_t expert = 1; expert <= (experts > 0 ? same : 1); ++expert) {
+    if (same % expert != 0 || experts % expert != 0) continue;
+    layout.sizes.expert = expert;
+    add_states(layout, out);
+  }
+}
+
 }  // namespace
 
-std::vector<RankLayout> layouts_of(std::int32_t ranks) {
+std::vector<RankLayout> layouts_of(std::int32_t ranks, std::int64_t experts) {
   std::vector<RankLayout> out;
   for (std::int64_t tensor = 1; tensor <= ranks; ++tensor) {
     for (std::int64_t pipeline = 1; pipeline <= ranks / tensor; ++pipeline) {
@@ -231,9 +241,9 @@ std::vector<RankLayout> layouts_of(std::int32_t ranks) {
         RankLayout layout;
         layout.sizes = {
             .tensor = tensor, .pipeline = pipeline, .data = ranks / others, .context = context};
-        add_states(layout, out);
+        add_experts(layout, experts, out);
         layout.sizes.sequence_parallel = true;
-        if (tensor > 1) add_states(layout, out);
+        if (tensor > 1) add_experts(layout, experts, out);
       }
     }
   }

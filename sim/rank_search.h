@@ -37,8 +37,8 @@ struct RankSearchResult {
 
 /// Every way to spread a step over so many ranks: all products of tensor (with and without
 /// sequence parallelism), pipeline, context and data sizes, each way to share states, whole and
-/// hybrid.
-[[nodiscard]] std::vector<RankLayout> layouts_of(std::int32_t ranks);
+/// hybrid, and of a model with `experts` in a block each way to spread those.
+[[nodiscard]] std::vector<RankLayout> layouts_of(std::int32_t ranks, std::int64_t experts = 0);
 
 /// The ranks of a layout without any decision, placed, with a filled plan record. `source` has a
 /// duration on every op, as modelled on `device` where nothing was measured; so have collectives.

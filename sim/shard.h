@@ -38,7 +38,8 @@ struct EnumNames<ShardStage> {
 /// yet (duration -1), nor has anything a placement; what works on a part takes its share of the
 /// time of the whole. `source` is a training step (level 2) of one rank as it was built or
 /// recorded, without decisions. Throws InputError when it is something else, when its micro-batches
-/// are no multiple of `ranks`, or when they share more than weights (statistics of batch norm).
+/// are no multiple of `ranks`, or when they share more than weights. All ranks take the running
+/// statistics of batch norm of the first, after each step, and so does `none`.
 [[nodiscard]] std::vector<Trace> shard(const Trace& source, ShardStage stage, std::int32_t ranks);
 
 /// Numbers the collectives of each section in issue order, per group: what a transform must do that

@@ -42,6 +42,8 @@ class AloneWriter {
   void micro_batch(OpId id) {
     const std::int64_t each = from_.micro_batches / p_.ranks();
     const auto share = static_cast<std::int32_t>(source_[id].micro_batch / each);
+    // All ranks take the running statistics of the first.
+    if (share > 0 && source_[id].kind == OpKind::batch_norm_update) return;
     std::vector<BufferId> buffers;
     for (const Operand& operand : source_[id].operands) {
       const std::int32_t row = from_.gradient_of[operand.buffer.index()];

@@ -8,6 +8,7 @@
 #include "sim/pipeline_ranks.h"
 #include "sim/rank_program.h"
 #include "sim/shard_context.h"
+#include "sim/shard_experts.h"
 #include "sim/shard_share.h"
 #include "sim/shard_source.h"
 #include "sim/shard_states.h"
@@ -47,9 +48,15 @@ const RankLayout& checked(const RankLayout& layout) {
                         same, l.shard));
     require(l.shard == 0 || layout.states >= ShardStage::zero1,
             "shard: expected states that are shared (--shard zero1, zero2 or zero3), found data");
+    require(same % l.expert == 0,
+            fmt::format("ep: expected a divisor of the {} ranks with the same weights, found {}",
+                        same, l.expert));
+    require(l.shard % l.expert == 0,
+            fmt::format("shard: expected a multiple of ep = {}, found {}", l.expert, l.shard));
+    require(l.expert_tensor == 1 || l.expert_tensor == l.tensor,
+            fmt::format("etp: expected tp = {}: experts are split as the layers are, found {}",
+                        l.tensor, l.expert_tensor));
   }
-  require(l.expert == 1, "ep: expected 1: no program is spread over experts yet");
-  require(l.expert_tensor == 1, "etp: expected 1: experts are split as the layers are (tp)");
   require(!l.sequence_parallel || l.tensor > 1, "sp: expected tp of 2 or more beside it");
   if (!lines.empty()) throw InputError(fmt::format("{}", fmt::join(lines, "\n")));
   return layout;
@@ -71,6 +78,7 @@ class Mesh {
         data_(size(layout.sizes.data)),
         context_(size(layout.sizes.context)),
         tensor_(size(layout.sizes.tensor)),
+        expert_(size(layout.sizes.expert)),
         pipeline_(size(layout.sizes.pipeline)) {}
 
   /// The ranks at this place, one per stage of the pipeline.
@@ -79,6 +87,11 @@ class Mesh {
         .name = "data_parallel", .index = at.data, .count = data_, .stride = tensor_ * context_};
     const RankAxis context{
         .name = "context_parallel", .index = at.context, .count = context_, .stride = tensor_};
+    const RankAxis same{.name = "data_parallel",
+                        .index = at.context + context_ * at.data,
+                        .count = context_ * data_,
+                        .stride = tensor_,
+                        .placed = true};
     Trace rank = source_;
     bool fresh = true;
     const auto replace = [&](Trace next) {
@@ -90,6 +103,13 @@ class Mesh {
     if (tensor_ > 1) {
       replace(shard_tensor(rank, rank_source_of(rank), at.tensor, tensor_,
                            layout_.sizes.sequence_parallel));
+    }
+    if (expert_ > 1) {
+      RankAxis experts = same;
+      experts.name = "expert_parallel";
+      experts.index %= expert_;
+      experts.count = expert_;
+      replace(shard_experts(rank, rank_source_of(rank), experts));
     }
     std::vector<Trace> out;
     if (pipeline_ > 1) {
@@ -103,12 +123,9 @@ class Mesh {
     if (data_ * context_ == 1) return out;
     for (Trace& stage : out) {
       const StatesSplit split{.stage = layout_.states,
-                              .axis = {.name = "data_parallel",
-                                       .index = at.context + context_ * at.data,
-                                       .count = context_ * data_,
-                                       .stride = tensor_,
-                                       .placed = true},
-                              .shard = size(layout_.sizes.shard)};
+                              .axis = same,
+                              .shard = size(layout_.sizes.shard),
+                              .experts = expert_};
       Trace next = shard_states(stage, rank_source_of(stage), split);
       lead_to_source(stage, next);
       stage = exchanging(std::move(next));
@@ -165,6 +182,7 @@ class Mesh {
   std::int32_t data_;
   std::int32_t context_;
   std::int32_t tensor_;
+  std::int32_t expert_;
   std::int32_t pipeline_;
 };
 

@@ -36,13 +36,13 @@ struct RankLayout {
 [[nodiscard]] std::string to_text(const RankLayout& layout);
 
 /// One program per rank, in the order of their numbers: t + T (c + C (d + D p)), as Megatron does.
-/// The step is first spread over data ranks (shard_share()), then over tokens
-/// (shard_context()), heads and hidden units (shard_tensor()), layers (shard_pipeline()), and last
-/// come the states (shard_states()). At the end collectives of states are put in buckets and on a
-/// stream of their own, where asked for (put_in_buckets(), overlap_collectives()). What each part
-/// gives and refuses is said there. Rows of ranks that differ in their pipeline rank only by that
-/// are alike. Nothing has a placement yet, and collectives no time. `source` as for shard(). Throws
-/// InputError when it cannot be spread so, with all that is wrong with the sizes.
+/// The step is first spread over data ranks (shard_share()), then over tokens (shard_context()),
+/// heads and hidden units (shard_tensor()), experts (shard_experts()), layers (shard_pipeline()),
+/// and last come the states (shard_states()). At the end collectives of states are put in buckets
+/// and on a stream of their own, where asked for (put_in_buckets(), overlap_collectives()). What
+/// each part gives and refuses is said there. Rows of ranks that differ in their pipeline rank only
+/// by that are alike. Nothing has a placement yet, and collectives no time. `source` as for
+/// shard(). Throws InputError when it cannot be spread so, with all that is wrong with the sizes.
 [[nodiscard]] std::vector<Trace> shard_layout(const Trace& source, const RankLayout& layout);
 
 /// Those ranks alone that differ in more than their data: one for each pipeline rank; of those with

@@ -62,6 +62,9 @@ void find_made(const Trace& source, ShardSource& out) {
       const std::size_t owner = storage_of(source, operand.buffer).index();
       row = std::max({row, out.weight_of[owner], out.state_of[owner], leads_to[owner]});
     }
+    const bool of_statistic =
+        std::ranges::find(out.statistics, op.operands[0].buffer) != out.statistics.end();
+    if (row < 0 && of_statistic) continue;
     if (row < 0) refuse("op '" + op.name + "'", "an op that makes a weight or a state", "another");
     for (const Operand& operand : op.operands) {
       leads_to[storage_of(source, operand.buffer).index()] = row;
@@ -95,13 +98,27 @@ void find_weights(const Trace& source, ShardSource& out) {
   if (out.weights.empty()) refuse("shard", "a training run", "a body without updates of weights");
 }
 
+/// True when training does nothing with the buffer but to average over batches.
+bool is_statistic(const Trace& source, const ShardSource& out, BufferId id) {
+  return std::ranges::all_of(out.body, [&](OpId op) {
+    const auto uses = [id](const Operand& operand) { return operand.buffer == id; };
+    return source[op].kind == OpKind::batch_norm_update ||
+           std::ranges::none_of(source[op].operands, uses);
+  });
+}
+
 /// Micro-batches must not depend on each other but through gradients.
-void require_independent(const Trace& source, const ShardSource& out) {
+void find_statistics(const Trace& source, ShardSource& out) {
   for (const BufferId id : out.persistent) {
     if (out.weight_of[id.index()] >= 0 || out.state_of[id.index()] >= 0) continue;
-    refuse("buffer '" + source[id].name + "'",
-           "micro-batches that share nothing but weights, gradients and optimizer state",
-           "state that lives from one to the next");
+    if (is_statistic(source, out, id)) {
+      out.statistics.push_back(id);
+      continue;
+    }
+    refuse(
+        "buffer '" + source[id].name + "'",
+        "micro-batches that share nothing but weights, gradients, optimizer state and statistics",
+        "state that lives from one to the next");
   }
 }
 
@@ -137,7 +154,7 @@ ShardSource source_of(const Trace& source, bool is_rank) {
   out.eval = ops_of(source.program.eval);
   out.persistent = persistent_of(source);
   find_weights(source, out);
-  require_independent(source, out);
+  find_statistics(source, out);
   require_known_optimizer(source, out, is_rank);
   find_made(source, out);
   for (const OpId id : out.body) {

@@ -24,7 +24,10 @@ struct ShardSource {
   std::vector<std::int32_t> gradient_of;  // by buffer: the same of its gradient
   std::vector<std::int32_t> state_of;     // by buffer: the same of its states
   std::vector<OpId> init, body, eval;     // in issue order
-  /// By position in init: row of the weight that the op makes, or a state or what leads to it.
+  /// Running mean and variance of batch norm: what a micro-batch leaves to evaluations.
+  std::vector<BufferId> statistics;
+  /// By position in init: row of the weight that the op makes, or a state or what leads to it; -1
+  /// for statistics.
   std::vector<std::int32_t> init_of;
   std::vector<BufferId> persistent;  // in the order of allocation
   std::int64_t micro_batches = 1;

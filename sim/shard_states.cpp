@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "sim/op_table.h"
+#include "sim/shard_experts.h"
+
 namespace tidemark {
 namespace {
 
@@ -13,17 +16,25 @@ struct StateAxes {
   RankAxis replicas;
 };
 
-StateAxes axes_of(const StatesSplit& split) {
-  StateAxes out{.shard = split.axis, .replicas = {}};
-  if (split.shard == 0 || split.shard == split.axis.count) return out;
-  const std::int32_t shard = split.shard;
+/// Of a weight that every `apart`-th rank along the axis has.
+StateAxes axes_of(const StatesSplit& split, std::int32_t apart) {
+  RankAxis same = split.axis;
+  if (apart > 1) {
+    same.name = "same_experts";
+    same.index /= apart;
+    same.count /= apart;
+    same.stride *= apart;
+  }
+  StateAxes out{.shard = same, .replicas = {}};
+  const std::int32_t shard = split.shard / apart;
+  if (shard == 0 || shard == same.count) return out;
   out.shard.name = "shard_group";
   out.shard.count = shard;
-  out.shard.index = split.axis.index % shard;
+  out.shard.index = same.index % shard;
   out.replicas = {.name = "replicas",
-                  .index = split.axis.index / shard,
-                  .count = split.axis.count / shard,
-                  .stride = split.axis.stride * shard};
+                  .index = same.index / shard,
+                  .count = same.count / shard,
+                  .stride = same.stride * shard};
   return out;
 }
 
@@ -65,14 +76,19 @@ class StatesWriter {
         p_(program),
         parts_(from.weights.size()),
         gathered_(from.weights.size()),
-        last_write_(from.weights.size()) {
-    for (Parts& parts : parts_) parts.axes = axes_of(split);
+        last_write_(from.weights.size()),
+        last_update_(source.buffers.size()),
+        norms_(axes_of(split, 1).shard) {
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+      const bool of_experts = is_of_experts(source[from.weights[i].weight]);
+      parts_[i].axes = axes_of(split, of_experts ? split.experts : 1);
+    }
   }
 
   void write() {
     add_persistent();
     for (std::size_t i = 0; i < from_.init.size(); ++i) {
-      if (!makes_state(i)) parts_of(from_.init_of[i]).last_made = i;
+      if (from_.init_of[i] >= 0 && !makes_state(i)) parts_of(from_.init_of[i]).last_made = i;
     }
     for (std::size_t i = 0; i < from_.init.size(); ++i) init(i);
     find_last_writes();
@@ -83,8 +99,13 @@ class StatesWriter {
   }
 
  private:
-  [[nodiscard]] bool shares_state() const { return stage_ >= ShardStage::zero1; }
-  [[nodiscard]] bool shares_weights() const { return stage_ == ShardStage::zero3; }
+  // What one rank alone has is not shared, whatever the stage.
+  [[nodiscard]] bool shares_state(const Parts& parts) const {
+    return stage_ >= ShardStage::zero1 && parts.axes.shard.count > 1;
+  }
+  [[nodiscard]] bool shares_weights(const Parts& parts) const {
+    return stage_ == ShardStage::zero3 && parts.axes.shard.count > 1;
+  }
 
   Parts& parts_of(std::int32_t row) { return parts_[static_cast<std::size_t>(row)]; }
   [[nodiscard]] const TrainedWeight& trained(std::int32_t row) const {
@@ -96,13 +117,18 @@ class StatesWriter {
     for (const BufferId id : from_.persistent) {
       if (from_.weight_of[id.index()] >= 0) {
         Parts& parts = parts_of(from_.weight_of[id.index()]);
-        if (!shares_weights()) parts.weight = p_.whole(id, "", parts.axes.shard);
-        parts.weight_part = p_.part(id, parts.weight, ".shard", parts.axes.shard);
-        p_.persist(shares_weights() ? parts.weight_part : parts.weight.owner);
+        const bool shared = shares_weights(parts);
+        if (!shared) parts.weight = p_.whole(id, "", parts.axes.shard);
+        parts.weight_part = parts.axes.shard.count == 1
+                                ? parts.weight.owner
+                                : p_.part(id, parts.weight, ".shard", parts.axes.shard);
+        p_.persist(shared ? parts.weight_part : parts.weight.owner);
+      } else if (from_.state_of[id.index()] < 0) {
+        p_.persist(p_.kept(id));  // statistics
       } else {
         Parts& parts = parts_of(from_.state_of[id.index()]);
-        parts.states.push_back(shares_state() ? p_.part(id, Whole{}, "", parts.axes.shard)
-                                              : p_.kept(id));
+        parts.states.push_back(shares_state(parts) ? p_.part(id, Whole{}, "", parts.axes.shard)
+                                                   : p_.kept(id));
         p_.persist(parts.states.back());
       }
     }
@@ -116,14 +142,18 @@ class StatesWriter {
   void init(std::size_t position) {
     const OpId id = from_.init[position];
     const std::int32_t row = from_.init_of[position];
+    if (row < 0) {
+      return p_.run(id, {p_.kept(source_[id].operands[0].buffer)}, Pass::Section::init);
+    }
     if (makes_state(position)) {
       return p_.run(id, {state_row(source_[id].operands[0].buffer)}, Pass::Section::init,
-                    shares_state() ? share_of(row) : 1);
+                    shares_state(parts_of(row)) ? share_of(row) : 1);
     }
     Parts& parts = parts_of(row);
     const BufferId weight = trained(row).weight;
     if (!parts.made.owner.valid()) {
-      parts.made = shares_weights() ? p_.whole(weight, ".init", parts.axes.shard) : parts.weight;
+      parts.made =
+          shares_weights(parts) ? p_.whole(weight, ".init", parts.axes.shard) : parts.weight;
     }
     std::vector<BufferId> buffers;
     for (const Operand& operand : source_[id].operands) {
@@ -136,7 +166,7 @@ class StatesWriter {
     p_.run(id, buffers, Pass::Section::init);
     if (parts.last_made != position) return;
     p_.clear_padding(parts.made, id, Pass::Section::init);
-    if (!shares_weights()) return;
+    if (!shares_weights(parts)) return;
     const BufferId mine = p_.part(weight, parts.made, ".init.shard", parts.axes.shard);
     p_.add(OpKind::copy, source_[weight].name + ".keep",
            {{"src", mine}, {"dst", parts.weight_part}}, id, Pass::Section::init);
@@ -151,6 +181,7 @@ class StatesWriter {
       for (const Operand& operand : source_[id].operands) {
         const std::int32_t row = from_.gradient_of[operand.buffer.index()];
         if (row >= 0 && operand.writes >= 0) last_write_[static_cast<std::size_t>(row)] = id;
+        if (operand.writes >= 0) last_update_[operand.buffer.index()] = id;
       }
     }
   }
@@ -161,6 +192,7 @@ class StatesWriter {
       buffers.push_back(current(operand.buffer, id, section));
     }
     p_.run(id, buffers, section);
+    if (section == Pass::Section::body) share_statistics(id);
     if (stage_ < ShardStage::zero2) return;
     for (const Operand& operand : source_[id].operands) {
       const std::int32_t row = from_.gradient_of[operand.buffer.index()];
@@ -168,9 +200,25 @@ class StatesWriter {
     }
   }
 
+  /// Behind their last update of the step: all ranks take those of the first, as PyTorch's
+  /// DistributedDataParallel does with buffers. Of other ranks nothing but statistics gets lost.
+  void share_statistics(OpId id) {
+    for (const BufferId statistic : from_.statistics) {
+      if (last_update_[statistic.index()] != id) continue;
+      const std::string& name = source_[statistic].name;
+      const std::int64_t count = element_count(source_[statistic]);
+      const BufferId of_all = p_.exchanged(statistic, {count * p_.ranks()}, ".of_all");
+      p_.meet(OpKind::all_gather, name + ".all_gather", {{"x", p_.kept(statistic)}, {"y", of_all}},
+              id, Pass::Section::body);
+      p_.add(OpKind::slice_columns, name + ".first", {{"x", of_all}, {"y", p_.kept(statistic)}}, id,
+             Pass::Section::body, {integer("first", 0)});
+    }
+  }
+
   BufferId current(BufferId of_source, OpId id, Pass::Section section) {
     if (const std::int32_t row = from_.weight_of[of_source.index()]; row >= 0) {
-      return shares_weights() ? gathered(row, id, section) : parts_of(row).weight.value;
+      return shares_weights(parts_of(row)) ? gathered(row, id, section)
+                                           : parts_of(row).weight.value;
     }
     if (const std::int32_t row = from_.gradient_of[of_source.index()]; row >= 0) {
       Parts& parts = parts_of(row);
@@ -209,21 +257,25 @@ class StatesWriter {
     const BufferId gradient = trained(row).gradient;
     const std::string& name = source_[gradient].name;
     p_.clear_padding(parts.gradient, place, Pass::Section::body);
-    const bool apart = stage_ >= ShardStage::zero2;
-    parts.gradient_part =
-        p_.part(gradient, apart ? Whole{} : parts.gradient, ".shard", parts.axes.shard);
-    const bool whole = stage_ == ShardStage::data;
-    if (whole) {
-      p_.meet_along(parts.axes.shard, OpKind::all_reduce, name + ".all_reduce",
-                    {{"x", parts.gradient.owner}}, place, Pass::Section::body);
+    const RankAxis& among = parts.axes.shard;
+    const bool shared = stage_ > ShardStage::data && among.count > 1;
+    if (among.count == 1) {
+      parts.gradient_part = parts.gradient.owner;
     } else {
-      p_.meet_along(parts.axes.shard, OpKind::reduce_scatter, name + ".reduce_scatter",
+      const bool apart = stage_ >= ShardStage::zero2;
+      parts.gradient_part = p_.part(gradient, apart ? Whole{} : parts.gradient, ".shard", among);
+    }
+    if (shared) {
+      p_.meet_along(among, OpKind::reduce_scatter, name + ".reduce_scatter",
                     {{"x", parts.gradient.owner}, {"y", parts.gradient_part}}, place,
                     Pass::Section::body);
+    } else if (among.count > 1) {
+      p_.meet_along(among, OpKind::all_reduce, name + ".all_reduce", {{"x", parts.gradient.owner}},
+                    place, Pass::Section::body);
     }
     if (parts.axes.replicas.count == 1) return;
     p_.meet_along(parts.axes.replicas, OpKind::all_reduce, name + ".replicas.all_reduce",
-                  {{"x", whole ? parts.gradient.owner : parts.gradient_part}}, place,
+                  {{"x", shared ? parts.gradient_part : parts.gradient.owner}}, place,
                   Pass::Section::body);
   }
 
@@ -235,19 +287,21 @@ class StatesWriter {
       if (row >= 0) reduce(row, id);
     }
     if (op.kind == OpKind::clip_factor) {
-      p_.meet_along(parts_[0].axes.shard, OpKind::all_reduce, source_[first].name + ".all_reduce",
+      p_.meet_along(norms_, OpKind::all_reduce, source_[first].name + ".all_reduce",
                     {{"x", p_.kept(first)}}, id, Pass::Section::body);
     }
-    const bool on_part = shares_state() || op.kind == OpKind::sum_of_squares;
+    const std::int32_t row =
+        std::max(from_.gradient_of[first.index()], from_.weight_of[first.index()]);
+    const bool on_part =
+        row >= 0 && (shares_state(parts_of(row)) || op.kind == OpKind::sum_of_squares);
     std::vector<BufferId> buffers;
     for (const Operand& operand : op.operands) {
       buffers.push_back(in_optimizer(operand.buffer, on_part));
     }
-    const std::int32_t row =
-        std::max(from_.gradient_of[first.index()], from_.weight_of[first.index()]);
-    p_.run(id, buffers, Pass::Section::body, on_part && row >= 0 ? share_of(row) : 1);
-    if (!is_update(op.kind) || !shares_state() || shares_weights()) return;
+    p_.run(id, buffers, Pass::Section::body, on_part ? share_of(row) : 1);
+    if (!is_update(op.kind)) return;
     const Parts& parts = parts_of(row);
+    if (!shares_state(parts) || shares_weights(parts)) return;
     p_.meet_along(parts.axes.shard, OpKind::all_gather, source_[first].name + ".all_gather",
                   {{"x", parts.weight_part}, {"y", parts.weight.owner}}, id, Pass::Section::body);
   }
@@ -276,6 +330,8 @@ class StatesWriter {
   std::vector<Parts> parts_;        // by row of from_.weights
   std::vector<Gathered> gathered_;  // the same
   std::vector<OpId> last_write_;    // the same
+  std::vector<OpId> last_update_;   // by buffer: the last op of the micro-batches that writes it
+  RankAxis norms_;                  // ranks whose norms of parts make that of all gradients
   int gathers_ = 0;
 };
 

@@ -16,6 +16,9 @@ struct StatesSplit {
   /// Hybrid sharding: as many neighbours share one set of states, and there are axis.count / shard
   /// equal sets. 0 = all ranks share one.
   std::int32_t shard = 0;
+  /// Of as many neighbours each owns other experts (shard_experts()): weights of experts are those
+  /// of the ranks that are so far apart. Divides `shard` where that is given.
+  std::int32_t experts = 1;
   bool operator==(const StatesSplit&) const = default;
 };
 

@@ -300,8 +300,9 @@ std::vector<CLI::Option*> add_ranks(CLI::App& verb, RankWords& words) {
       "--layout", words.layout,
       "spread a step over a mesh of ranks, in the words of estimate: tp (heads and hidden units of "
       "a decoder), sp (beside it, the tokens of what is between them), cp (tokens of every "
-      "sequence), pp and vp (its layers, chunks of them), dp (micro-batches), shard (ranks that "
-      "share states, where not all do): tp=2,sp,pp=2,dp=2; --shard says what dp x cp ranks share");
+      "sequence), pp and vp (its layers, chunks of them), dp (micro-batches), ep (experts, over "
+      "neighbours of dp x cp), shard (ranks that share states, where not all do): "
+      "tp=2,sp,pp=2,dp=2; --shard says what dp x cp ranks share");
   CLI::Option* shard = verb.add_option(
       "--shard", words.shard,
       "spread a step over --ranks: its micro-batches (data; and states with zero1, zero2, zero3), "

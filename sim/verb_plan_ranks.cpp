@@ -11,6 +11,7 @@
 
 #include "sim/exit_code.h"
 #include "sim/rank_search.h"
+#include "sim/shard_experts.h"
 #include "sim/strategy_text.h"
 #include "sim/table.h"
 #include "sim/timeline.h"
@@ -45,8 +46,8 @@ std::vector<std::int64_t> layers_from(const std::string& text) {
   return out;
 }
 
-/// The layouts before anything is said of a pipeline.
-std::vector<RankLayout> spread_of(const RankWords& words, bool has_budget) {
+/// The layouts before anything is said of a pipeline; `experts` of a block there are to spread.
+std::vector<RankLayout> spread_of(const RankWords& words, bool has_budget, std::int64_t experts) {
   const bool searched = words.shard == "auto" && has_budget;
   const auto stage = parse_enum<ShardStage>(words.shard.empty() ? "data" : words.shard);
   const std::string autos = has_budget ? "auto, " : "";
@@ -68,7 +69,7 @@ std::vector<RankLayout> spread_of(const RankWords& words, bool has_budget) {
     }
     return out;
   }
-  if (searched) return layouts_of(words.ranks);
+  if (searched) return layouts_of(words.ranks, experts);
   if (words.shard == "pipeline") return {{.sizes = {.pipeline = words.ranks}}};
   if (!stage || *stage == ShardStage::none) {
     refuse("--shard",
@@ -110,8 +111,9 @@ void set_exchange(const RankWords& words, bool has_budget, std::vector<RankLayou
          to_text(layouts.front()));
 }
 
-std::vector<RankLayout> layouts_from(const RankWords& words, bool has_budget) {
-  std::vector<RankLayout> out = spread_of(words, has_budget);
+std::vector<RankLayout> layouts_from(const RankWords& words, bool has_budget,
+                                     std::int64_t experts) {
+  std::vector<RankLayout> out = spread_of(words, has_budget, experts);
   set_exchange(words, has_budget, out);
   const auto named = parse_enum<PipelineSchedule>(words.schedule);
   if (!named && !words.schedule.empty()) {
@@ -258,8 +260,8 @@ void print_layouts(const RankSearchResult& result, const RankPlanOptions& option
 }
 
 int search_and_write(const Trace& source, const RankPlanOptions& options) {
-  RankSearchResult result =
-      search_layouts(source, layouts_from(options.words, true), options.request);
+  RankSearchResult result = search_layouts(
+      source, layouts_from(options.words, true, experts_of(source)), options.request);
   if (options.shows_progress) fmt::print(stderr, "\r{:78}\r", "");
   const bool found = result.best >= 0;
   for (Trace& rank : result.planned) rank.meta.source = options.file;
@@ -292,7 +294,7 @@ int plan_ranks(const Trace& source, const RankPlanOptions& options) {
   if (words.layout.empty() && words.shard == to_string(ShardStage::none)) {
     ranks = shard_placed(source, ShardStage::none, words.ranks);
   } else {
-    const RankLayout layout = layouts_from(words, false).front();
+    const RankLayout layout = layouts_from(words, false, 0).front();
     name = to_text(layout);
     ranks = layout_placed(source, layout);
   }

@@ -197,6 +197,9 @@ TEST_CASE("pipeline ranks: what cannot be is said") {
   CHECK_THROWS_WITH(
       shard_pipeline(source, shard_source_of(source), {.ranks = 2, .virtual_stages = 2}),
       Catch::Contains("--chunks"));
+  const Trace normed = build_program(default_run("resnet20"));
+  CHECK_THROWS_WITH(shard_pipeline(normed, shard_source_of(normed), {.ranks = 2}),
+                    Catch::Contains("without running statistics (batch norm)"));
   Trace inference = source;
   inference.program.body.clear();
   CHECK_THROWS_AS(shard_pipeline(inference, shard_source_of(inference), {.ranks = 2}), InputError);

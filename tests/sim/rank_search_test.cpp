@@ -160,3 +160,17 @@ TEST_CASE("a search over layouts that is stopped gives the best so far, or nothi
   CHECK(result.best == -1);
   CHECK(result.layouts.size() == layouts_of(2).size());
 }
+
+TEST_CASE("experts are spread over data ranks in each way that divides both") {
+  std::vector<std::string> texts;
+  for (const RankLayout& layout : layouts_of(4, 2)) {
+    if (layout.sizes.data == 4 && layout.states <= ShardStage::zero1) {
+      texts.push_back(to_text(layout));
+    }
+  }
+  CHECK(texts == std::vector<std::string>{"dp=4 data", "dp=4 zero1", "dp=4,shard=2 zero1",
+                                          "dp=4,ep=2 data", "dp=4,ep=2 zero1",
+                                          "dp=4,ep=2,shard=2 zero1"});
+  CHECK(
+      std::ranges::all_of(layouts_of(4), [](const RankLayout& l) { return l.sizes.expert == 1; }));
+}
