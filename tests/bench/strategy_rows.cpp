@@ -145,20 +145,25 @@ double pace_of(const Source& source, const Row& row) {
          planned_cpu_ns(source, source.recorded);
 }
 
-/// Adds one execution to the row, which the machine made at this pace.
-void add_round(const Source& source, const std::vector<Trace>& planned,
-               const std::vector<Trace>& measured, double pace, Row& row) {
-  const double share = 1.0 / static_cast<double>(planned.size() * k_rounds);
+/// Adds one execution to the row.
+void add_round(const std::vector<Trace>& planned, const std::vector<Trace>& measured, Row& row) {
+  double sum_ns = 0;
   for (std::size_t rank = 0; rank < planned.size(); ++rank) {
     row.peak_error_bytes =
         std::max(row.peak_error_bytes, peak_error_bytes(planned[rank], measured[rank]));
-    row.measured_ns +=
-        share * (row.by_wall_time ? static_cast<double>(median_step_ns(measured[rank]))
-                                  : cpu_ns(measured[rank]));
-    row.predicted_ns += share * pace *
-                        (row.by_wall_time ? planned_wall_ns(source, planned)
-                                          : planned_cpu_ns(source, planned[rank]));
+    sum_ns += row.by_wall_time ? static_cast<double>(median_step_ns(measured[rank]))
+                               : cpu_ns(measured[rank]);
   }
+  row.measured_ns = std::min(row.measured_ns, sum_ns / static_cast<double>(planned.size()));
+}
+
+/// What was planned, for a machine of this pace.
+double predicted_ns(const Source& source, const std::vector<Trace>& planned, double pace,
+                    bool by_wall_time) {
+  if (by_wall_time) return pace * planned_wall_ns(source, planned);
+  double sum_ns = 0;
+  for (const Trace& rank : planned) sum_ns += planned_cpu_ns(source, rank);
+  return pace * sum_ns / static_cast<double>(planned.size());
 }
 
 Row row_of(const Source& source, const std::string& name, const std::vector<Trace>& planned) {
@@ -166,7 +171,8 @@ Row row_of(const Source& source, const std::string& name, const std::vector<Trac
           .ranks = static_cast<std::int32_t>(planned.size()),
           .peak_bytes = planned[0].plan.peak_bytes,
           .bitwise_equal = true,
-          .by_wall_time = figures_of(planned[0]).copied_bytes > 0};
+          .by_wall_time = figures_of(planned[0]).copied_bytes > 0,
+          .measured_ns = std::numeric_limits<double>::infinity()};
 }
 
 }  // namespace
@@ -195,14 +201,14 @@ Row measure_one(const Source& source, const std::string& name, const Trace& plan
   Row row = row_of(source, name, {planned});
   std::optional<OneCore> core;
   if (!row.by_wall_time) core.emplace();
-  double before = pace_of(source, row);
+  double pace = pace_of(source, row);
   for (int round = 0; round < k_rounds; ++round) {
     const Trace measured = run(planned, options);
     row.bitwise_equal &= compare(source.recorded, measured).bitwise_equal == true;
-    const double after = pace_of(source, row);
-    add_round(source, {planned}, {measured}, (before + after) / 2, row);
-    before = after;
+    add_round({planned}, {measured}, row);
+    pace = std::min(pace, pace_of(source, row));
   }
+  row.predicted_ns = predicted_ns(source, {planned}, pace, row.by_wall_time);
   return row;
 }
 
@@ -213,7 +219,7 @@ Row measure_ranks(const Source& source, const std::string& name, const std::vect
   Row row = row_of(source, name, planned);
   std::optional<OneCore> core;
   if (!row.by_wall_time) core.emplace();
-  double before = pace_of(source, row);
+  double pace = pace_of(source, row);
   for (int round = 0; round < k_rounds; ++round) {
     RanksResult result = execute_ranks(planned, options);
     if (result.ended_by >= 0) {
@@ -227,10 +233,10 @@ Row measure_ranks(const Source& source, const std::string& name, const std::vect
       row.loss_error = std::max(row.loss_error, loss_error(alone, rank.trace));
       measured.push_back(std::move(rank.trace));
     }
-    const double after = pace_of(source, row);
-    add_round(source, planned, measured, (before + after) / 2, row);
-    before = after;
+    add_round(planned, measured, row);
+    pace = std::min(pace, pace_of(source, row));
   }
+  row.predicted_ns = predicted_ns(source, planned, pace, row.by_wall_time);
   return row;
 }
 

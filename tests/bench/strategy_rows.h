@@ -36,7 +36,7 @@ struct Row {
   double loss_tolerance = 0;  // above 0: sums have another order, losses are equal but for rounding
   bool by_wall_time = false;
   double predicted_ns = 0;
-  double measured_ns = 0;  // the mean over the ranks
+  double measured_ns = 0;  // the mean over the ranks; the least of all rounds
 
   [[nodiscard]] double error_pct() const { return 100 * (measured_ns / predicted_ns - 1); }
   [[nodiscard]] bool is_equal() const {
@@ -44,9 +44,9 @@ struct Row {
   }
 };
 
-/// Executions of each plan, in turns with the kept one: the speed of the machine moves by several
-/// percent within seconds.
-inline constexpr int k_rounds = 3;
+/// Executions of each plan, in turns with the kept one. The speed of the machine moves by several
+/// percent within seconds, and what others do on it only adds time: of both the fastest counts.
+inline constexpr int k_rounds = 4;
 
 /// Executes the plan of one rank.
 [[nodiscard]] Row measure_one(const Source& source, const std::string& name, const Trace& planned);
