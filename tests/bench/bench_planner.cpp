@@ -9,7 +9,6 @@
 //   bench_planner joint           recompute and offload together against either alone
 #include <cstdio>
 #include <exception>
-#include <string_view>
 
 #include "tests/bench/bench_checkmate.h"
 #include "tests/bench/bench_rows.h"
@@ -17,9 +16,6 @@
 using namespace tidemark::bench;
 
 int main(int count, char** arguments) {
-  if (count > 1 && std::string_view(arguments[1]) == "checkmate") {
-    return bench_checkmate({arguments + 2, arguments + count});
-  }
   std::vector<std::string> words;
   bool json = false;
   for (int i = 1; i < count; ++i) {
@@ -30,6 +26,7 @@ int main(int count, char** arguments) {
   const std::string mode = words.empty() ? "models" : words.front();
   if (!words.empty()) words.erase(words.begin());
   try {
+    if (mode == "checkmate") return bench_checkmate({arguments + 2, arguments + count});
     Outcome outcome;
     if (mode == "models") {
       outcome = models(json);
