@@ -168,11 +168,6 @@ class StepWriter {
     return rank_bytes(bytes, s_.layout, tokens_);
   }
 
-  [[nodiscard]] std::int64_t first_layer(std::int64_t stage) const {
-    std::int64_t first = 0;
-    for (std::int64_t i = 0; i < stage; ++i) first += layers_of_stage(model_, s_, i);
-    return first;
-  }
   [[nodiscard]] bool is_last(std::int64_t stage) const {
     return stage == s_.layout.pipeline * s_.layout.virtual_stages - 1;
   }
@@ -213,7 +208,7 @@ class StepWriter {
     state("embedding", embedding_, p.embedding, end_parameter(s_.recipe));
     for (std::int64_t chunk = 0; chunk < s_.layout.virtual_stages; ++chunk) {
       const std::int64_t stage = chunk * s_.layout.pipeline + rank_;
-      const std::int64_t first = first_layer(stage);
+      const std::int64_t first = first_layer_of_stage(model_, s_, stage);
       for (std::int64_t i = first; i < first + layers_of_stage(model_, s_, stage); ++i) {
         state(fmt::format("layer{}", i), layer_id(i), level_a_.layer(is_dense(model_, i)),
               s_.recipe.parameter);
@@ -226,7 +221,8 @@ class StepWriter {
     messages_ = message_bytes(model_, s_);
     for (std::int64_t chunk = 0; chunk < s_.layout.virtual_stages; ++chunk) {
       const std::int64_t stage = chunk * s_.layout.pipeline + rank_;
-      if (stage > 0 && messages_.rows > 0 && !s_.kept_on_host) received_.insert(first_layer(stage));
+      if (stage > 0 && messages_.rows > 0 && !s_.kept_on_host)
+        received_.insert(first_layer_of_stage(model_, s_, stage));
       for (std::int64_t i = 0; i < s_.batch.micro_batches; ++i) {
         if (stage > 0) message("input", stage, i);
         if (!is_last(stage)) message("gradient of the output", stage, i);
@@ -242,7 +238,7 @@ class StepWriter {
 
   void run(const PipelineEvent& e, std::int64_t stage, double begin_ns, double ns) {
     r_.go_to(begin_ns);
-    const std::int64_t first = first_layer(stage);
+    const std::int64_t first = first_layer_of_stage(model_, s_, stage);
     const std::int64_t layers = layers_of_stage(model_, s_, stage);
     const double each_ns = ns / real(std::max<std::int64_t>(1, layers + (is_last(stage) ? 1 : 0)));
     switch (e.pass) {

@@ -122,12 +122,6 @@ class Walker {
     return layers_[is_dense(model_, index)];
   }
 
-  [[nodiscard]] std::int64_t first_layer(std::int64_t stage) const {
-    std::int64_t first = 0;
-    for (std::int64_t i = 0; i < stage; ++i) first += layers_of_stage(model_, s_, i);
-    return first;
-  }
-
   [[nodiscard]] bool is_last(std::int64_t stage) const {
     return stage == s_.layout.pipeline * s_.layout.virtual_stages - 1;
   }
@@ -148,7 +142,7 @@ class Walker {
   }
 
   void forward(std::int64_t stage) {
-    const std::int64_t first = first_layer(stage);
+    const std::int64_t first = first_layer_of_stage(model_, s_, stage);
     const std::int64_t end = first + layers_of_stage(model_, s_, stage);
     if (stage == 0 && s_.kernels.dropout) live_.ends += rows_;
     if (is_input_kept(stage)) live_.ends -= messages_.rows;
@@ -164,7 +158,7 @@ class Walker {
   }
 
   void backward(std::int64_t stage) {
-    const std::int64_t first = first_layer(stage);
+    const std::int64_t first = first_layer_of_stage(model_, s_, stage);
     const std::int64_t end = first + layers_of_stage(model_, s_, stage);
     double unit_gradient = 0;
     if (is_last(stage)) {
@@ -191,7 +185,7 @@ class Walker {
 
   /// All layers of a stage, one after the other.
   void weights(std::int64_t stage, bool is_first) {
-    const std::int64_t first = first_layer(stage);
+    const std::int64_t first = first_layer_of_stage(model_, s_, stage);
     for (std::int64_t i = first + layers_of_stage(model_, s_, stage); i-- > first;) {
       const LayerBytes& layer = layer_at(i);
       see(PeakMoment::backward, unit_bytes(s_.recipe, sizes_, layer.elements).gradient);

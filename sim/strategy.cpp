@@ -210,6 +210,13 @@ std::int64_t layers_of_stage(const Transformer& model, const Strategy& strategy,
   return model.layers / (strategy.layout.pipeline * strategy.layout.virtual_stages);
 }
 
+std::int64_t first_layer_of_stage(const Transformer& model, const Strategy& strategy,
+                                  std::int64_t index) {
+  std::int64_t first = 0;
+  for (std::int64_t i = 0; i < index; ++i) first += layers_of_stage(model, strategy, i);
+  return first;
+}
+
 ShardSizes shard_sizes(const Layout& layout) {
   const std::int64_t data = layout.data * layout.context;
   return {.data = data, .shard = layout.shard > 0 ? layout.shard : data};

@@ -137,6 +137,9 @@ void require_valid(const Transformer& model, const Strategy& strategy);
 /// Layers of stage `index` in model order.
 [[nodiscard]] std::int64_t layers_of_stage(const Transformer& model, const Strategy& strategy,
                                            std::int64_t index);
+/// The first of them: how many layers all stages before it have.
+[[nodiscard]] std::int64_t first_layer_of_stage(const Transformer& model, const Strategy& strategy,
+                                                std::int64_t index);
 
 [[nodiscard]] ShardSizes shard_sizes(const Layout& layout);         // of what experts do not hold
 [[nodiscard]] ShardSizes expert_shard_sizes(const Layout& layout);  // of routed experts

@@ -1,73 +1,13 @@
 // Experts on several ranks, executed by threads.
-#include <algorithm>
-#include <map>
-
-#include "profiler/ranks.h"
-#include "sim/compare.h"
 #include "sim/rank_search.h"
 #include "tests/catch.h"
+#include "tests/loop/executed_ranks.h"
 #include "tests/loop/training.h"
 
 using namespace tidemark;
 using namespace tidemark::test;
 
 namespace {
-
-RanksResult run_all(const Training& training, const std::vector<Trace>& planned,
-                    std::int64_t device_memory_bytes) {
-  RunOptions options;
-  options.steps = k_steps;
-  options.device_memory_bytes = device_memory_bytes;
-  options.data = &training.data;
-  options.poison = true;
-  return execute_ranks(planned, options);
-}
-
-/// In the memory of the rank that needs most, and not in 256 bytes less; every peak to the byte.
-RanksResult require_executed_as_planned(const Training& training,
-                                        const std::vector<Trace>& planned) {
-  std::int64_t height = 0;
-  for (const Trace& rank : planned) height = std::max(height, rank.plan.height_bytes);
-  RanksResult exact = run_all(training, planned, height);
-  REQUIRE(exact.ended_by == -1);
-  for (std::size_t rank = 0; rank < planned.size(); ++rank) {
-    CAPTURE(rank);
-    const Comparison c = compare(planned[rank], exact.ranks[rank].trace);
-    CHECK(c.peak_error_bytes == 0);
-    CHECK(c.reserved_error_bytes == 0);
-  }
-  CHECK(run_all(training, planned, height - k_granule_bytes).ended_by >= 0);
-  return exact;
-}
-
-/// Digests after the last step of what is whole on a rank, by name.
-std::map<std::string, std::int64_t> last_wholes(const Trace& trace) {
-  std::map<std::string, std::int64_t> out;
-  for (const Digest& d : trace.digests) {
-    const bool last = d.step + 1 == static_cast<std::int32_t>(k_steps);
-    if (last && trace[d.buffer].shard.count <= 1) out[trace[d.buffer].name] = d.hash;
-  }
-  return out;
-}
-
-/// Of the step on one rank but for rounding; what all ranks have is the same on them.
-void require_rounded_results(const Training& training, const RanksResult& ranks, double tolerance) {
-  const auto wholes = last_wholes(ranks.ranks[0].trace);
-  for (const RunResult& rank : ranks.ranks) {
-    REQUIRE(rank.trace.steps.size() == training.recorded.steps.size());
-    for (std::size_t step = 0; step < rank.trace.steps.size(); ++step) {
-      const StepRecord& one = training.recorded.steps[step];
-      CHECK(rank.trace.steps[step].loss == Approx(one.loss).epsilon(tolerance));
-      if (one.has_eval_loss) {
-        CHECK(rank.trace.steps[step].eval_loss == Approx(one.eval_loss).epsilon(tolerance));
-      }
-    }
-    for (const auto& [name, hash] : last_wholes(rank.trace)) {
-      CAPTURE(name);
-      if (wholes.contains(name)) CHECK(wholes.at(name) == hash);
-    }
-  }
-}
 
 /// A heavy load-balancing loss, large steps and clipping: what differs a little shows after 5
 /// steps.
@@ -103,7 +43,7 @@ TEST_CASE("invariant 3: experts on 2 and 4 ranks take their memory and lose noth
         CAPTURE(to_text(layout), to_string(dtype));
         const RanksResult result =
             require_executed_as_planned(training, layout_placed(training.recorded, layout));
-        require_rounded_results(training, result, tolerance_of(dtype));
+        require_rounded_results(training.recorded, result, tolerance_of(dtype));
       }
     }
   }
@@ -121,7 +61,7 @@ TEST_CASE("invariant 3: experts on ranks beside tensor, pipeline and hybrid shar
     CAPTURE(to_text(layout));
     const RanksResult result =
         require_executed_as_planned(training, layout_placed(training.recorded, layout));
-    require_rounded_results(training, result, tolerance_of(DType::f64));
+    require_rounded_results(training.recorded, result, tolerance_of(DType::f64));
   }
 }
 
@@ -138,7 +78,7 @@ TEST_CASE("ranks that take each other's experts have other results") {
     }
   }
   REQUIRE(swapped > 0);
-  const RanksResult wrong = run_all(training, planned, 0);
+  const RanksResult wrong = execute_ranks(planned, options_for(training, 0));
   CHECK(wrong.ranks[0].trace.steps.back().loss !=
         Approx(training.recorded.steps.back().loss).epsilon(1e-6));
 }
